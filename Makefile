@@ -1,0 +1,100 @@
+# mindtickle: tenant-isolated MindTickle data inside PostgreSQL.
+#
+#   make, make install, make installcheck    as every PGXS extension
+#   make demo, make demo-stop                a private cluster with the sandbox, ready to look at
+#   make test                                every suite against clusters of its own
+#   make bench                               the figures of the README, measured here
+#
+# demo, test and bench install the packages they need first, so they also work where pg_config is not there yet.
+
+EXTENSION = mindtickle
+EXTVERSION = 0.1.0
+MODULE_big = mindtickle
+
+OBJS = \
+	src/mindtickle.o \
+	src/access.o \
+	src/api_version.o \
+	src/dead_letter.o \
+	src/event.o \
+	src/field.o \
+	src/iso_timestamp.o \
+	src/launcher.o \
+	src/plan.o \
+	src/progress.o \
+	src/pull_store.o \
+	src/quiz_result.o \
+	src/quiz_score.o \
+	src/readiness.o \
+	src/credential.o \
+	src/service_call.o \
+	src/settings.o \
+	src/shared_state.o \
+	src/sync_request.o \
+	src/tenant_context.o \
+	src/tenant_settings.o \
+	src/user.o \
+	src/utility_hook.o
+
+# The install script is these parts in this order.
+SQL_PARTS = \
+	sql/preamble.sql \
+	sql/tenant.sql \
+	sql/context.sql \
+	sql/people.sql \
+	sql/training.sql \
+	sql/readiness_tables.sql \
+	sql/queue.sql \
+	sql/sync_tables.sql \
+	sql/security.sql \
+	sql/row_security.sql \
+	sql/setup.sql \
+	sql/tenant_admin.sql \
+	sql/credential.sql \
+	sql/scoring.sql \
+	sql/users_api.sql \
+	sql/readiness_api.sql \
+	sql/sync_api.sql \
+	sql/worker_api.sql \
+	sql/views.sql \
+	sql/dump.sql \
+	sql/privileges.sql
+
+DATA_built = $(EXTENSION)--$(EXTVERSION).sql
+EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql
+
+PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers -std=gnu11
+
+REGRESS = $(sort $(notdir $(basename $(wildcard test/sql/*.sql))))
+REGRESS_OPTS = --inputdir=test --load-extension=pgtap
+ISOLATION = $(sort $(notdir $(basename $(wildcard test/isolation/specs/*.spec))))
+ISOLATION_OPTS = --inputdir=test/isolation --outputdir=.
+TAP_TESTS = 1
+PROVE_TESTS = test/tap/*.pl
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+
+all: $(EXTENSION)--$(EXTVERSION).sql worker
+
+# The second library has a Makefile of its own: PGXS builds one module a Makefile.
+.PHONY: worker demo demo-stop test bench
+worker:
+	$(MAKE) -C worker PG_CONFIG=$(PG_CONFIG)
+
+$(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS)
+	cat $^ > $@
+
+demo demo-stop test bench:
+	@test/setup/install-packages
+	@test/setup/$(if $(filter test,$@),run-tests,$@)
+
+ifneq ($(PGXS),)
+install: install-worker
+clean: clean-worker
+uninstall: uninstall-worker
+.PHONY: install-worker clean-worker uninstall-worker
+install-worker clean-worker uninstall-worker: %-worker:
+	$(MAKE) -C worker $* PG_CONFIG=$(PG_CONFIG)
+include $(PGXS)
+endif

@@ -1,0 +1,62 @@
+/*
+ * People and teams. The two generated keys hold the folded e-mail and user name: lower() is not leakproof, so under row security an index
+ * on the expression could not be used, while one on a plain column can.
+ */
+CREATE TABLE mindtickle.users (
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	user_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL CHECK (pg_catalog.octet_length(user_id) BETWEEN 1 AND 255),
+	mindtickle_id pg_catalog.text COLLATE pg_catalog."C",
+	scim_external_id pg_catalog.text COLLATE pg_catalog."C",
+	user_name pg_catalog.text,
+	email pg_catalog.text,
+	name pg_catalog.text,
+	role pg_catalog.text COLLATE pg_catalog."C" NOT NULL DEFAULT 'rep'
+		CHECK (role OPERATOR(pg_catalog.=) ANY (ARRAY['rep', 'manager', 'admin'])),
+	active pg_catalog.bool NOT NULL DEFAULT true,
+	title pg_catalog.text,
+	department pg_catalog.text,
+	location pg_catalog.text,
+	hired_at pg_catalog.timestamptz,
+	manager_id pg_catalog.text COLLATE pg_catalog."C",
+	manager_email pg_catalog.text,
+	attributes pg_catalog.jsonb NOT NULL DEFAULT '{}',
+	version pg_catalog.int8 NOT NULL DEFAULT 1,
+	created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	updated_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	email_key pg_catalog.text COLLATE pg_catalog."C" GENERATED ALWAYS AS (pg_catalog.lower(email)) STORED,
+	user_name_key pg_catalog.text COLLATE pg_catalog."C" GENERATED ALWAYS AS (pg_catalog.lower(user_name)) STORED,
+	PRIMARY KEY (tenant_id, user_id)
+);
+COMMENT ON TABLE mindtickle.users IS 'people of a tenant, from MindTickle and from the identity provider';
+COMMENT ON COLUMN mindtickle.users.user_id IS 'ours and never changed: MindTickle''s id where a pull saw the user first, a uuid where provisioning did';
+COMMENT ON COLUMN mindtickle.users.active IS 'false: deactivated; the rows stay and count nowhere';
+COMMENT ON COLUMN mindtickle.users.version IS 'moves by one with every change';
+
+CREATE UNIQUE INDEX users_mindtickle_id_idx ON mindtickle.users (tenant_id, mindtickle_id) WHERE mindtickle_id IS NOT NULL;
+CREATE UNIQUE INDEX users_user_name_key_idx ON mindtickle.users (tenant_id, user_name_key) WHERE user_name_key IS NOT NULL;
+CREATE INDEX users_scim_external_id_idx ON mindtickle.users (tenant_id, scim_external_id) WHERE scim_external_id IS NOT NULL;
+CREATE INDEX users_email_key_idx ON mindtickle.users (tenant_id, email_key) WHERE email_key IS NOT NULL;
+
+CREATE TABLE mindtickle.team (
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	team_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL CHECK (pg_catalog.octet_length(team_id) BETWEEN 1 AND 255),
+	name pg_catalog.text NOT NULL,
+	manager_id pg_catalog.text COLLATE pg_catalog."C",
+	source pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	active pg_catalog.bool NOT NULL DEFAULT true,
+	updated_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	PRIMARY KEY (tenant_id, team_id)
+);
+COMMENT ON TABLE mindtickle.team IS 'teams of a tenant: MindTickle''s groups and the identity provider''s';
+
+CREATE TABLE mindtickle.team_member (
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	team_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	user_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	source pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	active pg_catalog.bool NOT NULL DEFAULT true,
+	PRIMARY KEY (tenant_id, team_id, user_id),
+	FOREIGN KEY (tenant_id, team_id) REFERENCES mindtickle.team ON DELETE CASCADE
+);
+COMMENT ON TABLE mindtickle.team_member IS 'who is in which team; a user may be in several';
+CREATE INDEX team_member_user_idx ON mindtickle.team_member (tenant_id, user_id);

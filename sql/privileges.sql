@@ -1,0 +1,34 @@
+/*
+ * Who may do what without being the owner: PUBLIC reads the tables behind the views, where row security shows a role its tenant alone, and
+ * calls the functions that check the caller themselves. Everything else is given to the service role by mt_setup, or to nobody.
+ */
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA mindtickle FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+	@extschema@.mt_setup(),
+	@extschema@.mt_create_tenant(pg_catalog.text, pg_catalog.text),
+	@extschema@.mt_suspend_tenant(pg_catalog.text),
+	@extschema@.mt_resume_tenant(pg_catalog.text),
+	@extschema@.mt_drop_tenant(pg_catalog.text),
+	@extschema@.mt_grant_tenant(pg_catalog.text, pg_catalog.name, pg_catalog.text, pg_catalog.bool),
+	@extschema@.mt_revoke_tenant(pg_catalog.text, pg_catalog.name),
+	@extschema@.mt_set_credential(pg_catalog.text, pg_catalog.jsonb)
+	FROM PUBLIC;
+
+-- The policies call these as whoever asks.
+GRANT EXECUTE ON FUNCTION mindtickle.row_allowed(pg_catalog.text), mindtickle.acting_as_service() TO PUBLIC;
+
+GRANT SELECT ON mindtickle.users, mindtickle.team, mindtickle.team_member, mindtickle.course, mindtickle.quiz, mindtickle.course_progress,
+	mindtickle.quiz_submission, mindtickle.readiness_report, mindtickle.readiness_daily, mindtickle.event, mindtickle.dead_letter,
+	mindtickle.sync_resource TO PUBLIC;
+GRANT SELECT (tenant_id, display_name, suspended, created_at, source_configured, next_sync_at, backoff_until, last_error, last_error_at)
+	ON mindtickle.tenant TO PUBLIC;
+GRANT SELECT (tenant_id, job_id, kind, state, phase, done, total, requests, throttled, errors, rejected, changed, requested_by, requested_at,
+	started_at, phase_started_at, finished_at, error) ON mindtickle.sync_job TO PUBLIC;
+GRANT SELECT ON @extschema@.mt_users, @extschema@.mt_teams, @extschema@.mt_courses, @extschema@.mt_course_progress,
+	@extschema@.mt_quiz_results, @extschema@.mt_readiness_reports, @extschema@.mt_events, @extschema@.mt_dead_letters,
+	@extschema@.mt_sync_jobs, @extschema@.mt_progress_sync TO PUBLIC;
+
+GRANT SELECT ON mindtickle.security_alert, @extschema@.mt_security_alerts TO pg_monitor;
+
+-- A database that has just got the extension needs its workers.
+SELECT mindtickle.wake_launcher();

@@ -1,0 +1,30 @@
+/*
+ * Row security, the same for every table with a tenant: seen and written only for the tenant in force, by everyone, the owner included.
+ */
+DO LANGUAGE plpgsql $$
+DECLARE
+	protected pg_catalog.regclass;
+BEGIN
+	FOR protected IN
+		SELECT c.oid
+		FROM pg_catalog.pg_class AS c
+		JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) c.oid
+			AND a.attname OPERATOR(pg_catalog.=) 'tenant_id' AND NOT a.attisdropped
+		WHERE c.relnamespace OPERATOR(pg_catalog.=) 'mindtickle'::pg_catalog.regnamespace
+			AND c.relkind OPERATOR(pg_catalog.=) 'r'
+		ORDER BY c.relname
+	LOOP
+		EXECUTE pg_catalog.format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', protected);
+		EXECUTE pg_catalog.format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', protected);
+		EXECUTE pg_catalog.format('CREATE POLICY tenant_isolation ON %s '
+								  'USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant()) '
+								  'WITH CHECK (mindtickle.row_allowed(tenant_id))', protected);
+	END LOOP;
+END
+$$;
+
+-- The workers ask, before any tenant is in force, which tenants there are and how far each one's budget is spent.
+ALTER POLICY tenant_isolation ON mindtickle.tenant
+	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() OR mindtickle.acting_as_service());
+ALTER POLICY tenant_isolation ON mindtickle.sync_budget
+	USING (mindtickle.acting_as_service()) WITH CHECK (mindtickle.acting_as_service());

@@ -1,0 +1,38 @@
+/*
+ * Asking for a pull.
+ */
+CREATE FUNCTION mindtickle.wake_sync() RETURNS pg_catalog.void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_wake_sync';
+COMMENT ON FUNCTION mindtickle.wake_sync() IS 'wakes the sync worker of this database once the transaction has committed';
+
+CREATE FUNCTION mindtickle.request_sync(tenant pg_catalog.text, asked_by pg_catalog.name) RETURNS pg_catalog.int8
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	asked record;
+	job int8;
+BEGIN
+	SELECT t.suspended, t.source_configured INTO asked FROM mindtickle.tenant AS t WHERE t.tenant_id = tenant;
+	IF NOT asked.source_configured THEN
+		RAISE EXCEPTION 'no source is configured for tenant "%"', tenant
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				  HINT = 'The owner of the extension stores the key with mt_set_credential.';
+	ELSIF asked.suspended THEN
+		RAISE EXCEPTION 'tenant "%" is suspended', tenant
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'The owner of the extension ends that with mt_resume_tenant.';
+	END IF;
+	INSERT INTO mindtickle.sync_job (tenant_id, kind, requested_by) VALUES (tenant, 'full', asked_by)
+		ON CONFLICT DO NOTHING RETURNING job_id INTO job;
+	IF NOT FOUND THEN
+		SELECT j.job_id INTO job FROM mindtickle.sync_job AS j
+			WHERE j.tenant_id = tenant AND j.kind = 'full' AND j.state = ANY (ARRAY['queued', 'running']);
+	END IF;
+	UPDATE mindtickle.tenant AS t SET open_job_id = job WHERE t.tenant_id = tenant AND t.open_job_id IS DISTINCT FROM job;
+	RETURN job;
+END
+$$;
+COMMENT ON FUNCTION mindtickle.request_sync(pg_catalog.text, pg_catalog.name) IS 'queues a full pull, or names the one that waits or runs';
+
+CREATE FUNCTION @extschema@.mt_sync_tenant(tenant pg_catalog.text) RETURNS pg_catalog.int8
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_sync_tenant';
+COMMENT ON FUNCTION @extschema@.mt_sync_tenant(pg_catalog.text)
+	IS 'asks for a pull of everything and returns the job''s id; mt_sync_jobs and mt_progress_sync show how it goes';

@@ -1,0 +1,58 @@
+/*
+ * The state of pulling: jobs with their saved position, the last good pull of each resource, what a listing has shown so far, and the budget.
+ */
+CREATE TABLE mindtickle.sync_job (
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	job_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY,
+	kind pg_catalog.text COLLATE pg_catalog."C" NOT NULL CHECK (kind OPERATOR(pg_catalog.=) ANY (ARRAY['full', 'user'])),
+	state pg_catalog.text COLLATE pg_catalog."C" NOT NULL DEFAULT 'queued'
+		CHECK (state OPERATOR(pg_catalog.=) ANY (ARRAY['queued', 'running', 'done', 'failed', 'cancelled'])),
+	phase pg_catalog.text COLLATE pg_catalog."C" NOT NULL DEFAULT 'roster',
+	position pg_catalog.jsonb NOT NULL DEFAULT '{}',
+	done pg_catalog.int8 NOT NULL DEFAULT 0,
+	total pg_catalog.int8,
+	requests pg_catalog.int8 NOT NULL DEFAULT 0,
+	throttled pg_catalog.int8 NOT NULL DEFAULT 0,
+	errors pg_catalog.int8 NOT NULL DEFAULT 0,
+	rejected pg_catalog.int8 NOT NULL DEFAULT 0,
+	changed pg_catalog.int8 NOT NULL DEFAULT 0,
+	requested_by pg_catalog.name,
+	requested_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	started_at pg_catalog.timestamptz,
+	phase_started_at pg_catalog.timestamptz,
+	finished_at pg_catalog.timestamptz,
+	error pg_catalog.text,
+	PRIMARY KEY (tenant_id, job_id)
+) WITH (fillfactor = 70);
+COMMENT ON TABLE mindtickle.sync_job IS 'pulls of a tenant: asked for, under way, ended';
+COMMENT ON COLUMN mindtickle.sync_job.requested_by IS 'the role that asked; NULL: the interval';
+CREATE UNIQUE INDEX sync_job_open_idx ON mindtickle.sync_job (tenant_id)
+	WHERE kind OPERATOR(pg_catalog.=) 'full' AND state OPERATOR(pg_catalog.=) ANY (ARRAY['queued', 'running']);
+
+CREATE TABLE mindtickle.sync_resource (
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	resource pg_catalog.text COLLATE pg_catalog."C" NOT NULL
+		CHECK (resource OPERATOR(pg_catalog.=) ANY (ARRAY['roster', 'catalog', 'progress', 'quiz_results'])),
+	data_as_of pg_catalog.timestamptz,
+	finished_at pg_catalog.timestamptz,
+	error pg_catalog.text,
+	error_at pg_catalog.timestamptz,
+	PRIMARY KEY (tenant_id, resource)
+);
+COMMENT ON TABLE mindtickle.sync_resource IS 'for each resource the last complete pull';
+COMMENT ON COLUMN mindtickle.sync_resource.data_as_of IS 'when the last complete pull began: what happened upstream before it is here';
+
+CREATE TABLE mindtickle.sync_seen (
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	job_id pg_catalog.int8 NOT NULL,
+	phase pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	object_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	PRIMARY KEY (tenant_id, job_id, phase, object_id)
+);
+COMMENT ON TABLE mindtickle.sync_seen IS 'ids that the running listing has shown: tells a loop from progress, and who is absent at the end';
+
+CREATE TABLE mindtickle.sync_budget (
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL PRIMARY KEY REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	budget_until pg_catalog.timestamptz NOT NULL
+) WITH (fillfactor = 50);
+COMMENT ON TABLE mindtickle.sync_budget IS 'the moment up to which requests are accounted for; after a crash nothing is sent before it, so no window is exceeded';

@@ -1,0 +1,314 @@
+/*
+ * What the workers call. They run as the service role, with the tenant in force (mindtickle.enter_tenant) but for the functions that say
+ * otherwise; whatever a worker does can be done from psql the same way.
+ */
+CREATE FUNCTION mindtickle.worker_attach(kind pg_catalog.text) RETURNS pg_catalog.bool
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_worker_attach';
+COMMENT ON FUNCTION mindtickle.worker_attach(pg_catalog.text)
+	IS 'makes this process the database''s worker of a kind until it exits; false where there is one already';
+
+CREATE FUNCTION mindtickle.worker_state() RETURNS pg_catalog.text
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_worker_state';
+COMMENT ON FUNCTION mindtickle.worker_state() IS 'ready:<service role>, or version: or role: and in words what must be done first';
+
+CREATE FUNCTION mindtickle.take_marks() RETURNS SETOF pg_catalog.text
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_take_dirty_tenants';
+COMMENT ON FUNCTION mindtickle.take_marks() IS 'tenants marked in shared memory since the last call; one NULL: any';
+
+CREATE FUNCTION mindtickle.take_dirty_tenants() RETURNS SETOF pg_catalog.text
+	LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	WITH marks AS MATERIALIZED (SELECT m.tenant_id FROM mindtickle.take_marks() AS m (tenant_id))
+	SELECT t.tenant_id FROM mindtickle.tenant AS t
+	WHERE t.tenant_id IN (SELECT m.tenant_id FROM marks AS m) OR EXISTS (SELECT FROM marks AS m WHERE m.tenant_id IS NULL)
+	ORDER BY t.tenant_id
+$$;
+COMMENT ON FUNCTION mindtickle.take_dirty_tenants() IS 'tenants that may have events to publish; needs no tenant in force';
+
+CREATE FUNCTION mindtickle.sync_overview(OUT tenant_id pg_catalog.text, OUT suspended pg_catalog.bool, OUT source_configured pg_catalog.bool,
+		OUT next_sync_at pg_catalog.timestamptz, OUT backoff_until pg_catalog.timestamptz, OUT budget_until pg_catalog.timestamptz,
+		OUT open_jobs pg_catalog.bool)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT t.tenant_id, t.suspended, t.source_configured, t.next_sync_at, t.backoff_until, b.budget_until, t.open_job_id IS NOT NULL
+	FROM mindtickle.tenant AS t LEFT JOIN mindtickle.sync_budget AS b ON b.tenant_id = t.tenant_id
+	ORDER BY t.tenant_id
+$$;
+COMMENT ON FUNCTION mindtickle.sync_overview() IS 'for each tenant what the sync worker must know to plan; needs no tenant in force';
+
+CREATE FUNCTION mindtickle.reserve_budget(tenants pg_catalog.text[], until pg_catalog.timestamptz[]) RETURNS pg_catalog.void
+	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE mindtickle.sync_budget AS b SET budget_until = greatest(b.budget_until, n.until)
+	FROM unnest(tenants, until) AS n (tenant_id, until) WHERE b.tenant_id = n.tenant_id
+$$;
+COMMENT ON FUNCTION mindtickle.reserve_budget(pg_catalog.text[], pg_catalog.timestamptz[])
+	IS 'accounts for requests up to a moment, before they are sent; needs no tenant in force';
+
+CREATE FUNCTION mindtickle.credential_of(tenant pg_catalog.text) RETURNS pg_catalog.jsonb
+	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_object_agg(c.name, coalesce(c.secret, mindtickle.read_secret_file(tenant, c.file)))
+	FROM mindtickle.credential AS c WHERE c.tenant_id = tenant
+$$;
+COMMENT ON FUNCTION mindtickle.credential_of(pg_catalog.text) IS 'for the sync worker: the secrets of a tenant';
+
+CREATE FUNCTION mindtickle.sync_open(tenant pg_catalog.text, OUT job_id pg_catalog.int8, OUT kind pg_catalog.text, OUT phase pg_catalog.text,
+		OUT "position" pg_catalog.jsonb, OUT settings pg_catalog.jsonb, OUT credential pg_catalog.jsonb, OUT done pg_catalog.int8,
+		OUT total pg_catalog.int8)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	state_of record;
+	job mindtickle.sync_job;
+BEGIN
+	SELECT t.suspended, t.source_configured, t.next_sync_at, t.backoff_until INTO state_of
+		FROM mindtickle.tenant AS t WHERE t.tenant_id = sync_open.tenant;
+	IF state_of.suspended OR NOT state_of.source_configured OR state_of.backoff_until > now() THEN
+		RETURN;
+	END IF;
+	IF EXISTS (SELECT FROM mindtickle.credential AS c WHERE c.tenant_id = sync_open.tenant
+			   AND c.system_identifier <> (SELECT s.system_identifier FROM pg_control_system() AS s)) THEN
+		PERFORM mindtickle.sync_back_off(sync_open.tenant, now() + interval '1 hour',
+			'the credentials were stored in another cluster; store them again with mt_set_credential');
+		RETURN;
+	END IF;
+
+	SELECT j.* INTO job FROM mindtickle.sync_job AS j
+		WHERE j.tenant_id = sync_open.tenant AND j.kind = 'full' AND j.state = ANY (ARRAY['queued', 'running']);
+	IF NOT FOUND THEN
+		IF state_of.next_sync_at IS NULL OR state_of.next_sync_at > now() THEN
+			RETURN;
+		END IF;
+		INSERT INTO mindtickle.sync_job (tenant_id, kind) VALUES (sync_open.tenant, 'full') RETURNING * INTO job;
+	END IF;
+	UPDATE mindtickle.tenant AS t SET open_job_id = job.job_id
+		WHERE t.tenant_id = sync_open.tenant AND t.open_job_id IS DISTINCT FROM job.job_id;
+	UPDATE mindtickle.sync_job AS j
+		SET state = 'running', started_at = coalesce(j.started_at, now()), phase_started_at = coalesce(j.phase_started_at, now())
+		WHERE j.tenant_id = sync_open.tenant AND j.job_id = job.job_id AND j.state = 'queued';
+	RETURN QUERY SELECT job.job_id, job.kind, job.phase, job.position, mindtickle.effective_settings(sync_open.tenant),
+		mindtickle.credential_of(sync_open.tenant), job.done, job.total;
+END
+$$;
+COMMENT ON FUNCTION mindtickle.sync_open(pg_catalog.text)
+	IS 'takes up a tenant''s pull, beginning the periodic one when it is due, where it was left off; no row: nothing to do';
+
+CREATE FUNCTION mindtickle.store_users(tenant pg_catalog.text, job_id pg_catalog.int8, records pg_catalog.bytea[],
+		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4) RETURNS pg_catalog.record
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_store_users';
+COMMENT ON FUNCTION mindtickle.store_users(pg_catalog.text, pg_catalog.int8, pg_catalog.bytea[])
+	IS 'stores a page of the roster; what is at fault becomes a dead letter; fresh: ids that this listing had not shown before';
+
+CREATE FUNCTION mindtickle.store_courses(tenant pg_catalog.text, job_id pg_catalog.int8, records pg_catalog.bytea[],
+		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4) RETURNS pg_catalog.record
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_store_courses';
+COMMENT ON FUNCTION mindtickle.store_courses(pg_catalog.text, pg_catalog.int8, pg_catalog.bytea[]) IS 'stores a page of the catalog';
+
+CREATE FUNCTION mindtickle.store_progress(tenant pg_catalog.text, job_id pg_catalog.int8, user_id pg_catalog.text, records pg_catalog.bytea[],
+		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4) RETURNS pg_catalog.record
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_store_progress';
+COMMENT ON FUNCTION mindtickle.store_progress(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bytea[])
+	IS 'stores the courses of one user, by our id of the user';
+
+CREATE FUNCTION mindtickle.store_quiz_results(tenant pg_catalog.text, job_id pg_catalog.int8, records pg_catalog.bytea[],
+		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4) RETURNS pg_catalog.record
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_store_quiz_results';
+COMMENT ON FUNCTION mindtickle.store_quiz_results(pg_catalog.text, pg_catalog.int8, pg_catalog.bytea[]) IS 'stores a page of quiz results';
+
+CREATE FUNCTION mindtickle.sync_next_users(tenant pg_catalog.text, job_id pg_catalog.int8, after pg_catalog.text, max_rows pg_catalog.int4,
+		OUT user_id pg_catalog.text, OUT mindtickle_id pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT u.user_id, u.mindtickle_id FROM mindtickle.users AS u
+	WHERE u.tenant_id = tenant AND u.user_id > after AND u.active AND u.mindtickle_id IS NOT NULL
+	ORDER BY u.user_id LIMIT max_rows
+$$;
+COMMENT ON FUNCTION mindtickle.sync_next_users(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.int4)
+	IS 'the next users whose progress is to be pulled';
+
+CREATE FUNCTION mindtickle.sync_advance(tenant pg_catalog.text, job_id pg_catalog.int8, phase pg_catalog.text, "position" pg_catalog.jsonb,
+		done pg_catalog.int8, total pg_catalog.int8) RETURNS pg_catalog.bool
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	UPDATE mindtickle.sync_job AS j
+		SET phase = sync_advance.phase, position = sync_advance.position, done = sync_advance.done, total = sync_advance.total,
+			phase_started_at = CASE WHEN j.phase = sync_advance.phase THEN j.phase_started_at ELSE now() END
+		WHERE j.tenant_id = sync_advance.tenant AND j.job_id = sync_advance.job_id AND j.state = 'running';
+	RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION mindtickle.sync_advance(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int8, pg_catalog.int8)
+	IS 'saves how far a pull has come, in the transaction that stores what was fetched; false: the job is not running any more';
+
+CREATE FUNCTION mindtickle.deactivate_absent_users(tenant pg_catalog.text, job_id pg_catalog.int8) RETURNS pg_catalog.int8
+	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	WITH gone AS (
+		UPDATE mindtickle.users AS u SET active = false, version = u.version + 1, updated_at = now()
+		WHERE u.tenant_id = tenant AND u.active AND u.mindtickle_id IS NOT NULL
+			AND NOT EXISTS (SELECT FROM mindtickle.sync_seen AS s WHERE s.tenant_id = tenant AND s.job_id = deactivate_absent_users.job_id
+							AND s.phase = 'roster' AND s.object_id = u.mindtickle_id)
+			-- a listing of nobody is a fault upstream, not the dismissal of everybody
+			AND EXISTS (SELECT FROM mindtickle.sync_seen AS s WHERE s.tenant_id = tenant AND s.job_id = deactivate_absent_users.job_id
+						AND s.phase = 'roster')
+			-- an empty id stands for a record whose id could not be read: it may be anybody's
+			AND NOT EXISTS (SELECT FROM mindtickle.sync_seen AS s WHERE s.tenant_id = tenant AND s.job_id = deactivate_absent_users.job_id
+							AND s.phase = 'roster' AND s.object_id = '')
+		RETURNING u.*
+	), told AS MATERIALIZED (
+		SELECT mindtickle.emit_event(tenant, 'user_changed', jsonb_build_object('tenantId', tenant, 'operation', 'DELETE',
+			'user', mindtickle.user_as_json(ROW(g.*)::mindtickle.users))) FROM gone AS g
+	)
+	SELECT count(*) FROM told
+$$;
+COMMENT ON FUNCTION mindtickle.deactivate_absent_users(pg_catalog.text, pg_catalog.int8)
+	IS 'deactivates the pulled users that a complete listing did not show';
+
+CREATE FUNCTION mindtickle.sync_finish_phase(tenant pg_catalog.text, job_id pg_catalog.int8, phase pg_catalog.text, complete pg_catalog.bool,
+		error pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	began timestamptz;
+BEGIN
+	SELECT coalesce(j.phase_started_at, now()) INTO began FROM mindtickle.sync_job AS j
+		WHERE j.tenant_id = sync_finish_phase.tenant AND j.job_id = sync_finish_phase.job_id;
+	IF complete THEN
+		INSERT INTO mindtickle.sync_resource AS r (tenant_id, resource, data_as_of, finished_at)
+			VALUES (sync_finish_phase.tenant, sync_finish_phase.phase, began, clock_timestamp())
+			ON CONFLICT (tenant_id, resource) DO UPDATE
+				SET data_as_of = excluded.data_as_of, finished_at = excluded.finished_at, error = NULL, error_at = NULL;
+		IF sync_finish_phase.phase = 'roster' THEN
+			PERFORM mindtickle.deactivate_absent_users(sync_finish_phase.tenant, sync_finish_phase.job_id);
+		END IF;
+	ELSE
+		INSERT INTO mindtickle.sync_resource AS r (tenant_id, resource, error, error_at)
+			VALUES (sync_finish_phase.tenant, sync_finish_phase.phase, sync_finish_phase.error, clock_timestamp())
+			ON CONFLICT (tenant_id, resource) DO UPDATE SET error = excluded.error, error_at = excluded.error_at;
+	END IF;
+	DELETE FROM mindtickle.sync_seen AS s
+		WHERE s.tenant_id = sync_finish_phase.tenant AND s.job_id = sync_finish_phase.job_id AND s.phase = sync_finish_phase.phase;
+END
+$$;
+COMMENT ON FUNCTION mindtickle.sync_finish_phase(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bool, pg_catalog.text)
+	IS 'ends the pull of one resource; a complete roster deactivates who was absent from it';
+
+CREATE FUNCTION mindtickle.sync_close(tenant pg_catalog.text, job_id pg_catalog.int8, state pg_catalog.text, error pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	ended_phase text;
+	spread float8 := 0.9 + 0.2 * random();
+BEGIN
+	UPDATE mindtickle.sync_job AS j
+		SET state = sync_close.state, error = sync_close.error, finished_at = clock_timestamp(), position = '{}'
+		WHERE j.tenant_id = sync_close.tenant AND j.job_id = sync_close.job_id AND j.state = 'running'
+		RETURNING j.phase INTO ended_phase;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	-- Not all tenants at one moment: the next pull comes a tenth of the interval earlier or later.
+	UPDATE mindtickle.tenant AS t
+		SET open_job_id = NULL,
+			next_sync_at = now() + (mindtickle.effective_settings(sync_close.tenant) ->> 'sync_interval')::interval * spread,
+			last_error = CASE WHEN sync_close.state = 'failed' THEN sync_close.error END,
+			last_error_at = CASE WHEN sync_close.state = 'failed' THEN now() END
+		WHERE t.tenant_id = sync_close.tenant;
+	DELETE FROM mindtickle.sync_seen AS s WHERE s.tenant_id = sync_close.tenant AND s.job_id = sync_close.job_id;
+	IF sync_close.state = 'failed' THEN
+		PERFORM mindtickle.emit_event(sync_close.tenant, 'sync.failed',
+			jsonb_build_object('tenantId', sync_close.tenant, 'jobId', sync_close.job_id, 'phase', ended_phase, 'error', sync_close.error));
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION mindtickle.sync_close(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.text)
+	IS 'ends a pull as done or failed and sets when the next one begins; event sync.failed';
+
+CREATE FUNCTION mindtickle.sync_back_off(tenant pg_catalog.text, until pg_catalog.timestamptz, error pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE mindtickle.tenant AS t SET backoff_until = until, last_error = error, last_error_at = now() WHERE t.tenant_id = tenant
+$$;
+COMMENT ON FUNCTION mindtickle.sync_back_off(pg_catalog.text, pg_catalog.timestamptz, pg_catalog.text)
+	IS 'sends nothing for a tenant before a moment, with the reason in words';
+
+CREATE FUNCTION mindtickle.sync_count(tenant pg_catalog.text, job_id pg_catalog.int8, requests pg_catalog.int8, throttled pg_catalog.int8,
+		errors pg_catalog.int8) RETURNS pg_catalog.void
+	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE mindtickle.sync_job AS j
+	SET requests = j.requests + sync_count.requests, throttled = j.throttled + sync_count.throttled, errors = j.errors + sync_count.errors
+	WHERE j.tenant_id = tenant AND j.job_id = sync_count.job_id
+$$;
+COMMENT ON FUNCTION mindtickle.sync_count(pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8)
+	IS 'adds to the figures of a pull';
+
+CREATE FUNCTION mindtickle.keep_dead_letter(tenant pg_catalog.text, source pg_catalog.text, reason pg_catalog.text, raw pg_catalog.bytea)
+	RETURNS pg_catalog.int8
+	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO mindtickle.dead_letter (tenant_id, source, reason, raw) VALUES (tenant, source, reason, substr(raw, 1, 65536)) RETURNING letter_id
+$$;
+COMMENT ON FUNCTION mindtickle.keep_dead_letter(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bytea)
+	IS 'keeps what could not be processed, at most 64 KiB of it';
+
+CREATE FUNCTION mindtickle.publish(tenant pg_catalog.text, max_rows pg_catalog.int4) RETURNS pg_catalog.int4
+	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	counted int8;
+	last_one int8;
+	published int4;
+	hint record;
+BEGIN
+	-- Whoever holds the counter is the only publisher of the tenant, so seq follows the order of commits without gaps.
+	SELECT c.last_seq INTO counted FROM mindtickle.event_counter AS c WHERE c.tenant_id = publish.tenant FOR NO KEY UPDATE;
+	SELECT max(o.outbox_id) INTO last_one FROM (
+		SELECT i.outbox_id FROM mindtickle.outbox AS i WHERE i.tenant_id = publish.tenant ORDER BY i.outbox_id LIMIT max_rows) AS o;
+	IF counted IS NULL OR last_one IS NULL THEN
+		RETURN 0;
+	END IF;
+	WITH taken AS (
+		DELETE FROM mindtickle.outbox AS o WHERE o.tenant_id = publish.tenant AND o.outbox_id <= last_one
+		RETURNING o.outbox_id, o.topic, o.payload, o.created_at
+	)
+	INSERT INTO mindtickle.event (tenant_id, seq, topic, payload, created_at)
+		SELECT publish.tenant, counted + row_number() OVER (ORDER BY t.outbox_id), t.topic, t.payload, t.created_at FROM taken AS t;
+	GET DIAGNOSTICS published = ROW_COUNT;
+	UPDATE mindtickle.event_counter AS c SET last_seq = counted + published WHERE c.tenant_id = publish.tenant;
+	IF current_setting('mindtickle.notify')::bool THEN
+		FOR hint IN
+			SELECT e.topic, max(e.seq) AS seq FROM mindtickle.event AS e
+			WHERE e.tenant_id = publish.tenant AND e.seq > counted GROUP BY e.topic ORDER BY 2
+		LOOP
+			PERFORM pg_notify(format('tenant.%s.%s', publish.tenant, hint.topic), json_build_object('seq', hint.seq, 'topic', hint.topic)::text);
+		END LOOP;
+	END IF;
+	RETURN published;
+END
+$$;
+COMMENT ON FUNCTION mindtickle.publish(pg_catalog.text, pg_catalog.int4)
+	IS 'numbers waiting events of a tenant, moves them to event, and NOTIFYs each topic with its highest seq; returns how many';
+
+CREATE FUNCTION mindtickle.trim_tenant(tenant pg_catalog.text) RETURNS pg_catalog.int8
+	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	settings jsonb := mindtickle.effective_settings(tenant);
+	removed int8;
+	total int8 := 0;
+BEGIN
+	DELETE FROM mindtickle.event AS e
+		WHERE e.tenant_id = tenant AND e.published_at < now() - (settings ->> 'retain_events')::interval;
+	GET DIAGNOSTICS removed = ROW_COUNT;
+	total := total + removed;
+	DELETE FROM mindtickle.readiness_report AS r
+		WHERE r.tenant_id = tenant AND r.computed_at < now() - (settings ->> 'retain_reports')::interval;
+	GET DIAGNOSTICS removed = ROW_COUNT;
+	total := total + removed;
+	DELETE FROM mindtickle.dead_letter AS d
+		WHERE d.tenant_id = tenant AND d.received_at < now() - (settings ->> 'retain_dead_letters')::interval;
+	GET DIAGNOSTICS removed = ROW_COUNT;
+	total := total + removed;
+	DELETE FROM mindtickle.sync_job AS j
+		WHERE j.tenant_id = tenant AND j.finished_at < now() - (settings ->> 'retain_jobs')::interval;
+	GET DIAGNOSTICS removed = ROW_COUNT;
+	RETURN total + removed;
+END
+$$;
+COMMENT ON FUNCTION mindtickle.trim_tenant(pg_catalog.text) IS 'removes what has passed the tenant''s retain_ settings; returns how many rows';

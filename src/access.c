@@ -1,0 +1,366 @@
+/*
+ * access.c
+ *		Which role may act for which tenant.
+ *
+ * Answers come from mindtickle.tenant and mindtickle.tenant_grant, read by index scans under a fresh catalog snapshot. SPI would not do: a
+ * row security policy that reads its own table recurses, an active snapshot keeps a revoked grant alive in REPEATABLE READ, and the latest
+ * snapshot fails in parallel workers. What is found is kept by the callers under a generation number, which moves whenever the tables, role
+ * memberships or roles change in any backend: triggers on both tables send a relation cache invalidation (mt_forget_access).
+ *
+ * Called by tenant_context.c and service_call.c. Never raises an error that names what the caller may not know.
+ */
+#include "access.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "api_version.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+/* Columns of tenant_grant, in the order of sql/tenant.sql. */
+#define GRANT_TENANT_ID			1
+#define GRANT_ROLE_NAME			2
+#define GRANT_ROLE_OID			3
+#define GRANT_ACCESS			4
+#define GRANT_TOKEN_REQUIRED	5
+#define GRANT_IS_DEFAULT		6
+
+/* Moves with every change that an answer may depend on. */
+static uint64 access_generation = 1;
+
+/* Oids of the two tables and their indexes, looked up once a generation. */
+static struct
+{
+	uint64		generation;
+	Oid			tenant;
+	Oid			tenant_pkey;
+	Oid			grants;
+	Oid			grants_pkey;
+	Oid			grants_role;
+	Oid			service_role;
+} relations;
+
+PG_FUNCTION_INFO_V1(mt_forget_access);
+
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	if (!OidIsValid(relid) || relid == relations.tenant || relid == relations.grants)
+		access_generation++;
+}
+
+static void
+roles_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	access_generation++;
+}
+
+/*
+ * Registers the callbacks that tell of changes. Once a process, by _PG_init.
+ */
+void
+mt_watch_access(void)
+{
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMMEMROLE, roles_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, roles_changed, (Datum) 0);
+}
+
+/*
+ * Forgets in this backend what was looked up.
+ */
+void
+mt_forget_access_here(void)
+{
+	access_generation++;
+}
+
+/*
+ * The generation of the answers: takes in what other backends have committed, so that a revoked grant ends with the next statement.
+ */
+uint64
+mt_access_generation(void)
+{
+	AcceptInvalidationMessages();
+	return access_generation;
+}
+
+/*
+ * Trigger on tenant and tenant_grant: every backend looks its answers up anew once this transaction commits, this one at once.
+ */
+Datum
+mt_forget_access(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "mt_forget_access is a trigger function");
+	CacheInvalidateRelcache(trigger->tg_relation);
+	access_generation++;
+	PG_RETURN_POINTER(NULL);
+}
+
+/*
+ * Oid of a relation of schema mindtickle; ERROR 42P01 where the extension is absent or broken.
+ */
+Oid
+mt_relation(const char *name)
+{
+	Oid			schema = get_namespace_oid("mindtickle", true);
+	Oid			relation = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+
+	if (!OidIsValid(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation mindtickle.%s is missing", name),
+				 errhint("Create the extension mindtickle in this database again.")));
+	return relation;
+}
+
+static void
+look_up_relations(void)
+{
+	uint64		generation = mt_access_generation();
+
+	if (relations.generation == generation)
+		return;
+	mt_check_api_version();
+	relations.tenant = mt_relation("tenant");
+	relations.tenant_pkey = mt_relation("tenant_pkey");
+	relations.grants = mt_relation("tenant_grant");
+	relations.grants_pkey = mt_relation("tenant_grant_pkey");
+	relations.grants_role = mt_relation("tenant_grant_role_oid_idx");
+	relations.service_role = get_role_oid(mt_setting_service_role, true);
+	relations.generation = generation;
+}
+
+/*
+ * True when the text has the form of a tenant id: a lower-case letter or digit, then up to 31 of these, '_' and '-'.
+ */
+bool
+mt_tenant_name_valid(const char *tenant)
+{
+	size_t		length = strlen(tenant);
+
+	if (length < 1 || length > MT_TENANT_MAX)
+		return false;
+	if (tenant[0] == '_' || tenant[0] == '-')
+		return false;
+	return strspn(tenant, "abcdefghijklmnopqrstuvwxyz0123456789_-") == length;
+}
+
+/*
+ * True when there is such a tenant. For callers that already know that the role may know.
+ */
+bool
+mt_tenant_exists(const char *tenant)
+{
+	Relation	relation;
+	SysScanDesc scan;
+	ScanKeyData key;
+	bool		found;
+
+	look_up_relations();
+	relation = table_open(relations.tenant, AccessShareLock);
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(tenant));
+	scan = systable_beginscan(relation, relations.tenant_pkey, true, NULL, 1, &key);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return found;
+}
+
+/*
+ * Oid of the role as which workers and writing functions act. ERROR 42704 where it does not exist, unless missing_ok: then InvalidOid.
+ */
+Oid
+mt_service_role(bool missing_ok)
+{
+	look_up_relations();
+	if (!OidIsValid(relations.service_role) && !missing_ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the service role \"%s\" does not exist", mt_setting_service_role),
+				 errhint("As the owner of the extension: CREATE ROLE %s NOLOGIN; SELECT mt_setup();",
+						 quote_identifier(mt_setting_service_role))));
+	return relations.service_role;
+}
+
+/*
+ * True when the service role exists, has what mt_setup gives it, and has nothing that it must not have.
+ */
+bool
+mt_service_role_ready(void)
+{
+	Oid			role = mt_service_role(true);
+	HeapTuple	tuple;
+	bool		harmless;
+
+	if (!OidIsValid(role))
+		return false;
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	harmless = !((Form_pg_authid) GETSTRUCT(tuple))->rolsuper &&
+		!((Form_pg_authid) GETSTRUCT(tuple))->rolbypassrls &&
+		!((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+	ReleaseSysCache(tuple);
+	return harmless && pg_class_aclcheck(mt_relation("outbox"), role, ACL_INSERT) == ACLCHECK_OK;
+}
+
+/*
+ * True for the extension's owner, the members of that role, and superusers.
+ */
+bool
+mt_is_owner(Oid role)
+{
+	return superuser_arg(role) || has_privs_of_role(role, mt_extension_owner());
+}
+
+/*
+ * The name of a level as in tenant_grant.access.
+ */
+const char *
+mt_access_name(MtAccess access)
+{
+	switch (access)
+	{
+		case MT_ACCESS_NONE:
+			return "none";
+		case MT_ACCESS_READER:
+			return "reader";
+		case MT_ACCESS_WRITER:
+			return "writer";
+		case MT_ACCESS_ADMIN:
+			return "admin";
+		case MT_ACCESS_OWNER:
+			return "owner";
+	}
+	return "none";
+}
+
+static MtAccess
+access_from_name(const char *name)
+{
+	if (strcmp(name, "reader") == 0)
+		return MT_ACCESS_READER;
+	if (strcmp(name, "writer") == 0)
+		return MT_ACCESS_WRITER;
+	if (strcmp(name, "admin") == 0)
+		return MT_ACCESS_ADMIN;
+	return MT_ACCESS_NONE;
+}
+
+/*
+ * Reads a row of tenant_grant for a role. False when it does not concern the role: the grantee is neither the role nor one whose rights it
+ * has, or the role it was given to is gone, even if another has taken its name since.
+ */
+static bool
+grant_for_role(HeapTuple tuple, TupleDesc descriptor, Oid role, MtGrant *grant)
+{
+	Datum		values[GRANT_IS_DEFAULT];
+	bool		isnull;
+	Oid			grantee;
+	char	   *grantee_name;
+
+	for (int i = 0; i < GRANT_IS_DEFAULT; i++)
+		values[i] = heap_getattr(tuple, i + 1, descriptor, &isnull);
+
+	grantee = DatumGetObjectId(values[GRANT_ROLE_OID - 1]);
+	if (!OidIsValid(grantee))
+		return false;
+	if (grantee != role && (superuser_arg(role) || !has_privs_of_role(role, grantee)))
+		return false;
+	grantee_name = GetUserNameFromId(grantee, true);
+	if (grantee_name == NULL || strcmp(grantee_name, NameStr(*DatumGetName(values[GRANT_ROLE_NAME - 1]))) != 0)
+		return false;
+
+	text_to_cstring_buffer(DatumGetTextPP(values[GRANT_TENANT_ID - 1]), grant->tenant, sizeof(grant->tenant));
+	grant->access = access_from_name(TextDatumGetCString(values[GRANT_ACCESS - 1]));
+	grant->token_required = DatumGetBool(values[GRANT_TOKEN_REQUIRED - 1]);
+	grant->is_default = DatumGetBool(values[GRANT_IS_DEFAULT - 1]);
+	grant->direct = (grantee == role);
+	return true;
+}
+
+/*
+ * How far the role may go for the tenant: the highest of its grants that need no token. The owner and the service role reach every tenant
+ * that exists. MT_ACCESS_NONE alike for a tenant that does not exist and for one that is another's.
+ */
+MtAccess
+mt_role_access(Oid role, const char *tenant)
+{
+	Relation	relation;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	MtAccess	access = MT_ACCESS_NONE;
+
+	look_up_relations();
+	if (role == relations.service_role || mt_is_owner(role))
+		return mt_tenant_exists(tenant) ? MT_ACCESS_OWNER : MT_ACCESS_NONE;
+
+	relation = table_open(relations.grants, AccessShareLock);
+	ScanKeyInit(&key, GRANT_TENANT_ID, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(tenant));
+	scan = systable_beginscan(relation, relations.grants_pkey, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		MtGrant		grant;
+
+		if (grant_for_role(tuple, RelationGetDescr(relation), role, &grant) && !grant.token_required)
+			access = Max(access, grant.access);
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return access;
+}
+
+/*
+ * All grants of a role, its own and, only where it has none of its own, those of roles whose rights it has. The array is palloc'd.
+ */
+MtGrant *
+mt_role_grants(Oid role, int *count)
+{
+	Relation	relation;
+	int			allocated = 8;
+	MtGrant    *grants = palloc(sizeof(MtGrant) * allocated);
+
+	*count = 0;
+	look_up_relations();
+	relation = table_open(relations.grants, AccessShareLock);
+
+	/* First by the index for the role itself; the second round reads all, since inheritance has no index. */
+	for (int round = 0; round < 2 && *count == 0; round++)
+	{
+		SysScanDesc scan;
+		ScanKeyData key;
+		HeapTuple	tuple;
+
+		ScanKeyInit(&key, GRANT_ROLE_OID, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(role));
+		scan = systable_beginscan(relation, relations.grants_role, round == 0, NULL, round == 0 ? 1 : 0, &key);
+		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		{
+			if (*count == allocated)
+			{
+				allocated *= 2;
+				grants = repalloc(grants, sizeof(MtGrant) * allocated);
+			}
+			if (grant_for_role(tuple, RelationGetDescr(relation), role, &grants[*count]))
+				(*count)++;
+		}
+		systable_endscan(scan);
+	}
+	table_close(relation, AccessShareLock);
+	return grants;
+}

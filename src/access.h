@@ -1,0 +1,34 @@
+/*
+ * access.h
+ *		Which role may act for which tenant: see access.c.
+ */
+#ifndef MT_ACCESS_H
+#define MT_ACCESS_H
+
+#include "mindtickle.h"
+
+/* One row of tenant_grant as far as a role is concerned. */
+typedef struct MtGrant
+{
+	char		tenant[MT_TENANT_MAX + 1];
+	MtAccess	access;
+	bool		token_required;
+	bool		is_default;
+	bool		direct;			/* granted to the role itself, not to one it inherits */
+} MtGrant;
+
+extern void mt_watch_access(void);
+extern void mt_forget_access_here(void);
+extern uint64 mt_access_generation(void);
+
+extern bool mt_tenant_name_valid(const char *tenant);
+extern bool mt_tenant_exists(const char *tenant);
+extern Oid	mt_service_role(bool missing_ok);
+extern bool mt_service_role_ready(void);
+extern bool mt_is_owner(Oid role);
+extern MtAccess mt_role_access(Oid role, const char *tenant);
+extern MtGrant *mt_role_grants(Oid role, int *count);
+extern Oid	mt_relation(const char *name);
+extern const char *mt_access_name(MtAccess access);
+
+#endif							/* MT_ACCESS_H */

@@ -1,0 +1,14 @@
+/*
+ * event.h
+ *		Events for the outbox: see event.c.
+ */
+#ifndef MT_EVENT_H
+#define MT_EVENT_H
+
+#include "mindtickle.h"
+
+#include "utils/jsonb.h"
+
+extern void mt_emit_event(const char *tenant, const char *topic, Datum payload);
+
+#endif							/* MT_EVENT_H */

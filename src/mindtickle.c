@@ -1,0 +1,31 @@
+/*
+ * mindtickle.c
+ *		Entry of mindtickle.so: the module's magic, and _PG_init, which hands over to the files that own each thing.
+ *
+ * Loaded by every backend that calls one of the functions, and by the postmaster where shared_preload_libraries names it. Only in the
+ * second case are there workers, shared memory and the hook on database commands; everything else works without.
+ */
+#include "mindtickle.h"
+
+#include "access.h"
+#include "miscadmin.h"
+#include "shared_state.h"
+#include "utils/guc.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	mt_define_settings();
+	mt_watch_access();
+
+	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)
+	{
+		mt_request_shared_state();
+		mt_install_utility_hook();
+		mt_register_launcher();
+	}
+}

@@ -1,0 +1,326 @@
+/*
+ * progress.c
+ *		Course progress: reading items, and writing those that change something in one set-based statement.
+ *
+ * An item tells what it has keys for: a key that is absent leaves its column as it is, null clears it. Which keys are there is a parameter of
+ * the statement, so items that have the same keys, as those of one source do, are written together; the row that is there decides column by
+ * column under its lock, and two writers that tell different things of one row lose nothing.
+ *
+ * The statement joins to the existing rows before it inserts: ON CONFLICT alone would lock, and so write WAL for, each unchanged row.
+ */
+#include "progress.h"
+
+#include "catalog/pg_type.h"
+#include "event.h"
+#include "plan.h"
+#include "service_call.h"
+#include "user.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+/* Items in one call. */
+#define ITEMS_MAX	100000
+
+static const char *const statuses[] = {"not_started", "in_progress", "completed", NULL};
+
+PG_FUNCTION_INFO_V1(mt_upsert_progress);
+
+/* A column that an item may leave out: does it give something else than is there; and what the row has afterwards. Bits are of MtProgressItem.given. */
+#define DIFFERS(bit, column, old, new) "($3 & " bit " <> 0 AND " old "." column " IS DISTINCT FROM " new "." column ")"
+#define MERGED(bit, column) column " = CASE WHEN $3 & " bit " <> 0 THEN excluded." column " ELSE p." column " END"
+
+/*
+ * True when an item changes a row: it is not older than the row, takes no completed course back without a later reset, and gives something
+ * that is not there yet.
+ */
+#define CHANGES(old, new) \
+	"(" new ".updated_at < " old ".updated_at) IS NOT TRUE " \
+	"AND (" old ".status <> 'completed' OR " new ".status = 'completed' OR " \
+	"($4 AND coalesce(" new ".updated_at > " old ".updated_at, " new ".updated_at IS NOT NULL))) " \
+	"AND (" old ".status <> " new ".status " \
+	"OR " DIFFERS("1", "score", old, new) \
+	" OR " DIFFERS("2", "completed_at", old, new) \
+	" OR " DIFFERS("4", "invited_at", old, new) \
+	" OR " DIFFERS("8", "started_at", old, new) \
+	" OR " DIFFERS("16", "due_at", old, new) \
+	" OR " DIFFERS("32", "is_overdue", old, new) \
+	" OR " DIFFERS("64", "has_failed", old, new) \
+	" OR " DIFFERS("128", "percent_completed", old, new) \
+	" OR " DIFFERS("256", "max_score", old, new) \
+	" OR " DIFFERS("512", "updated_at", old, new) ")"
+
+/* $1 tenant, $2 user, $3 columns given, $4 reset, $5 moment of the pull or null, $6 courses, $7 statuses, $8 to $17 the other columns. */
+static MtPlan upsert = {
+	"INSERT INTO mindtickle.course_progress AS p (tenant_id, user_id, course_id, status, score, completed_at, invited_at, "
+	"started_at, due_at, is_overdue, has_failed, percent_completed, max_score, updated_at, synced_at) "
+	"SELECT $1, $2, n.course_id, n.status, n.score, n.completed_at, n.invited_at, n.started_at, n.due_at, n.is_overdue, "
+	"n.has_failed, n.percent_completed, n.max_score, n.updated_at, $5 "
+	"FROM unnest($6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) AS n (course_id, status, score, completed_at, "
+	"invited_at, started_at, due_at, is_overdue, has_failed, percent_completed, max_score, updated_at) "
+	"LEFT JOIN mindtickle.course_progress AS o "
+	"ON o.tenant_id = $1 AND o.user_id = $2 AND o.course_id = n.course_id "
+	"WHERE o.course_id IS NULL OR (" CHANGES("o", "n") ") "
+	"ON CONFLICT (tenant_id, user_id, course_id) DO UPDATE SET status = excluded.status, "
+	MERGED("1", "score") ", "
+	MERGED("2", "completed_at") ", "
+	MERGED("4", "invited_at") ", "
+	MERGED("8", "started_at") ", "
+	MERGED("16", "due_at") ", "
+	MERGED("32", "is_overdue") ", "
+	MERGED("64", "has_failed") ", "
+	MERGED("128", "percent_completed") ", "
+	MERGED("256", "max_score") ", "
+	MERGED("512", "updated_at") ", "
+	"synced_at = coalesce(excluded.synced_at, p.synced_at) "
+	"WHERE " CHANGES("p", "excluded"),
+	17, {TEXTOID, TEXTOID, INT4OID, BOOLOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID, NUMERICARRAYOID, TIMESTAMPTZARRAYOID,
+	TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, BOOLARRAYOID, BOOLARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID,
+	TIMESTAMPTZARRAYOID},
+	CURSOR_OPT_GENERIC_PLAN
+};
+
+/* Element type of each column of MtProgressColumn. */
+static const Oid column_types[MT_PROGRESS_COLUMNS] = {
+	NUMERICOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, BOOLOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID
+};
+
+static void
+note(MtProgressItem *item, MtProgressColumn column, MtPresence presence)
+{
+	item->nulls[column] = presence != MT_FIELD_SET;
+	if (presence != MT_FIELD_ABSENT)
+		item->given |= 1u << column;
+}
+
+/*
+ * Reads one item. False where it has a fault.
+ */
+bool
+mt_progress_read(MtFields *fields, MtProgressItem *item)
+{
+	Datum	   *values = item->values;
+	Datum		reset;
+
+	item->given = 0;
+	item->reset = false;
+	(void) mt_field_id(fields, "courseId", true, &item->course_id);
+	if (mt_field_word(fields, "status", statuses, &item->status) != MT_FIELD_SET)
+		mt_fault(fields, "status", "is required");
+	note(item, MT_PROGRESS_SCORE, mt_field_percent(fields, "score", &values[MT_PROGRESS_SCORE]));
+	if ((item->given & (1u << MT_PROGRESS_SCORE)) == 0)
+		note(item, MT_PROGRESS_SCORE, mt_field_percent(fields, "quizScore", &values[MT_PROGRESS_SCORE]));
+	note(item, MT_PROGRESS_COMPLETED_AT, mt_field_timestamp(fields, "completedAt", &values[MT_PROGRESS_COMPLETED_AT]));
+	note(item, MT_PROGRESS_INVITED_AT, mt_field_timestamp(fields, "invitedAt", &values[MT_PROGRESS_INVITED_AT]));
+	note(item, MT_PROGRESS_STARTED_AT, mt_field_timestamp(fields, "startedAt", &values[MT_PROGRESS_STARTED_AT]));
+	note(item, MT_PROGRESS_DUE_AT, mt_field_timestamp(fields, "dueAt", &values[MT_PROGRESS_DUE_AT]));
+	note(item, MT_PROGRESS_IS_OVERDUE, mt_field_boolean(fields, "isOverdue", &values[MT_PROGRESS_IS_OVERDUE]));
+	note(item, MT_PROGRESS_HAS_FAILED, mt_field_boolean(fields, "hasFailed", &values[MT_PROGRESS_HAS_FAILED]));
+	note(item, MT_PROGRESS_PERCENT_COMPLETED,
+		 mt_field_percent(fields, "percentCompleted", &values[MT_PROGRESS_PERCENT_COMPLETED]));
+	note(item, MT_PROGRESS_MAX_SCORE, mt_field_number(fields, "maxScore", "0", "1000000000", &values[MT_PROGRESS_MAX_SCORE]));
+	note(item, MT_PROGRESS_UPDATED_AT, mt_field_timestamp(fields, "updatedAt", &values[MT_PROGRESS_UPDATED_AT]));
+	if (mt_field_boolean(fields, "reset", &reset) == MT_FIELD_SET)
+		item->reset = DatumGetBool(reset);
+	return !mt_faulty(fields->fault);
+}
+
+static int
+compare_course(const MtProgressItem *first, const MtProgressItem *second)
+{
+	text	   *a = DatumGetTextPP(first->course_id);
+	text	   *b = DatumGetTextPP(second->course_id);
+	int			length_a = VARSIZE_ANY_EXHDR(a);
+	int			length_b = VARSIZE_ANY_EXHDR(b);
+	int			order = memcmp(VARDATA_ANY(a), VARDATA_ANY(b), Min(length_a, length_b));
+
+	return order != 0 ? order : length_a - length_b;
+}
+
+/*
+ * True when two items are of one course.
+ */
+bool
+mt_progress_same_course(const MtProgressItem *first, const MtProgressItem *second)
+{
+	return compare_course(first, second) == 0;
+}
+
+static int
+compare_items(const void *first, const void *second)
+{
+	int			order = compare_course(first, second);
+
+	return order != 0 ? order : ((const MtProgressItem *) first)->position - ((const MtProgressItem *) second)->position;
+}
+
+/* Items that can be written together stand together, in the order of their courses: writers then lock rows in one order. */
+static int
+compare_for_writing(const void *first, const void *second)
+{
+	const MtProgressItem *a = first;
+	const MtProgressItem *b = second;
+
+	if (a->given != b->given)
+		return a->given < b->given ? -1 : 1;
+	if (a->reset != b->reset)
+		return a->reset ? 1 : -1;
+	return compare_course(a, b);
+}
+
+/*
+ * Sorts items by course. Returns the input position of an item whose course an earlier one has too, -1 where there is none.
+ */
+int
+mt_progress_sort(MtProgressItem *items, int count)
+{
+	int			twice = -1;
+
+	qsort(items, count, sizeof(MtProgressItem), compare_items);
+	for (int i = 1; i < count; i++)
+		if (compare_course(&items[i - 1], &items[i]) == 0 && (twice < 0 || items[i].position < twice))
+			twice = items[i].position;
+	return twice;
+}
+
+static Datum
+column_array(const MtProgressItem *items, int count, int column)
+{
+	Datum	   *values = palloc(sizeof(Datum) * count);
+	bool	   *nulls = palloc(sizeof(bool) * count);
+	int			lower_bound = 1;
+	Oid			type = column_types[column];
+	bool		by_value = type != NUMERICOID;
+
+	for (int i = 0; i < count; i++)
+	{
+		values[i] = items[i].values[column];
+		nulls[i] = items[i].nulls[column];
+	}
+	return PointerGetDatum(construct_md_array(values, nulls, 1, &count, &lower_bound, type,
+											  type == NUMERICOID ? -1 : type == BOOLOID ? 1 : 8,
+											  by_value, type == NUMERICOID ? TYPALIGN_INT : type == BOOLOID ? TYPALIGN_CHAR : TYPALIGN_DOUBLE));
+}
+
+/* Writes items that have the same keys. */
+static int64
+write_group(const char *tenant, Datum user_id, const MtProgressItem *items, int count, bool pulled)
+{
+	Datum		values[17];
+	char		nulls[17];
+	Datum	   *texts = palloc(sizeof(Datum) * count);
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = CStringGetTextDatum(tenant);
+	values[1] = user_id;
+	values[2] = Int32GetDatum((int32) items[0].given);
+	values[3] = BoolGetDatum(items[0].reset);
+	values[4] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	if (!pulled)
+		nulls[4] = 'n';
+	for (int i = 0; i < count; i++)
+		texts[i] = items[i].course_id;
+	values[5] = PointerGetDatum(construct_array(texts, count, TEXTOID, -1, false, TYPALIGN_INT));
+	for (int i = 0; i < count; i++)
+		texts[i] = items[i].status;
+	values[6] = PointerGetDatum(construct_array(texts, count, TEXTOID, -1, false, TYPALIGN_INT));
+	for (int column = 0; column < MT_PROGRESS_COLUMNS; column++)
+		values[7 + column] = column_array(items, count, column);
+	return (int64) mt_plan_run(&upsert, values, nulls, SPI_OK_INSERT);
+}
+
+/*
+ * Writes the items of one user, no two of one course, and the event if that changed anything. Returns the number of rows changed. Within
+ * mt_service_enter/leave. pulled: the rows were fetched by a pull.
+ */
+int64
+mt_progress_write(const char *tenant, Datum user_id, MtProgressItem *items, int count, bool pulled)
+{
+	static MtPlan payload = {
+		"SELECT jsonb_build_object('tenantId', $1, 'userId', $2)", 2, {TEXTOID, TEXTOID}
+	};
+	int64		changed = 0;
+
+	qsort(items, count, sizeof(MtProgressItem), compare_for_writing);
+	for (int first = 0; first < count;)
+	{
+		int			end = first + 1;
+
+		while (end < count && items[end].given == items[first].given && items[end].reset == items[first].reset)
+			end++;
+		changed += write_group(tenant, user_id, &items[first], end - first, pulled);
+		first = end;
+	}
+	if (changed > 0)
+	{
+		Datum		values[2] = {CStringGetTextDatum(tenant), user_id};
+		bool		isnull;
+
+		mt_plan_run(&payload, values, NULL, SPI_OK_SELECT);
+		mt_emit_event(tenant, "progress.synced",
+					  SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	}
+	return changed;
+}
+
+/* Reads an array of items; raises the first fault. */
+static MtProgressItem *
+read_items(Jsonb *progress, int *count)
+{
+	MtFault		fault = {0};
+	MtFields	fields = {.name = "progress",.index = -1,.fault = &fault};
+	MtProgressItem *items;
+	int			twice;
+
+	*count = 0;
+	if (!JB_ROOT_IS_ARRAY(progress) || JB_ROOT_IS_SCALAR(progress))
+		mt_fault(&fields, NULL, "must be an array");
+	else if (JB_ROOT_COUNT(progress) > ITEMS_MAX)
+		mt_fault(&fields, NULL, "must not have more than %d items", ITEMS_MAX);
+	else
+		(void) mt_json_too_deep(progress, &fault);
+	if (mt_faulty(&fault))
+		mt_raise_fault(&fault);
+
+	*count = JB_ROOT_COUNT(progress);
+	items = palloc0(sizeof(MtProgressItem) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+	{
+		JsonbValue *value = getIthJsonbValueFromContainer(&progress->root, i);
+
+		items[i].position = i;
+		if (!mt_fields_open(&fields, value, "progress", i, &fault) || !mt_progress_read(&fields, &items[i]))
+			mt_raise_fault(&fault);
+	}
+	twice = mt_progress_sort(items, *count);
+	if (twice >= 0)
+	{
+		fields.index = twice;
+		mt_fault(&fields, "courseId", "is given twice");
+		mt_raise_fault(&fault);
+	}
+	return items;
+}
+
+/*
+ * mt_upsert_progress(tenant, user_id, progress jsonb) -> integer: rows changed.
+ */
+Datum
+mt_upsert_progress(PG_FUNCTION_ARGS)
+{
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	text	   *user_id = PG_GETARG_TEXT_PP(1);
+	Jsonb	   *progress = PG_GETARG_JSONB_P(2);
+	MtServiceCall call;
+	MtProgressItem *items;
+	int			count;
+	int64		changed = 0;
+
+	mt_service_enter(&call, tenant, MT_ACCESS_WRITER, true);
+	mt_check_argument_id("user_id", user_id);
+	items = read_items(progress, &count);
+	if (count > 0)
+		changed = mt_progress_write(tenant, mt_user_resolve(tenant, PointerGetDatum(user_id)), items, count, false);
+	mt_service_leave(&call);
+	PG_RETURN_INT32((int32) changed);
+}

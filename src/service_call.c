@@ -1,0 +1,101 @@
+/*
+ * service_call.c
+ *		The steps of every function that acts for a tenant on behalf of a caller who may not touch the tables himself.
+ *
+ * (1) check the caller's right, (2) put the tenant in force and the search_path out of his hands for the length of the call, (3) become the
+ * service role, (4) the function runs its kept plans, (5) everything as before. Without (2) operators from the caller's search_path would
+ * run as the service role. An error needs no cleaning up here: the end of the (sub)transaction restores role and settings.
+ *
+ * Called by every SQL function in src/ that reads or writes a tenant's rows.
+ */
+#include "service_call.h"
+
+#include "access.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "tenant_context.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/rls.h"
+
+/* "pg_catalog, pg_temp": nothing of the caller's is looked at. */
+#define SAFE_SEARCH_PATH	"pg_catalog, pg_temp"
+
+PG_FUNCTION_INFO_V1(mt_lock_tenant_for_drop);
+
+/*
+ * Locks a tenant against mt_drop_tenant (AccessShareLock), or for it (AccessExclusiveLock), until the end of the transaction. The lock is on
+ * a hash of the name, as an object of the table tenant: two tenants may share one, which costs a wait during a drop and nothing else.
+ */
+void
+mt_lock_tenant(const char *tenant, LOCKMODE mode)
+{
+	uint32		hash = hash_bytes((const unsigned char *) tenant, (int) strlen(tenant));
+
+	LockDatabaseObject(mt_relation("tenant"), (Oid) hash, 0, mode);
+}
+
+/*
+ * mindtickle.lock_tenant_for_drop(tenant): waits for all who write for the tenant, and keeps others from beginning.
+ */
+Datum
+mt_lock_tenant_for_drop(PG_FUNCTION_ARGS)
+{
+	mt_lock_tenant(text_to_cstring(PG_GETARG_TEXT_PP(0)), AccessExclusiveLock);
+	PG_RETURN_VOID();
+}
+
+static void
+set_for_call(const char *name, const char *value)
+{
+	set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, ERROR, false);
+}
+
+/*
+ * Steps 1 to 3, and a connection to SPI. writes: the function changes rows, so the tenant must not be dropped under it. Errors are those of
+ * mt_require_access, and 42704 where the service role does not exist.
+ */
+void
+mt_service_enter(MtServiceCall *call, const char *tenant, MtAccess needed, bool writes)
+{
+	Oid			service_role;
+
+	mt_require_access(tenant, needed);
+	service_role = mt_service_role(false);
+	if (writes)
+	{
+		uint64		generation = mt_access_generation();
+
+		mt_lock_tenant(tenant, AccessShareLock);
+		/* Having waited for a drop means that there is nothing left to write to. */
+		if (mt_access_generation() != generation)
+			mt_require_access(tenant, needed);
+	}
+
+	call->tenant = tenant;
+	call->context = CurrentMemoryContext;
+	call->guc_nest_level = NewGUCNestLevel();
+	set_for_call("mindtickle.tenant", tenant);
+	set_for_call("search_path", SAFE_SEARCH_PATH);
+	if (!row_security)
+		set_for_call("row_security", "on");
+
+	GetUserIdAndSecContext(&call->role, &call->security_context);
+	SetUserIdAndSecContext(service_role,
+						   call->security_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+}
+
+/*
+ * Step 5. Results must have been copied out of SPI's memory by then.
+ */
+void
+mt_service_leave(MtServiceCall *call)
+{
+	SPI_finish();
+	SetUserIdAndSecContext(call->role, call->security_context);
+	AtEOXact_GUC(false, call->guc_nest_level);
+}

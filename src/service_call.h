@@ -1,0 +1,26 @@
+/*
+ * service_call.h
+ *		The five steps of every function that acts for a tenant: see service_call.c.
+ */
+#ifndef MT_SERVICE_CALL_H
+#define MT_SERVICE_CALL_H
+
+#include "mindtickle.h"
+
+#include "storage/lockdefs.h"
+
+/* What mt_service_enter changed and mt_service_leave puts back. */
+typedef struct MtServiceCall
+{
+	const char *tenant;
+	Oid			role;			/* of the caller */
+	int			security_context;
+	int			guc_nest_level;
+	MemoryContext context;		/* of the caller; results belong there */
+} MtServiceCall;
+
+extern void mt_service_enter(MtServiceCall *call, const char *tenant, MtAccess needed, bool writes);
+extern void mt_service_leave(MtServiceCall *call);
+extern void mt_lock_tenant(const char *tenant, LOCKMODE mode);
+
+#endif							/* MT_SERVICE_CALL_H */

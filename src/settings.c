@@ -1,0 +1,70 @@
+/*
+ * settings.c
+ *		Every setting of mindtickle, defined in one place and called once by _PG_init.
+ *
+ * mindtickle.tenant proves nothing: anyone may set it, and the right to it is checked where it is used (access.c). The others are the
+ * administrator's and take effect on reload.
+ */
+#include "mindtickle.h"
+
+#include "access.h"
+#include "utils/guc.h"
+
+char	   *mt_setting_tenant = NULL;
+char	   *mt_setting_service_role = NULL;
+char	   *mt_setting_databases = NULL;
+char	   *mt_setting_secret_directory = NULL;
+bool		mt_setting_sync_enabled = true;
+bool		mt_setting_notify = true;
+
+/* Who is the service role decides who may do what, so what was looked up under the old name is forgotten. */
+static void
+assign_service_role(const char *newval, void *extra)
+{
+	mt_forget_access_here();
+}
+
+/*
+ * Defines the settings and reserves the prefix, so that a misspelt name is an error instead of a setting without effect.
+ */
+void
+mt_define_settings(void)
+{
+	DefineCustomStringVariable("mindtickle.databases",
+							   "Databases in which workers run, separated by commas.",
+							   "Empty: every database that has the extension.",
+							   &mt_setting_databases, "",
+							   PGC_SIGHUP, GUC_LIST_INPUT, NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("mindtickle.notify",
+							 "Sends a NOTIFY for each batch of published events.",
+							 "Off: consumers poll.",
+							 &mt_setting_notify, true,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("mindtickle.secret_directory",
+							   "Directory below which credentials kept in files are read, one directory a tenant.",
+							   NULL,
+							   &mt_setting_secret_directory, "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("mindtickle.service_role",
+							   "Role as which workers and writing functions act.",
+							   "It has no login, is no superuser, cannot bypass row security and has no members.",
+							   &mt_setting_service_role, "mindtickle_service",
+							   PGC_SIGHUP, 0, NULL, assign_service_role, NULL);
+
+	DefineCustomBoolVariable("mindtickle.sync_enabled",
+							 "Lets the sync worker call MindTickle.",
+							 "Off: no call goes upstream, for any tenant.",
+							 &mt_setting_sync_enabled, true,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("mindtickle.tenant",
+							   "Tenant for which the current role acts.",
+							   "Counts only where the role has a grant for the tenant.",
+							   &mt_setting_tenant, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("mindtickle");
+}

@@ -1,0 +1,50 @@
+/*
+ * shared_state.h
+ *		Shared memory of mindtickle: see shared_state.c.
+ */
+#ifndef MT_SHARED_STATE_H
+#define MT_SHARED_STATE_H
+
+#include "mindtickle.h"
+
+/* Databases that can have workers. */
+#define MT_DATABASES_MAX	64
+/* Tenants of a database that can be marked at once; more means all of them. */
+#define MT_MARKS_MAX		128
+
+typedef enum MtWorkerKind
+{
+	MT_WORKER_PUBLISHER,
+	MT_WORKER_SYNC,
+	MT_WORKER_KINDS
+} MtWorkerKind;
+
+/* What the launcher knows of a worker, from shared memory. */
+typedef struct MtWorkerView
+{
+	pid_t		pid;			/* 0: none is attached */
+	uint64		attached;		/* how often one has attached */
+} MtWorkerView;
+
+/* shared memory itself */
+extern void mt_request_shared_state(void);
+extern bool mt_shared_state_present(void);
+
+/* for the launcher */
+extern void mt_launcher_attach(void);
+extern void mt_launcher_wake(void);
+extern bool mt_worker_view(Oid database, MtWorkerKind kind, MtWorkerView *view);
+extern bool mt_database_barred(Oid database);
+extern void mt_forget_database(Oid database);
+extern uint64 mt_wake_generation(void);
+
+/* for the hook on database commands */
+extern void mt_bar_database(Oid database);
+extern void mt_admit_database(Oid database);
+
+/* for functions that leave work for a worker; both take effect at commit */
+extern void mt_mark_tenant(const char *tenant);
+extern void mt_wake_worker_at_commit(MtWorkerKind kind);
+extern void mt_wake_launcher_at_commit(void);
+
+#endif							/* MT_SHARED_STATE_H */

@@ -1,0 +1,327 @@
+/*
+ * tenant_context.c
+ *		The tenant in force: what mt_current_tenant() answers, how it is set, and the check of functions with a tenant argument.
+ *
+ * The context is the setting mindtickle.tenant, or where it is empty the role's default grant. It is decided for GetUserId(), the role in
+ * force at that moment, on purpose: a pooled application uses SET ROLE, and the session's own role must then not count. The answer is kept
+ * for the same setting, role and access generation (access.c), so a policy costs a comparison a call.
+ *
+ * A refusal is one text and SQLSTATE, whether the tenant exists or not.
+ */
+#include "tenant_context.h"
+
+#include "access.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "service_call.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+
+/* The last answer of mt_tenant_in_force. */
+static struct
+{
+	uint64		generation;
+	Oid			role;
+	char		setting[MT_TENANT_MAX + 1];
+	bool		present;
+	char		tenant[MT_TENANT_MAX + 1];
+} in_force;
+
+PG_FUNCTION_INFO_V1(mt_current_tenant);
+PG_FUNCTION_INFO_V1(mt_set_tenant);
+PG_FUNCTION_INFO_V1(mt_enter_tenant);
+PG_FUNCTION_INFO_V1(mt_whoami);
+PG_FUNCTION_INFO_V1(mt_row_allowed);
+PG_FUNCTION_INFO_V1(mt_acting_as_service);
+
+/*
+ * The tenant of the role's default grant. Its own grants go before inherited ones; among several inherited ones without a single default
+ * there is none. Fills tenant; false where there is no default.
+ */
+static bool
+default_tenant(Oid role, char *tenant)
+{
+	int			count;
+	MtGrant    *grants;
+	const MtGrant *chosen = NULL;
+	int			candidates = 0;
+
+	if (superuser_arg(role))
+		return false;
+	grants = mt_role_grants(role, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (!grants[i].is_default || grants[i].token_required)
+			continue;
+		chosen = &grants[i];
+		candidates++;
+	}
+	if (candidates == 1 && mt_tenant_exists(chosen->tenant))
+	{
+		strlcpy(tenant, chosen->tenant, MT_TENANT_MAX + 1);
+		pfree(grants);
+		return true;
+	}
+	pfree(grants);
+	return false;
+}
+
+/*
+ * The tenant in force for the current role, or NULL. The text is good until the next call.
+ */
+const char *
+mt_tenant_in_force(void)
+{
+	uint64		generation = mt_access_generation();
+	Oid			role = GetUserId();
+	const char *setting = mt_setting_tenant ? mt_setting_tenant : "";
+
+	if (in_force.generation == generation && in_force.role == role && strcmp(in_force.setting, setting) == 0)
+		return in_force.present ? in_force.tenant : NULL;
+
+	in_force.generation = 0;
+	if (setting[0] == '\0')
+		in_force.present = default_tenant(role, in_force.tenant);
+	else if (mt_tenant_name_valid(setting) && mt_role_access(role, setting) != MT_ACCESS_NONE)
+	{
+		strlcpy(in_force.tenant, setting, sizeof(in_force.tenant));
+		in_force.present = true;
+	}
+	else
+		in_force.present = false;
+
+	/* A setting too long to be kept is never a tenant; then the answer is simply worked out again. */
+	if (strlen(setting) < sizeof(in_force.setting))
+	{
+		strlcpy(in_force.setting, setting, sizeof(in_force.setting));
+		in_force.role = role;
+		in_force.generation = generation;
+	}
+	return in_force.present ? in_force.tenant : NULL;
+}
+
+/*
+ * The one refusal: ERROR 42501, the same whether the tenant exists or not.
+ */
+void
+mt_refuse_tenant(const char *tenant)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for tenant \"%s\"", tenant),
+			 errhint("SELECT * FROM mt_whoami() shows the tenants that your role may act for.")));
+}
+
+/*
+ * Checks that the current role may go as far as needed for the tenant, and that a context, where one is set, is of the same tenant.
+ * ERROR 22023 for a name that cannot be a tenant's, 42501 where the right is missing, 42704 for the owner where there is no such tenant.
+ */
+void
+mt_require_access(const char *tenant, MtAccess needed)
+{
+	Oid			role = GetUserId();
+	MtAccess	access;
+
+	if (!mt_tenant_name_valid(tenant))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid tenant id"),
+				 errdetail("A tenant id has 1 to %d characters of a-z, 0-9, \"_\" and \"-\", and begins with a letter or digit.",
+						   MT_TENANT_MAX)));
+
+	access = mt_role_access(role, tenant);
+	if (mt_setting_tenant && mt_setting_tenant[0] != '\0' && strcmp(mt_setting_tenant, tenant) != 0)
+		mt_refuse_tenant(tenant);
+	if (access == MT_ACCESS_NONE && mt_is_owner(role))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("tenant \"%s\" does not exist", tenant)));
+	if (access == MT_ACCESS_NONE)
+		mt_refuse_tenant(tenant);
+	if (access < needed)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for tenant \"%s\"", tenant),
+				 errdetail("Your role has access level \"%s\"; this needs \"%s\".", mt_access_name(access), mt_access_name(needed)),
+				 errhint("The owner of the extension gives it with mt_grant_tenant.")));
+}
+
+/*
+ * mt_current_tenant() -> text
+ */
+Datum
+mt_current_tenant(PG_FUNCTION_ARGS)
+{
+	const char *tenant = mt_tenant_in_force();
+
+	if (tenant == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(tenant));
+}
+
+/*
+ * mindtickle.row_allowed(tenant_id) -> bool: the WITH CHECK side of every policy. Never false: ERROR 42501 instead.
+ */
+Datum
+mt_row_allowed(PG_FUNCTION_ARGS)
+{
+	const char *tenant = mt_tenant_in_force();
+	text	   *row_tenant;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("a row needs a tenant_id")));
+	row_tenant = PG_GETARG_TEXT_PP(0);
+	if (tenant == NULL || VARSIZE_ANY_EXHDR(row_tenant) != strlen(tenant) ||
+		memcmp(VARDATA_ANY(row_tenant), tenant, strlen(tenant)) != 0)
+		mt_refuse_tenant(text_to_cstring(row_tenant));
+	PG_RETURN_BOOL(true);
+}
+
+/*
+ * mindtickle.acting_as_service() -> bool
+ */
+Datum
+mt_acting_as_service(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(GetUserId() == mt_service_role(true));
+}
+
+/*
+ * mt_set_tenant(tenant, token DEFAULT NULL): the context until the end of the transaction. ERROR 42501 where the role has no right to it.
+ *
+ * A token is refused: tokens are not issued, so none can be right.
+ */
+Datum
+mt_set_tenant(PG_FUNCTION_ARGS)
+{
+	char	   *tenant;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the tenant must not be null")));
+	tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (!PG_ARGISNULL(1))
+		mt_refuse_tenant(tenant);
+
+	/* Going over from one tenant to another is what this function is for, so an older context does not count. */
+	set_config_option("mindtickle.tenant", "", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR, false);
+	mt_require_access(tenant, MT_ACCESS_READER);
+	set_config_option("mindtickle.tenant", tenant, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR, false);
+	PG_RETURN_VOID();
+}
+
+/*
+ * mindtickle.enter_tenant(tenant): mt_set_tenant for the workers, which also keeps mt_drop_tenant waiting until the transaction ends.
+ */
+Datum
+mt_enter_tenant(PG_FUNCTION_ARGS)
+{
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	set_config_option("mindtickle.tenant", "", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR, false);
+	mt_require_access(tenant, MT_ACCESS_OWNER);
+	mt_lock_tenant(tenant, AccessShareLock);
+	mt_require_access(tenant, MT_ACCESS_OWNER);
+	set_config_option("mindtickle.tenant", tenant, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR, false);
+	PG_RETURN_VOID();
+}
+
+static JsonbValue *
+push_pair(JsonbParseState **state, char *key, JsonbValue *value)
+{
+	JsonbValue	name = {.type = jbvString, .val.string = {.len = (int) strlen(key), .val = key}};
+
+	pushJsonbValue(state, WJB_KEY, &name);
+	return pushJsonbValue(state, WJB_VALUE, value);
+}
+
+static JsonbValue
+string_value(const char *string)
+{
+	return (JsonbValue) {.type = jbvString,.val.string = {.len = (int) strlen(string),.val = pstrdup(string)}};
+}
+
+static JsonbValue
+bool_value(bool boolean)
+{
+	return (JsonbValue) {.type = jbvBool,.val.boolean = boolean};
+}
+
+/* The role's grants as [{"tenant", "access", "tokenRequired", "default"}]. */
+static Jsonb *
+grants_as_json(const MtGrant *grants, int count)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	value;
+
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; i < count; i++)
+	{
+		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+		value = string_value(grants[i].tenant);
+		push_pair(&state, "tenant", &value);
+		value = string_value(mt_access_name(grants[i].access));
+		push_pair(&state, "access", &value);
+		value = bool_value(grants[i].token_required);
+		push_pair(&state, "tokenRequired", &value);
+		value = bool_value(grants[i].is_default);
+		push_pair(&state, "default", &value);
+		pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
+}
+
+/* In words, why the role has no tenant in force. */
+static const char *
+reason_for_no_tenant(Oid role, int grant_count)
+{
+	if (mt_setting_tenant && mt_setting_tenant[0] != '\0')
+		return "the setting mindtickle.tenant names no tenant that this role may act for without a token";
+	if (superuser_arg(role))
+		return "a superuser has no default tenant; set mindtickle.tenant";
+	if (grant_count == 0)
+		return "this role has no grant; the owner of the extension gives one with mt_grant_tenant";
+	return "none of this role's grants is its one default; set mindtickle.tenant";
+}
+
+/*
+ * mt_whoami() -> (role_name, tenant_id, access, grants, reason)
+ */
+Datum
+mt_whoami(PG_FUNCTION_ARGS)
+{
+	Oid			role = GetUserId();
+	const char *tenant = mt_tenant_in_force();
+	int			count;
+	MtGrant    *grants = mt_role_grants(role, &count);
+	TupleDesc	descriptor;
+	Datum		values[5];
+	bool		nulls[5] = {false};
+	NameData	role_name;
+
+	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "mt_whoami must return a row");
+	descriptor = BlessTupleDesc(descriptor);
+
+	namestrcpy(&role_name, GetUserNameFromId(role, false));
+	values[0] = NameGetDatum(&role_name);
+	if (tenant != NULL)
+	{
+		values[1] = CStringGetTextDatum(tenant);
+		values[2] = CStringGetTextDatum(mt_access_name(mt_role_access(role, tenant)));
+		nulls[4] = true;
+	}
+	else
+	{
+		nulls[1] = nulls[2] = true;
+		values[4] = CStringGetTextDatum(reason_for_no_tenant(role, count));
+	}
+	values[3] = JsonbPGetDatum(grants_as_json(grants, count));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls)));
+}

@@ -1,0 +1,14 @@
+/*
+ * tenant_context.h
+ *		The tenant in force and the check that every function with a tenant argument makes: see tenant_context.c.
+ */
+#ifndef MT_TENANT_CONTEXT_H
+#define MT_TENANT_CONTEXT_H
+
+#include "mindtickle.h"
+
+extern const char *mt_tenant_in_force(void);
+extern void mt_require_access(const char *tenant, MtAccess needed);
+extern void mt_refuse_tenant(const char *tenant) pg_attribute_noreturn();
+
+#endif							/* MT_TENANT_CONTEXT_H */

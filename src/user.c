@@ -1,0 +1,360 @@
+/*
+ * user.c
+ *		People: reading a user document, finding whom it means, and storing what is new.
+ *
+ * A document is matched by our id, then MindTickle's id, then the identity provider's id, then the e-mail without regard to case; a match by
+ * one of the latter links the ids, and what had come under MindTickle's id until then is put under ours in the same transaction. A key that is
+ * absent leaves its column as it is, null clears it. Nothing is written where nothing changes.
+ *
+ * Called by the SQL functions below and by pull_store.c.
+ */
+#include "user.h"
+
+#include "catalog/pg_type.h"
+#include "event.h"
+#include "plan.h"
+#include "service_call.h"
+#include "utils/builtins.h"
+
+/* Rounds of "look it up, else insert it" before a concurrent insertion of another user with the same key is an error. */
+#define STORE_ROUNDS	3
+
+static const char *const roles[] = {"rep", "manager", "admin", NULL};
+
+PG_FUNCTION_INFO_V1(mt_provision_user);
+PG_FUNCTION_INFO_V1(mt_deactivate_user);
+
+#define DIFFERS(bit, parameter, column) "($3 & " bit " <> 0 AND u." column " IS DISTINCT FROM " parameter ")"
+#define MERGED(bit, parameter, column) column " = CASE WHEN $3 & " bit " <> 0 THEN " parameter " ELSE u." column " END"
+
+/* $1 tenant, $2 user, $3 columns given, $4 to $17 the columns. */
+static MtPlan update = {
+	"UPDATE mindtickle.users AS u SET "
+	MERGED("1", "$4", "mindtickle_id") ", "
+	MERGED("2", "$5", "scim_external_id") ", "
+	MERGED("4", "$6", "user_name") ", "
+	MERGED("8", "$7", "email") ", "
+	MERGED("16", "$8", "name") ", "
+	MERGED("32", "coalesce($9, 'rep')", "role") ", "
+	MERGED("64", "coalesce($10, true)", "active") ", "
+	MERGED("128", "$11", "title") ", "
+	MERGED("256", "$12", "department") ", "
+	MERGED("512", "$13", "location") ", "
+	MERGED("1024", "$14", "hired_at") ", "
+	MERGED("2048", "$15", "manager_id") ", "
+	MERGED("4096", "$16", "manager_email") ", "
+	MERGED("8192", "coalesce($17, '{}')", "attributes") ", "
+	"version = u.version + 1, updated_at = now() "
+	"FROM mindtickle.users AS o "
+	"WHERE u.tenant_id = $1 AND u.user_id = $2 AND o.tenant_id = $1 AND o.user_id = $2 AND ("
+	DIFFERS("1", "$4", "mindtickle_id") " OR "
+	DIFFERS("2", "$5", "scim_external_id") " OR "
+	DIFFERS("4", "$6", "user_name") " OR "
+	DIFFERS("8", "$7", "email") " OR "
+	DIFFERS("16", "$8", "name") " OR "
+	DIFFERS("32", "coalesce($9, 'rep')", "role") " OR "
+	DIFFERS("64", "coalesce($10, true)", "active") " OR "
+	DIFFERS("128", "$11", "title") " OR "
+	DIFFERS("256", "$12", "department") " OR "
+	DIFFERS("512", "$13", "location") " OR "
+	DIFFERS("1024", "$14", "hired_at") " OR "
+	DIFFERS("2048", "$15", "manager_id") " OR "
+	DIFFERS("4096", "$16", "manager_email") " OR "
+	DIFFERS("8192", "coalesce($17, '{}')", "attributes") ") "
+	"RETURNING CASE WHEN o.active AND NOT u.active THEN 'DELETE' ELSE 'UPDATE' END, "
+	"o.mindtickle_id IS NULL AND u.mindtickle_id IS NOT NULL AND u.mindtickle_id <> u.user_id",
+	17, {TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID,
+	TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID}
+};
+
+/* $1 tenant, $2 user or null, $4 to $17 the columns; $3 as in the update, so that both take the same values. */
+static MtPlan insert = {
+	"INSERT INTO mindtickle.users (tenant_id, user_id, mindtickle_id, scim_external_id, user_name, email, name, role, active, "
+	"title, department, location, hired_at, manager_id, manager_email, attributes) "
+	"SELECT $1, coalesce($2, $4, gen_random_uuid()::text), $4, $5, $6, $7, $8, coalesce($9, 'rep'), coalesce($10, true), "
+	"$11, $12, $13, $14, $15, $16, coalesce($17, '{}') WHERE $3 IS NOT NULL "
+	"ON CONFLICT DO NOTHING RETURNING user_id",
+	17, {TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID,
+	TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID}
+};
+
+static Datum
+copy_text(Datum value)
+{
+	return PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+}
+
+/* First column of the first row of the last statement, copied. */
+static Datum
+first_text(void)
+{
+	bool		isnull;
+
+	return copy_text(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/*
+ * Our id of the user that an id from outside means: ours, else MindTickle's, else the identity provider's. The id itself where no user is known
+ * yet. Both are text datums; within mt_service_enter/leave.
+ */
+Datum
+mt_user_resolve(const char *tenant, Datum id)
+{
+	static MtPlan by_user_id = {
+		"SELECT user_id FROM mindtickle.users WHERE tenant_id = $1 AND user_id = $2",
+		2, {TEXTOID, TEXTOID}
+	};
+	static MtPlan by_other_id = {
+		"SELECT found.user_id FROM ("
+		"SELECT user_id, 1 AS rank FROM mindtickle.users WHERE tenant_id = $1 AND mindtickle_id = $2 UNION ALL "
+		"SELECT user_id, 2 FROM mindtickle.users WHERE tenant_id = $1 AND scim_external_id = $2) AS found "
+		"ORDER BY found.rank, found.user_id LIMIT 1",
+		2, {TEXTOID, TEXTOID}
+	};
+	Datum		values[2] = {CStringGetTextDatum(tenant), id};
+
+	if (mt_plan_run(&by_user_id, values, NULL, SPI_OK_SELECT) > 0 ||
+		mt_plan_run(&by_other_id, values, NULL, SPI_OK_SELECT) > 0)
+		return first_text();
+	return id;
+}
+
+static void
+note(MtUser *user, MtUserColumn column, MtPresence presence)
+{
+	user->nulls[column] = presence != MT_FIELD_SET;
+	if (presence != MT_FIELD_ABSENT)
+		user->given |= 1u << column;
+}
+
+/*
+ * Reads a user document. False where it has a fault.
+ */
+bool
+mt_user_read(MtFields *fields, MtUser *user)
+{
+	Datum	   *values = user->values;
+	JsonbValue	attributes;
+	MtPresence	presence;
+
+	memset(user, 0, sizeof(MtUser));
+	(void) mt_field_id(fields, "userId", false, &user->user_id);
+	note(user, MT_USER_MINDTICKLE_ID, mt_field_id(fields, "mindtickleId", false, &values[MT_USER_MINDTICKLE_ID]));
+	note(user, MT_USER_SCIM_EXTERNAL_ID, mt_field_id(fields, "scimExternalId", false, &values[MT_USER_SCIM_EXTERNAL_ID]));
+	note(user, MT_USER_USER_NAME, mt_field_text(fields, "userName", MT_ADDRESS_MAX, &values[MT_USER_USER_NAME]));
+	note(user, MT_USER_EMAIL, mt_field_text(fields, "email", MT_ADDRESS_MAX, &values[MT_USER_EMAIL]));
+	note(user, MT_USER_NAME, mt_field_text(fields, "name", MT_TEXT_MAX, &values[MT_USER_NAME]));
+	note(user, MT_USER_ROLE, mt_field_word(fields, "role", roles, &values[MT_USER_ROLE]));
+	note(user, MT_USER_ACTIVE, mt_field_boolean(fields, "active", &values[MT_USER_ACTIVE]));
+	note(user, MT_USER_TITLE, mt_field_text(fields, "title", MT_TEXT_MAX, &values[MT_USER_TITLE]));
+	note(user, MT_USER_DEPARTMENT, mt_field_text(fields, "department", MT_TEXT_MAX, &values[MT_USER_DEPARTMENT]));
+	note(user, MT_USER_LOCATION, mt_field_text(fields, "location", MT_TEXT_MAX, &values[MT_USER_LOCATION]));
+	note(user, MT_USER_HIRED_AT, mt_field_timestamp(fields, "hiredAt", &values[MT_USER_HIRED_AT]));
+	note(user, MT_USER_MANAGER_ID, mt_field_id(fields, "managerId", false, &values[MT_USER_MANAGER_ID]));
+	note(user, MT_USER_MANAGER_EMAIL, mt_field_text(fields, "managerEmail", MT_ADDRESS_MAX, &values[MT_USER_MANAGER_EMAIL]));
+	presence = mt_field_container(fields, "attributes", &attributes);
+	note(user, MT_USER_ATTRIBUTES, presence);
+	if (presence == MT_FIELD_SET)
+	{
+		if (!JsonContainerIsObject(attributes.val.binary.data))
+			mt_fault(fields, "attributes", "must be an object");
+		values[MT_USER_ATTRIBUTES] = JsonbPGetDatum(JsonbValueToJsonb(&attributes));
+	}
+	return !mt_faulty(fields->fault);
+}
+
+/* Whom a document means: true, with our id, where there is such a user. */
+static bool
+find_user(const char *tenant, const MtUser *user, Datum *user_id)
+{
+	static MtPlan find = {
+		"SELECT found.user_id FROM ("
+		"SELECT user_id, 1 AS rank FROM mindtickle.users WHERE tenant_id = $1 AND user_id = $2 UNION ALL "
+		"SELECT user_id, 2 FROM mindtickle.users WHERE tenant_id = $1 AND mindtickle_id = $3 UNION ALL "
+		"SELECT user_id, 3 FROM mindtickle.users WHERE tenant_id = $1 AND scim_external_id = $4 "
+		"AND (mindtickle_id = $3) IS NOT FALSE UNION ALL "
+		"SELECT user_id, 4 FROM mindtickle.users WHERE tenant_id = $1 AND email_key = lower($5) "
+		"AND (mindtickle_id = $3) IS NOT FALSE AND (scim_external_id = $4) IS NOT FALSE) AS found "
+		"ORDER BY found.rank, found.user_id LIMIT 1",
+		5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
+	};
+	Datum		values[5] = {CStringGetTextDatum(tenant), user->user_id, user->values[MT_USER_MINDTICKLE_ID],
+	user->values[MT_USER_SCIM_EXTERNAL_ID], user->values[MT_USER_EMAIL]};
+	char		nulls[5] = {' ', ' ', ' ', ' ', ' '};
+
+	if (user->user_id == (Datum) 0)
+		nulls[1] = 'n';
+	if (user->nulls[MT_USER_MINDTICKLE_ID])
+		nulls[2] = 'n';
+	if (user->nulls[MT_USER_SCIM_EXTERNAL_ID])
+		nulls[3] = 'n';
+	if (user->nulls[MT_USER_EMAIL])
+		nulls[4] = 'n';
+	if (mt_plan_run(&find, values, nulls, SPI_OK_SELECT) == 0)
+		return false;
+	*user_id = first_text();
+	return true;
+}
+
+/* Puts what had come under a user's MindTickle id under our id, now that both are known to be one. */
+static void
+rekey_user(const char *tenant, Datum user_id)
+{
+	static MtPlan progress = {
+		"WITH moved AS (DELETE FROM mindtickle.course_progress AS p USING mindtickle.users AS u "
+		"WHERE u.tenant_id = $1 AND u.user_id = $2 AND p.tenant_id = $1 AND p.user_id = u.mindtickle_id RETURNING p.*) "
+		"INSERT INTO mindtickle.course_progress AS p (tenant_id, user_id, course_id, status, score, completed_at, invited_at, started_at, "
+		"due_at, is_overdue, has_failed, percent_completed, max_score, updated_at, synced_at) "
+		"SELECT tenant_id, $2, course_id, status, score, completed_at, invited_at, started_at, due_at, is_overdue, has_failed, "
+		"percent_completed, max_score, updated_at, synced_at FROM moved "
+		"ON CONFLICT (tenant_id, user_id, course_id) DO UPDATE SET status = excluded.status, score = excluded.score, "
+		"completed_at = excluded.completed_at, invited_at = excluded.invited_at, started_at = excluded.started_at, "
+		"due_at = excluded.due_at, is_overdue = excluded.is_overdue, has_failed = excluded.has_failed, "
+		"percent_completed = excluded.percent_completed, max_score = excluded.max_score, updated_at = excluded.updated_at, "
+		"synced_at = excluded.synced_at WHERE excluded.updated_at > p.updated_at",
+		2, {TEXTOID, TEXTOID}
+	};
+	static MtPlan submissions = {
+		"WITH moved AS (DELETE FROM mindtickle.quiz_submission AS s USING mindtickle.users AS u "
+		"WHERE u.tenant_id = $1 AND u.user_id = $2 AND s.tenant_id = $1 AND s.user_id = u.mindtickle_id RETURNING s.*) "
+		"INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, answers, score, computed_score, "
+		"attempt, passed, max_score, raw_score, source, received_at) "
+		"SELECT tenant_id, $2, course_id, quiz_id, submitted_at, answers, score, computed_score, attempt, passed, max_score, raw_score, "
+		"source, received_at FROM moved ON CONFLICT DO NOTHING",
+		2, {TEXTOID, TEXTOID}
+	};
+	Datum		values[2] = {CStringGetTextDatum(tenant), user_id};
+
+	mt_plan_run(&progress, values, NULL, SPI_OK_INSERT);
+	mt_plan_run(&submissions, values, NULL, SPI_OK_INSERT);
+}
+
+static void
+emit_user_changed(const char *tenant, Datum user_id, Datum operation)
+{
+	static MtPlan payload = {
+		"SELECT jsonb_build_object('tenantId', $1, 'operation', $3, 'user', mindtickle.user_as_json(u)) "
+		"FROM mindtickle.users AS u WHERE u.tenant_id = $1 AND u.user_id = $2",
+		3, {TEXTOID, TEXTOID, TEXTOID}
+	};
+	Datum		values[3] = {CStringGetTextDatum(tenant), user_id, operation};
+	bool		isnull;
+
+	if (mt_plan_run(&payload, values, NULL, SPI_OK_SELECT) > 0)
+		mt_emit_event(tenant, "user_changed", SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/*
+ * Stores a user; true when something changed. *user_id is then our id of him, as a text datum. ERROR 23505 where a key of his is another
+ * user's. Within mt_service_enter/leave.
+ */
+bool
+mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
+{
+	Datum		values[3 + MT_USER_COLUMNS];
+	char		nulls[3 + MT_USER_COLUMNS];
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = CStringGetTextDatum(tenant);
+	values[2] = Int32GetDatum((int32) user->given);
+	for (int column = 0; column < MT_USER_COLUMNS; column++)
+	{
+		values[3 + column] = user->values[column];
+		if (user->nulls[column])
+			nulls[3 + column] = 'n';
+	}
+
+	for (int round = 0; round < STORE_ROUNDS; round++)
+	{
+		if (find_user(tenant, user, user_id))
+		{
+			bool		isnull;
+			bool		linked;
+
+			values[1] = *user_id;
+			nulls[1] = ' ';
+			if (mt_plan_run(&update, values, nulls, SPI_OK_UPDATE_RETURNING) == 0)
+				return false;
+			linked = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+			emit_user_changed(tenant, *user_id, first_text());
+			if (linked)
+				rekey_user(tenant, *user_id);
+			return true;
+		}
+		values[1] = user->user_id;
+		nulls[1] = user->user_id == (Datum) 0 ? 'n' : ' ';
+		if (mt_plan_run(&insert, values, nulls, SPI_OK_INSERT_RETURNING) > 0)
+		{
+			*user_id = first_text();
+			emit_user_changed(tenant, *user_id, CStringGetTextDatum("CREATE"));
+			return true;
+		}
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("userName is another user's")));
+}
+
+/*
+ * mt_provision_user(tenant, user jsonb) -> text: creates or updates a user, returns our id.
+ */
+Datum
+mt_provision_user(PG_FUNCTION_ARGS)
+{
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	MtServiceCall call;
+	MtFault		fault = {0};
+	MtFields	fields;
+	MtUser		user;
+	Datum		user_id;
+
+	mt_service_enter(&call, tenant, MT_ACCESS_WRITER, true);
+	if (!mt_fields_open_document(&fields, PG_GETARG_JSONB_P(1), &fault) || !mt_user_read(&fields, &user))
+		mt_raise_fault(&fault);
+	if (user.user_id == (Datum) 0 && user.nulls[MT_USER_MINDTICKLE_ID] && user.nulls[MT_USER_SCIM_EXTERNAL_ID] && user.nulls[MT_USER_EMAIL])
+	{
+		mt_fault(&fields, NULL, "must have a userId, mindtickleId, scimExternalId or email");
+		mt_raise_fault(&fault);
+	}
+	(void) mt_user_store(tenant, &user, &user_id);
+	MemoryContextSwitchTo(call.context);
+	user_id = copy_text(user_id);
+	mt_service_leave(&call);
+	PG_RETURN_DATUM(user_id);
+}
+
+/*
+ * mt_deactivate_user(tenant, user_id) -> boolean: true when he was active. ERROR P0002 where there is no such user.
+ */
+Datum
+mt_deactivate_user(PG_FUNCTION_ARGS)
+{
+	static MtPlan deactivate = {
+		"UPDATE mindtickle.users SET active = false, version = version + 1, updated_at = now() "
+		"WHERE tenant_id = $1 AND user_id = $2 AND active",
+		2, {TEXTOID, TEXTOID}
+	};
+	static MtPlan exists = {
+		"SELECT FROM mindtickle.users WHERE tenant_id = $1 AND user_id = $2", 2, {TEXTOID, TEXTOID}
+	};
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	text	   *id = PG_GETARG_TEXT_PP(1);
+	MtServiceCall call;
+	Datum		values[2];
+	bool		changed;
+
+	mt_service_enter(&call, tenant, MT_ACCESS_WRITER, true);
+	mt_check_argument_id("user_id", id);
+	values[0] = CStringGetTextDatum(tenant);
+	values[1] = mt_user_resolve(tenant, PointerGetDatum(id));
+	changed = mt_plan_run(&deactivate, values, NULL, SPI_OK_UPDATE) > 0;
+	if (changed)
+		emit_user_changed(tenant, values[1], CStringGetTextDatum("DELETE"));
+	else if (mt_plan_run(&exists, values, NULL, SPI_OK_SELECT) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("there is no such user"),
+				 errdetail("user_id is matched with user_id, mindtickle_id and scim_external_id of mt_users.")));
+	mt_service_leave(&call);
+	PG_RETURN_BOOL(changed);
+}

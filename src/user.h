@@ -1,0 +1,43 @@
+/*
+ * user.h
+ *		People: see user.c.
+ */
+#ifndef MT_USER_H
+#define MT_USER_H
+
+#include "field.h"
+
+/* Columns of users that a document may give, in the order of the statements in user.c. */
+typedef enum MtUserColumn
+{
+	MT_USER_MINDTICKLE_ID,
+	MT_USER_SCIM_EXTERNAL_ID,
+	MT_USER_USER_NAME,
+	MT_USER_EMAIL,
+	MT_USER_NAME,
+	MT_USER_ROLE,
+	MT_USER_ACTIVE,
+	MT_USER_TITLE,
+	MT_USER_DEPARTMENT,
+	MT_USER_LOCATION,
+	MT_USER_HIRED_AT,
+	MT_USER_MANAGER_ID,
+	MT_USER_MANAGER_EMAIL,
+	MT_USER_ATTRIBUTES,
+	MT_USER_COLUMNS
+} MtUserColumn;
+
+/* One user as a document describes him, read and checked. */
+typedef struct MtUser
+{
+	Datum		user_id;		/* 0: not given */
+	uint32		given;			/* bit per column: the key was there, be it null */
+	Datum		values[MT_USER_COLUMNS];
+	bool		nulls[MT_USER_COLUMNS];
+} MtUser;
+
+extern Datum mt_user_resolve(const char *tenant, Datum id);
+extern bool mt_user_read(MtFields *fields, MtUser *user);
+extern bool mt_user_store(const char *tenant, MtUser *user, Datum *user_id);
+
+#endif							/* MT_USER_H */

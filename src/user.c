@@ -10,14 +10,21 @@
  */
 #include "user.h"
 
+#include "access.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "event.h"
 #include "plan.h"
 #include "service_call.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/formatting.h"
 
 /* Rounds of "look it up, else insert it" before a concurrent insertion of another user with the same key is an error. */
-#define STORE_ROUNDS	3
+#define STORE_ROUNDS	4
+/* Locks that inserting users may take, in all tenants together. */
+#define EMAIL_LOCKS		256
 
 static const char *const roles[] = {"rep", "manager", "admin", NULL};
 
@@ -245,6 +252,19 @@ emit_user_changed(const char *tenant, Datum user_id, Datum operation)
 }
 
 /*
+ * Keeps others from inserting a user with this e-mail until the transaction ends: an e-mail identifies a user but is not unique. The lock is on
+ * one of a few buckets, so that a transaction that brings a whole staff does not fill the lock table.
+ */
+static void
+lock_email(const char *tenant, Datum email)
+{
+	char	   *key = psprintf("%s %s", tenant, str_tolower(VARDATA_ANY(DatumGetPointer(email)), VARSIZE_ANY_EXHDR(DatumGetPointer(email)), DEFAULT_COLLATION_OID));
+	uint32		bucket = hash_bytes((const unsigned char *) key, (int) strlen(key)) % EMAIL_LOCKS;
+
+	LockDatabaseObject(mt_relation("users"), (Oid) bucket, 0, ExclusiveLock);
+}
+
+/*
  * Stores a user; true when something changed. *user_id is then our id of him, as a text datum. ERROR 23505 where a key of his is another
  * user's. Within mt_service_enter/leave.
  */
@@ -280,6 +300,11 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 			if (linked)
 				rekey_user(tenant, *user_id);
 			return true;
+		}
+		if (round == 0 && !user->nulls[MT_USER_EMAIL])
+		{
+			lock_email(tenant, user->values[MT_USER_EMAIL]);
+			continue;
 		}
 		values[1] = user->user_id;
 		nulls[1] = user->user_id == (Datum) 0 ? 'n' : ' ';

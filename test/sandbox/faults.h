@@ -1,0 +1,45 @@
+/*
+ * faults.h
+ *		Which requests get a faulty answer, and which one.
+ *
+ * The owner's lock guards a FaultPlan.
+ */
+#ifndef SANDBOX_FAULTS_H
+#define SANDBOX_FAULTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum Fault
+{
+	FAULT_ERROR500,
+	FAULT_SLOW,
+	FAULT_TRUNCATED,
+	FAULT_HTML200,
+	FAULT_RESET,
+	FAULT_WRONG429,
+	FAULT_ODD429,
+	FAULT_EMPTY200,
+	FAULT_NONE					/* the last: the number of kinds */
+} Fault;
+
+#define FAULT_KINDS ((int) FAULT_NONE)
+
+typedef struct FaultPlan
+{
+	int			share[FAULT_KINDS]; /* of 10,000 requests */
+	uint64_t	drawn;			/* requests asked about so far */
+	uint64_t	given[FAULT_KINDS];
+} FaultPlan;
+
+/* The name of a kind as the command line says it; and back, FAULT_NONE when unknown. */
+extern const char *mt_fault_name(Fault fault);
+extern Fault mt_fault_find(const char *name);
+
+/* Sets the percentage of a kind; false when it is none or all together pass 100. */
+extern bool mt_fault_set(FaultPlan *plan, Fault fault, const char *percent);
+
+/* Decides about one request; *flavour then picks among the variants of a kind. */
+extern Fault mt_fault_draw(FaultPlan *plan, uint64_t key, uint64_t *flavour);
+
+#endif							/* SANDBOX_FAULTS_H */

@@ -1,0 +1,647 @@
+/*
+ * http.c
+ *		GET requests through libcurl, any number at once, driven by the sync worker's event loop.
+ *
+ * Called by sync.c (start, sockets) and by the pull of a tenant (pools, requests). Knows nothing of what it carries.
+ *
+ * Each tenant with a pull under way has a pool: a multi handle of its own, hence connections, name cache and headers of its own. One multi
+ * handle for all would give tenant B the connection that tenant A opened to the same host. A multi handle costs 6 kB, and it lives as long as
+ * the pull, so that a tenant's requests reuse its connection.
+ *
+ * All pools share one epoll descriptor, which the loop waits on beside its latch. libcurl never waits by itself.
+ *
+ * Signals are blocked while libcurl runs: looking up a name starts a thread, which inherits the mask, and the server's signal handlers must
+ * never run there. Callbacks call nothing of PostgreSQL and allocate with malloc, so no error can jump over libcurl's frames.
+ */
+#include "http.h"
+
+#include <curl/curl.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "clock.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+
+/* Most bytes of a body, after decoding. */
+#define BODY_MAX			(32 * 1024 * 1024)
+/* What any body may have of memory, and what all bodies together may have beyond that. */
+#define BODY_COMMON			(1024 * 1024)
+#define LARGE_BODIES_MAX	BODY_MAX
+/* Events taken from epoll at once. */
+#define EVENTS_MAX			256
+/* Idle connections that a pool keeps. */
+#define POOL_CONNECTIONS	8
+
+#define CONNECT_TIMEOUT_MS	10000L
+#define TOTAL_TIMEOUT_MS	60000L
+/* Fewer bytes a second than this for so many seconds is no answer. */
+#define LOW_SPEED_BYTES		100L
+#define LOW_SPEED_SECONDS	20L
+
+#define USER_AGENT			"mindtickle-postgresql/0.1"
+
+StaticAssertDecl(sizeof(((MtHttpRequest *) NULL)->error) >= CURL_ERROR_SIZE, "libcurl's messages must fit");
+
+struct MtHttpPool
+{
+	dlist_node	node;
+	CURLM	   *multi;
+	struct curl_slist *headers;
+	MtHttpOwner owner;
+	bool		allow_http;
+	int64		timer;			/* when libcurl wants to be called; MT_NEVER */
+	dlist_head	under_way;
+};
+
+/* Memory of all bodies beyond BODY_COMMON each. */
+static size_t large_bodies = 0;
+
+static int	epoll_descriptor = -1;
+static dlist_head pools = DLIST_STATIC_INIT(pools);
+static dlist_head finished = DLIST_STATIC_INIT(finished);
+
+/* By descriptor: the pool whose socket it is, or NULL. */
+static MtHttpPool **socket_owner = NULL;
+static int	socket_owner_length = 0;
+
+static void
+block_signals(sigset_t *previous)
+{
+	sigset_t	all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, previous);
+}
+
+static void
+restore_signals(const sigset_t *previous)
+{
+	sigprocmask(SIG_SETMASK, previous, NULL);
+}
+
+/* Makes room in socket_owner; false when there is no memory. */
+static bool
+know_descriptor(int descriptor)
+{
+	MtHttpPool **larger;
+	int			length = socket_owner_length == 0 ? 64 : socket_owner_length;
+
+	if (descriptor < socket_owner_length)
+		return true;
+	while (length <= descriptor)
+		length *= 2;
+	larger = realloc(socket_owner, sizeof(MtHttpPool *) * (size_t) length);
+	if (larger == NULL)
+		return false;
+	memset(larger + socket_owner_length, 0, sizeof(MtHttpPool *) * (size_t) (length - socket_owner_length));
+	socket_owner = larger;
+	socket_owner_length = length;
+	return true;
+}
+
+/* libcurl tells which sockets it wants watched. */
+static int
+socket_callback(CURL *easy, curl_socket_t descriptor, int what, void *argument, void *socket_data)
+{
+	MtHttpPool *pool = argument;
+	struct epoll_event event = {.data.fd = descriptor};
+
+	if (what == CURL_POLL_REMOVE)
+	{
+		if (descriptor < socket_owner_length)
+			socket_owner[descriptor] = NULL;
+		(void) epoll_ctl(epoll_descriptor, EPOLL_CTL_DEL, descriptor, NULL);
+		return 0;
+	}
+	if (!know_descriptor(descriptor))
+		return -1;
+	if (what & CURL_POLL_IN)
+		event.events |= EPOLLIN;
+	if (what & CURL_POLL_OUT)
+		event.events |= EPOLLOUT;
+	socket_owner[descriptor] = pool;
+	if (epoll_ctl(epoll_descriptor, EPOLL_CTL_MOD, descriptor, &event) != 0 &&
+		epoll_ctl(epoll_descriptor, EPOLL_CTL_ADD, descriptor, &event) != 0)
+		return -1;
+	return 0;
+}
+
+static int
+timer_callback(CURLM *multi, long milliseconds, void *argument)
+{
+	MtHttpPool *pool = argument;
+
+	pool->timer = milliseconds < 0 ? MT_NEVER : mt_now() + milliseconds * MT_MILLISECOND;
+	return 0;
+}
+
+/*
+ * Opens the socket for an address that the host name resolved to, if it is one to call. http is for loopback only, and loopback only where
+ * allow_http says so.
+ */
+static curl_socket_t
+open_socket_callback(void *argument, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	MtHttpRequest *request = argument;
+	bool		accepted;
+
+	if (mt_address_loopback(&address->addr))
+		accepted = request->pool->allow_http;
+	else
+		accepted = !request->plain && mt_address_public(&address->addr);
+	if (!accepted)
+	{
+		request->refused = true;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/*
+ * The request goes out now. libcurl repeats a request by itself when a kept connection turns out to be dead; the far side may have counted the
+ * first one, so the second is refused here and goes through the budget like every other.
+ */
+static int
+before_request_callback(void *argument, char *remote, char *local, int remote_port, int local_port)
+{
+	MtHttpRequest *request = argument;
+
+	request->connected = true;
+	if (request->sent)
+	{
+		request->resent = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	request->sent = true;
+	request->pool->owner.sent(request->pool->owner.owner, request);
+	return CURL_PREREQFUNC_OK;
+}
+
+/* What a body's buffer takes from the memory for large ones. */
+static size_t
+large_part(size_t capacity)
+{
+	return capacity > BODY_COMMON ? capacity - BODY_COMMON : 0;
+}
+
+/* Makes room for so many bytes of body; false when there is none. */
+static bool
+grow_body(MtHttpRequest *request, size_t length)
+{
+	size_t		capacity = Max(request->capacity, 4096);
+	size_t		others = large_bodies - large_part(request->capacity);
+	char	   *larger;
+
+	if (length < request->capacity)
+		return true;
+	while (capacity <= length)
+		capacity += Min(capacity, BODY_COMMON);
+	if (others + large_part(length + 1) > LARGE_BODIES_MAX)
+	{
+		request->crowded = true;
+		return false;
+	}
+	larger = realloc(request->body, capacity);
+	if (larger == NULL)
+		return false;
+	large_bodies = others + large_part(capacity);
+	request->body = larger;
+	request->capacity = capacity;
+	return true;
+}
+
+/* Collects the decoded body. */
+static size_t
+body_callback(char *data, size_t size, size_t count, void *argument)
+{
+	MtHttpRequest *request = argument;
+	size_t		added = size * count;
+
+	if (added > BODY_MAX - request->length)
+	{
+		request->outcome = MT_HTTP_TOO_LARGE;
+		return 0;
+	}
+	if (!grow_body(request, request->length + added))
+		return 0;
+	memcpy(request->body + request->length, data, added);
+	request->length += added;
+	request->body[request->length] = '\0';
+	return added;
+}
+
+/* Copies the value when the line is the named header. */
+static void
+keep_header(const char *line, size_t length, const char *name, char *value, size_t room)
+{
+	size_t		name_length = strlen(name);
+
+	if (length <= name_length || line[name_length] != ':' || pg_strncasecmp(line, name, name_length) != 0)
+		return;
+	line += name_length + 1;
+	length -= name_length + 1;
+	while (length > 0 && (*line == ' ' || *line == '\t'))
+		line++, length--;
+	while (length > 0 && (unsigned char) line[length - 1] <= ' ')
+		length--;
+	length = Min(length, room - 1);
+	memcpy(value, line, length);
+	value[length] = '\0';
+}
+
+static size_t
+header_callback(char *line, size_t size, size_t count, void *argument)
+{
+	MtHttpRequest *request = argument;
+	size_t		length = size * count;
+
+	keep_header(line, length, "Retry-After", request->retry_after, sizeof(request->retry_after));
+	keep_header(line, length, "Retry-After-Ms", request->retry_after_ms, sizeof(request->retry_after_ms));
+	return length;
+}
+
+/* At the end of the process: closes every connection. */
+static void
+stop(int code, Datum argument)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &pools)
+		mt_http_pool_destroy(dlist_container(MtHttpPool, node, iter.cur));
+	curl_global_cleanup();
+}
+
+/*
+ * Starts libcurl in this process, once. Returns the descriptor that is readable when mt_http_run has something to do.
+ */
+int
+mt_http_start(void)
+{
+	sigset_t	previous;
+	CURLcode	code;
+
+	block_signals(&previous);
+	code = curl_global_init(CURL_GLOBAL_DEFAULT);
+	restore_signals(&previous);
+	if (code != CURLE_OK)
+		ereport(FATAL, (errcode(ERRCODE_SYSTEM_ERROR), errmsg("libcurl could not be started")));
+	on_proc_exit(stop, 0);
+	epoll_descriptor = epoll_create1(EPOLL_CLOEXEC);
+	if (epoll_descriptor < 0)
+		ereport(FATAL, (errcode_for_file_access(), errmsg("could not create an epoll descriptor: %m")));
+	return epoll_descriptor;
+}
+
+/*
+ * Creates the pool of a tenant. headers ends with NULL and is copied. NULL when there is no memory.
+ */
+MtHttpPool *
+mt_http_pool_create(const MtHttpOwner *owner, const char *const *headers, bool allow_http)
+{
+	MtHttpPool *pool = calloc(1, sizeof(MtHttpPool));
+
+	if (pool == NULL)
+		return NULL;
+	pool->owner = *owner;
+	pool->allow_http = allow_http;
+	pool->timer = MT_NEVER;
+	dlist_init(&pool->under_way);
+	dlist_push_tail(&pools, &pool->node);
+	for (; *headers != NULL; headers++)
+	{
+		struct curl_slist *longer = curl_slist_append(pool->headers, *headers);
+
+		if (longer == NULL)
+		{
+			mt_http_pool_destroy(pool);
+			return NULL;
+		}
+		pool->headers = longer;
+	}
+	pool->multi = curl_multi_init();
+	if (pool->multi == NULL)
+	{
+		mt_http_pool_destroy(pool);
+		return NULL;
+	}
+	curl_multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, socket_callback);
+	curl_multi_setopt(pool->multi, CURLMOPT_SOCKETDATA, pool);
+	curl_multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, timer_callback);
+	curl_multi_setopt(pool->multi, CURLMOPT_TIMERDATA, pool);
+	curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, (long) POOL_CONNECTIONS);
+	return pool;
+}
+
+/* Takes the request out of libcurl; its answer, if any, stays. */
+static void
+detach(MtHttpRequest *request)
+{
+	if (request->easy == NULL)
+		return;
+	(void) curl_multi_remove_handle(request->pool->multi, request->easy);
+	curl_easy_cleanup(request->easy);
+	request->easy = NULL;
+}
+
+/*
+ * Ends a pool: its requests, under way or finished, are freed, its connections closed. The secret in its headers is overwritten.
+ */
+void
+mt_http_pool_destroy(MtHttpPool *pool)
+{
+	dlist_mutable_iter iter;
+	sigset_t	previous;
+
+	dlist_foreach_modify(iter, &pool->under_way)
+		mt_http_free(dlist_container(MtHttpRequest, node, iter.cur));
+	dlist_foreach_modify(iter, &finished)
+	{
+		MtHttpRequest *request = dlist_container(MtHttpRequest, node, iter.cur);
+
+		if (request->pool == pool)
+			mt_http_free(request);
+	}
+
+	block_signals(&previous);
+	if (pool->multi != NULL)
+		curl_multi_cleanup(pool->multi);
+	for (struct curl_slist *header = pool->headers; header != NULL; header = header->next)
+		explicit_bzero(header->data, strlen(header->data));
+	curl_slist_free_all(pool->headers);
+	restore_signals(&previous);
+
+	for (int descriptor = 0; descriptor < socket_owner_length; descriptor++)
+		if (socket_owner[descriptor] == pool)
+			socket_owner[descriptor] = NULL;
+	dlist_delete(&pool->node);
+	free(pool);
+}
+
+/*
+ * When mt_http_pool_run is due; MT_NEVER when only a socket can bring something.
+ */
+int64
+mt_http_pool_timer(const MtHttpPool *pool)
+{
+	return pool->timer;
+}
+
+/*
+ * Whose pool it is.
+ */
+void *
+mt_http_pool_owner(const MtHttpPool *pool)
+{
+	return pool->owner.owner;
+}
+
+/* Sets what is alike for all requests. */
+static void
+set_options(CURL *easy, MtHttpRequest *request)
+{
+	MtHttpPool *pool = request->pool;
+
+#if LIBCURL_VERSION_NUM >= 0x075500
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, pool->allow_http ? "http,https" : "https");
+#else
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long) (CURLPROTO_HTTPS | (pool->allow_http ? CURLPROTO_HTTP : 0)));
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* A request that ends while its name is being looked up does not wait for the look-up. */
+	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT);
+	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, pool->headers);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, TOTAL_TIMEOUT_MS);
+	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, LOW_SPEED_BYTES);
+	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, LOW_SPEED_SECONDS);
+	curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) BODY_MAX);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket_callback);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
+	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request_callback);
+	curl_easy_setopt(easy, CURLOPT_PREREQDATA, request);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, body_callback);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, header_callback);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
+}
+
+/*
+ * Sends a GET. The request comes back from mt_http_next_finished. NULL when there is no memory.
+ */
+MtHttpRequest *
+mt_http_get(MtHttpPool *pool, const char *url, void *tag)
+{
+	MtHttpRequest *request = calloc(1, sizeof(MtHttpRequest));
+	sigset_t	previous;
+	bool		accepted = false;
+
+	if (request == NULL)
+		return NULL;
+	request->tag = tag;
+	request->pool = pool;
+	request->plain = pg_strncasecmp(url, "https:", 6) != 0;
+	dlist_push_tail(&pool->under_way, &request->node);
+
+	block_signals(&previous);
+	request->easy = curl_easy_init();
+	if (request->easy != NULL)
+	{
+		set_options(request->easy, request);
+		/* The one option that copies what may be long. */
+		accepted = curl_easy_setopt(request->easy, CURLOPT_URL, url) == CURLE_OK &&
+			curl_multi_add_handle(pool->multi, request->easy) == CURLM_OK;
+		if (!accepted)
+		{
+			curl_easy_cleanup(request->easy);
+			request->easy = NULL;
+		}
+	}
+	restore_signals(&previous);
+	if (accepted)
+		return request;
+	mt_http_free(request);
+	return NULL;
+}
+
+/*
+ * Frees a request, ending it if it is under way.
+ */
+void
+mt_http_free(MtHttpRequest *request)
+{
+	sigset_t	previous;
+
+	block_signals(&previous);
+	detach(request);
+	restore_signals(&previous);
+	dlist_delete(&request->node);
+	large_bodies -= large_part(request->capacity);
+	free(request->body);
+	free(request);
+}
+
+/* Says how a transfer that libcurl calls over has ended. */
+static void
+settle(MtHttpRequest *request, CURLcode code)
+{
+	long		status = 0;
+
+	if (code == CURLE_OK)
+	{
+		curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+		request->status = (int) status;
+		request->outcome = MT_HTTP_ANSWERED;
+		return;
+	}
+	if (request->outcome == MT_HTTP_TOO_LARGE || code == CURLE_FILESIZE_EXCEEDED)
+	{
+		request->outcome = MT_HTTP_TOO_LARGE;
+		snprintf(request->error, sizeof(request->error), "the answer is larger than %d bytes", BODY_MAX);
+	}
+	else if (request->crowded)
+	{
+		request->outcome = MT_HTTP_BROKEN;
+		snprintf(request->error, sizeof(request->error), "too many large answers at once");
+	}
+	else if (request->resent)
+	{
+		request->outcome = MT_HTTP_BROKEN;
+		snprintf(request->error, sizeof(request->error), "the connection was closed before the answer");
+	}
+	else if (request->connected)
+		request->outcome = MT_HTTP_BROKEN;
+	else if (request->refused)
+	{
+		request->outcome = MT_HTTP_ADDRESS_REFUSED;
+		snprintf(request->error, sizeof(request->error), "the host's address is private, link-local or loopback");
+	}
+	else
+		request->outcome = MT_HTTP_UNREACHABLE;
+	if (request->error[0] == '\0')
+		snprintf(request->error, sizeof(request->error), "%s", curl_easy_strerror(code));
+}
+
+/* Moves what libcurl has done with to the finished list. */
+static void
+collect(MtHttpPool *pool)
+{
+	CURLMsg    *message;
+	int			left;
+
+	while ((message = curl_multi_info_read(pool->multi, &left)) != NULL)
+	{
+		MtHttpRequest *request;
+		char	   *private_data;
+		CURLcode	code = message->data.result;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private_data);
+		request = (MtHttpRequest *) private_data;
+		settle(request, code);
+		detach(request);
+		dlist_delete(&request->node);
+		dlist_push_tail(&finished, &request->node);
+	}
+	pool->owner.stirred(pool->owner.owner);
+}
+
+/* Lets a pool's libcurl act on one socket, or on its timer. */
+static void
+act(MtHttpPool *pool, curl_socket_t descriptor, int events)
+{
+	int			running;
+
+	(void) curl_multi_socket_action(pool->multi, descriptor, events, &running);
+	collect(pool);
+}
+
+/*
+ * Serves the pool's timer if it is due.
+ */
+void
+mt_http_pool_run(MtHttpPool *pool)
+{
+	sigset_t	previous;
+
+	if (pool->timer > mt_now())
+		return;
+	/* libcurl sets it anew if it wants to. */
+	pool->timer = MT_NEVER;
+	block_signals(&previous);
+	act(pool, CURL_SOCKET_TIMEOUT, 0);
+	restore_signals(&previous);
+}
+
+/*
+ * Serves all sockets that are ready; does not wait.
+ */
+void
+mt_http_run(void)
+{
+	struct epoll_event events[EVENTS_MAX];
+	int			count = epoll_wait(epoll_descriptor, events, EVENTS_MAX, 0);
+	sigset_t	previous;
+
+	if (count <= 0)
+		return;
+	block_signals(&previous);
+	for (int i = 0; i < count; i++)
+	{
+		int			descriptor = events[i].data.fd;
+		int			what = 0;
+
+		/* An earlier event of this batch may have closed it. */
+		if (descriptor >= socket_owner_length || socket_owner[descriptor] == NULL)
+			continue;
+		if (events[i].events & EPOLLIN)
+			what |= CURL_CSELECT_IN;
+		if (events[i].events & EPOLLOUT)
+			what |= CURL_CSELECT_OUT;
+		if (events[i].events & (EPOLLERR | EPOLLHUP))
+			what |= CURL_CSELECT_ERR;
+		act(socket_owner[descriptor], descriptor, what);
+	}
+	restore_signals(&previous);
+}
+
+/*
+ * Is there a request that is over?
+ */
+bool
+mt_http_any_finished(void)
+{
+	return !dlist_is_empty(&finished);
+}
+
+/*
+ * The next request that is over, or NULL. It is the caller's to free; until then it belongs to its pool and ends with it.
+ */
+MtHttpRequest *
+mt_http_next_finished(void)
+{
+	MtHttpRequest *request;
+
+	if (dlist_is_empty(&finished))
+		return NULL;
+	request = dlist_head_element(MtHttpRequest, node, &finished);
+	dlist_delete(&request->node);
+	dlist_push_tail(&request->pool->under_way, &request->node);
+	return request;
+}

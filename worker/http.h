@@ -1,0 +1,69 @@
+/*
+ * http.h
+ *		Requests to the far side, many at once: see http.c.
+ */
+#ifndef MT_HTTP_H
+#define MT_HTTP_H
+
+#include "postgres.h"
+
+#include "lib/ilist.h"
+
+/* The connections of one tenant. */
+typedef struct MtHttpPool MtHttpPool;
+
+/* How a request ended, as far as transport goes. */
+typedef enum MtHttpOutcome
+{
+	MT_HTTP_ANSWERED,			/* there is a status and a whole body */
+	MT_HTTP_UNREACHABLE,		/* no connection: another base URL may do better */
+	MT_HTTP_BROKEN,				/* a connection, but no whole answer */
+	MT_HTTP_TOO_LARGE,			/* more body than is accepted */
+	MT_HTTP_ADDRESS_REFUSED		/* the name resolved only to addresses that are not to be called */
+} MtHttpOutcome;
+
+typedef struct MtHttpRequest
+{
+	void	   *tag;			/* the caller's */
+	MtHttpOutcome outcome;
+	int			status;
+	char	   *body;			/* malloc'd, with a NUL behind it; NULL when empty */
+	size_t		length;
+	char		retry_after[64];	/* the headers' values, "" when absent */
+	char		retry_after_ms[32];
+	char		error[256];		/* libcurl's words when not answered; no secrets */
+
+	/* http.c only */
+	dlist_node	node;
+	MtHttpPool *pool;
+	void	   *easy;
+	size_t		capacity;
+	bool		plain;			/* not TLS */
+	bool		sent;
+	bool		resent;
+	bool		refused;
+	bool		crowded;
+	bool		connected;
+} MtHttpRequest;
+
+/* What a pool's owner is told. Called inside libcurl: must not raise an error. */
+typedef struct MtHttpOwner
+{
+	void	   *owner;
+	void		(*sent) (void *owner, MtHttpRequest *request);
+	void		(*stirred) (void *owner);	/* sockets or timer of the pool have changed something */
+} MtHttpOwner;
+
+extern int	mt_http_start(void);
+extern MtHttpPool *mt_http_pool_create(const MtHttpOwner *owner, const char *const *headers, bool allow_http);
+extern void mt_http_pool_destroy(MtHttpPool *pool);
+extern int64 mt_http_pool_timer(const MtHttpPool *pool);
+extern void mt_http_pool_run(MtHttpPool *pool);
+extern void *mt_http_pool_owner(const MtHttpPool *pool);
+extern MtHttpRequest *mt_http_get(MtHttpPool *pool, const char *url, void *tag);
+extern void mt_http_free(MtHttpRequest *request);
+extern void mt_http_run(void);
+extern bool mt_http_any_finished(void);
+extern MtHttpRequest *mt_http_next_finished(void);
+
+#endif							/* MT_HTTP_H */

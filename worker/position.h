@@ -1,0 +1,48 @@
+/*
+ * position.h
+ *		How far a pull has come, as it is saved with the job: see position.c.
+ */
+#ifndef MT_POSITION_H
+#define MT_POSITION_H
+
+#include "postgres.h"
+
+#include "contract.h"
+
+/* Users whose progress could not be read at first and is asked for again at the end of the phase; more than these are given up at once. */
+#define MT_AGAIN_MAX 500
+
+typedef struct MtUserRef
+{
+	char	   *user_id;		/* ours */
+	char	   *mindtickle_id;	/* theirs */
+} MtUserRef;
+
+typedef struct MtPosition
+{
+	/* of a listing */
+	MtCursor	cursor;			/* the next page */
+	int64		pages;			/* read so far */
+	int64		total;			/* what the first page that said so said; -1: none */
+	int64		seen;			/* records of different ids, and those rejected */
+	int			barren;			/* pages in a row that brought no new id */
+	bool		unsteady;		/* the total has changed while reading, so records may have moved between pages */
+
+	/* of the users' progress */
+	char	   *after;			/* the last user up to whom all are done */
+	MtUserRef  *again;			/* to be asked for again */
+	int			again_count;
+	int			round;			/* how often that was done */
+	int64		lost;			/* users given up */
+
+	/* of the whole pull */
+	char	   *error;			/* why it will count as failed; NULL: it will not */
+} MtPosition;
+
+extern void mt_position_start(MtPosition *position);
+extern void mt_position_read(MtPosition *position, const char *json);
+extern char *mt_position_write(const MtPosition *position);
+extern bool mt_position_again(MtPosition *position, const char *user_id, const char *mindtickle_id);
+extern void mt_position_not_again(MtPosition *position, const char *user_id);
+
+#endif							/* MT_POSITION_H */

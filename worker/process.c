@@ -1,0 +1,335 @@
+/*
+ * process.c
+ *		The life of a worker process: start, wait until the extension can be used, take on the service role, run transactions, reload, end.
+ *
+ * Called by the entry points in publisher.c and sync.c. A worker reaches the extension through SQL alone, and the text of that SQL is in
+ * statements.c; the only exceptions are the two questions of the start, asked here because they come before the service role is known.
+ *
+ * A worker ends with 0 where it has nothing to do in this database and with 1 where the launcher shall start it again. It never ends because
+ * of data: a transaction that fails is rolled back in mt_in_transaction and the caller goes on.
+ */
+#include "process.h"
+
+#include "access/xact.h"
+#include "commands/extension.h"
+#include "common/pg_prng.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timeout.h"
+
+PG_MODULE_MAGIC;
+
+/* Milliseconds between two looks at an extension that cannot be used yet. */
+#define READY_CHECK_PAUSE 60000
+
+/* What mindtickle.service_role was when the role was taken on. */
+static char service_role_setting[NAMEDATALEN];
+
+/* Argument and result of the questions of the start. */
+typedef struct StartQuestion
+{
+	const char *kind;
+	bool		present;
+	bool		attached;
+	char		state[400];
+} StartQuestion;
+
+/* The session's own settings: what a database or role was given by ALTER ... SET must not change how a worker works. */
+static const struct
+{
+	const char *name;
+	const char *value;
+}			session_settings[] = {
+	{"search_path", "pg_catalog, pg_temp"},
+	{"default_transaction_isolation", "read committed"},
+	{"default_transaction_read_only", "off"},
+	{"idle_in_transaction_session_timeout", "0"},
+	/* Short: while one tenant waits for a lock, all do. */
+	{"lock_timeout", "2s"},
+	{"statement_timeout", "60s"},
+	{"row_security", "on"},
+	/* Waits for this server's disk, not for a standby: a budget must survive a crash, and a lost standby must not stop the pulls. */
+	{"synchronous_commit", "local"},
+};
+
+/*
+ * Runs work in a transaction of its own. False when it failed: then everything is rolled back and *failure says why. The error's detail and
+ * context are dropped, and so is the message of a data exception: they may quote data.
+ */
+bool
+mt_in_transaction(MtWork work, void *argument, MtFailure *failure)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile bool committed = false;
+
+	PG_TRY();
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		if (StatementTimeout > 0)
+			enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
+		SPI_connect();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		work(argument);
+		SPI_finish();
+		PopActiveSnapshot();
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		CommitTransactionCommand();
+		committed = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		HOLD_INTERRUPTS();
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		QueryCancelPending = false;
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		failure->sqlstate = error->sqlerrcode;
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION)
+			snprintf(failure->text, sizeof(failure->text), "data exception %s", unpack_sql_state(error->sqlerrcode));
+		else
+			strlcpy(failure->text, error->message, sizeof(failure->text));
+		FreeErrorData(error);
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(caller);
+	pgstat_report_stat(false);
+	return committed;
+}
+
+static void
+look_for_extension(void *argument)
+{
+	StartQuestion *question = argument;
+
+	question->present = OidIsValid(get_extension_oid("mindtickle", true));
+}
+
+static void
+attach_to_slot(void *argument)
+{
+	StartQuestion *question = argument;
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {CStringGetTextDatum(question->kind)};
+	bool		isnull;
+
+	if (SPI_execute_with_args("SELECT mindtickle.worker_attach($1)", 1, types, values, NULL, false, 1) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "mindtickle.worker_attach gave no answer");
+	question->attached = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+static void
+ask_for_state(void *argument)
+{
+	StartQuestion *question = argument;
+	char	   *state;
+
+	if (SPI_execute("SELECT mindtickle.worker_state()", false, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "mindtickle.worker_state gave no answer");
+	state = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	strlcpy(question->state, state == NULL ? "absent" : state, sizeof(question->state));
+}
+
+/* The role outlives the transaction, as after SET ROLE. */
+static void
+take_on_role(void *argument)
+{
+	SetConfigOption("role", argument, PGC_SUSET, PGC_S_SESSION);
+}
+
+/*
+ * Ends the process where the extension is not in this database (any more). Between transactions.
+ */
+void
+mt_worker_end_without_extension(void)
+{
+	StartQuestion question = {0};
+	MtFailure	failure;
+
+	if (mt_in_transaction(look_for_extension, &question, &failure) && !question.present)
+		proc_exit(0);
+}
+
+/* Waits for the latch, or for the time to pass. */
+static void
+wait_and_service(long milliseconds)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	mt_worker_service();
+}
+
+/* Returns once the extension says that it is usable, with the service role's name in role[NAMEDATALEN]. */
+static void
+wait_until_ready(const char *title, char *role)
+{
+	char		told[400] = "";
+
+	for (;;)
+	{
+		StartQuestion question = {0};
+		MtFailure	failure;
+
+		if (!mt_in_transaction(ask_for_state, &question, &failure))
+		{
+			mt_worker_end_without_extension();
+			strlcpy(question.state, failure.text, sizeof(question.state));
+		}
+		else if (strncmp(question.state, "ready:", 6) == 0)
+		{
+			strlcpy(role, question.state + 6, NAMEDATALEN);
+			return;
+		}
+		else if (strcmp(question.state, "absent") == 0)
+			proc_exit(0);
+
+		if (strcmp(told, question.state) != 0)
+			ereport(LOG, (errmsg("%s waits: %s", title, question.state)));
+		strlcpy(told, question.state, sizeof(told));
+		mt_worker_idle("waiting: the extension is not set up");
+		wait_and_service(READY_CHECK_PAUSE);
+	}
+}
+
+static void
+remember_role_setting(void)
+{
+	const char *setting = GetConfigOption("mindtickle.service_role", true, false);
+
+	strlcpy(service_role_setting, setting == NULL ? "" : setting, sizeof(service_role_setting));
+}
+
+/*
+ * Makes this process a worker of the database: returns when it acts as the service role, and ends it where it is not wanted. kind is the
+ * slot's name, title what people see.
+ */
+void
+mt_worker_start(Oid database, const char *kind, const char *title)
+{
+	StartQuestion question = {.kind = kind};
+	MtFailure	failure;
+	char		role[NAMEDATALEN];
+
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGPIPE, SIG_IGN);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+
+	SetConfigOption("application_name", title, PGC_USERSET, PGC_S_SESSION);
+	for (int i = 0; i < (int) lengthof(session_settings); i++)
+		SetConfigOption(session_settings[i].name, session_settings[i].value, PGC_USERSET, PGC_S_SESSION);
+	mt_worker_busy("starting");
+
+	mt_worker_end_without_extension();
+	if (!mt_in_transaction(attach_to_slot, &question, &failure))
+	{
+		ereport(LOG, (errmsg("%s could not attach: %s", title, failure.text)));
+		proc_exit(1);
+	}
+	if (!question.attached)
+		proc_exit(0);
+
+	wait_until_ready(title, role);
+	remember_role_setting();
+	if (!mt_in_transaction(take_on_role, role, &failure))
+	{
+		ereport(LOG, (errmsg("%s could not act as role \"%s\": %s", title, role, failure.text)));
+		proc_exit(1);
+	}
+}
+
+/*
+ * Once a turn of a worker's loop, between transactions: obeys an order to end, and takes over changed settings.
+ */
+void
+mt_worker_service(void)
+{
+	/* Nothing runs that could be cancelled, as in an idle session. */
+	QueryCancelPending = false;
+	CHECK_FOR_INTERRUPTS();
+
+	if (ConfigReloadPending)
+	{
+		const char *setting;
+
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+		setting = GetConfigOption("mindtickle.service_role", true, false);
+		if (service_role_setting[0] != '\0' && (setting == NULL || strcmp(setting, service_role_setting) != 0))
+		{
+			ereport(LOG, (errmsg("mindtickle.service_role has changed: the worker starts again")));
+			proc_exit(1);
+		}
+	}
+}
+
+/*
+ * Judges the failure of a transaction that needs no tenant's data to succeed: where it means that the extension or its rights are gone, the
+ * process ends, and the next one waits until they are back.
+ */
+void
+mt_worker_judge(const MtFailure *failure)
+{
+	switch (failure->sqlstate)
+	{
+		case ERRCODE_UNDEFINED_FUNCTION:
+		case ERRCODE_UNDEFINED_OBJECT:
+		case ERRCODE_UNDEFINED_TABLE:
+		case ERRCODE_UNDEFINED_SCHEMA:
+		case ERRCODE_INSUFFICIENT_PRIVILEGE:
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
+			mt_worker_end_without_extension();
+			ereport(LOG, (errmsg("a worker of mindtickle starts again: %s", failure->text)));
+			proc_exit(1);
+		default:
+			break;
+	}
+}
+
+/*
+ * Shows in pg_stat_activity that the worker waits. The text holds no tenant's data.
+ */
+void
+mt_worker_idle(const char *text)
+{
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, text);
+}
+
+/*
+ * Shows in pg_stat_activity that the worker works. The text holds no tenant's data.
+ */
+void
+mt_worker_busy(const char *text)
+{
+	pgstat_report_activity(STATE_RUNNING, text);
+}
+
+/*
+ * A pause of between a half and one and a half times the given one, so that what failed together does not come back together.
+ */
+int64
+mt_jitter(int64 pause)
+{
+	return (int64) ((double) pause * (0.5 + pg_prng_double(&pg_global_prng_state)));
+}

@@ -1,0 +1,73 @@
+/*
+ * statements.h
+ *		What the workers ask of the extension, one function a statement: see statements.c.
+ */
+#ifndef MT_STATEMENTS_H
+#define MT_STATEMENTS_H
+
+#include "postgres.h"
+
+#include "contract.h"
+#include "datatype/timestamp.h"
+#include "position.h"
+
+/* A tenant as the overview shows it; a moment that is not set is 0. */
+typedef struct MtTenantRow
+{
+	char	   *tenant_id;
+	bool		suspended;
+	bool		source_configured;
+	bool		open_jobs;
+	TimestampTz next_sync_at;
+	TimestampTz backoff_until;
+	TimestampTz budget_until;
+} MtTenantRow;
+
+typedef void (*MtTenantVisitor) (const MtTenantRow *row, void *argument);
+
+/* A job that was opened. */
+typedef struct MtJobRow
+{
+	int64		job_id;
+	char	   *kind;
+	char	   *phase;
+	char	   *position;
+	char	   *settings;
+	char	   *credential;		/* NULL: none */
+	int64		done;
+	int64		total;			/* -1: not known */
+} MtJobRow;
+
+/* What became of records. */
+typedef struct MtStoreCounts
+{
+	int64		received;
+	int64		changed;
+	int64		rejected;
+	int64		fresh;
+} MtStoreCounts;
+
+extern const char *mt_phase_name(MtPhase phase);
+extern MtPhase mt_phase_find(const char *name);
+
+extern void mt_sql_overview(MtTenantVisitor visitor, void *argument);
+extern void mt_sql_reserve_budget(Datum *tenants, Datum *until, int count);
+extern void mt_sql_enter_tenant(const char *tenant);
+
+extern bool mt_sql_sync_open(const char *tenant, MemoryContext context, MtJobRow *row);
+extern void mt_sql_store(MtPhase phase, const char *tenant, int64 job_id, const char *user_id, Datum *records, int count,
+						 MtStoreCounts *counts);
+extern int	mt_sql_next_users(const char *tenant, int64 job_id, const char *after, int limit, MemoryContext context,
+							  MtUserRef **users);
+extern int64 mt_sql_count_users(const char *tenant, int64 job_id);
+extern bool mt_sql_sync_advance(const char *tenant, int64 job_id, MtPhase phase, const char *position, int64 done, int64 total);
+extern void mt_sql_sync_finish_phase(const char *tenant, int64 job_id, MtPhase phase, bool complete, const char *error);
+extern void mt_sql_sync_close(const char *tenant, int64 job_id, const char *state, const char *error);
+extern void mt_sql_sync_back_off(const char *tenant, TimestampTz until, const char *error);
+extern void mt_sql_sync_count(const char *tenant, int64 job_id, int64 requests, int64 throttled, int64 errors);
+
+extern int	mt_sql_take_dirty_tenants(MemoryContext context, char ***tenants);
+extern int	mt_sql_publish(const char *tenant, int max_rows);
+extern void mt_sql_trim_tenant(const char *tenant);
+
+#endif							/* MT_STATEMENTS_H */

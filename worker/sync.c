@@ -1,0 +1,470 @@
+/*
+ * sync.c
+ *		The sync worker: keeps the tenants' tables in step with MindTickle. Its entry point, its list of tenants, and its loop.
+ *
+ * Started by the launcher, one in each database. One loop serves all tenants. Each has a moment at which it wants to be looked at next (wake_at,
+ * in a heap); the loop waits for the earliest of these, for the sockets (one descriptor, see http.c) and for its latch, which a backend sets at
+ * commit when it has queued a job. What a tenant does when its moment comes is in tenant_pull.c; this file knows nothing of pulls.
+ *
+ * Two things are done for all tenants at once, because each costs a transaction: the overview, which finds out who has something to do, and the
+ * reservation of budgets. When no pull is under way and none is due, no query is run at all.
+ */
+#include "tenant.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "statements.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+PGDLLEXPORT void mt_sync_main(Datum argument);
+
+/* Work of one turn, so that no tenant waits long for its moment. */
+#define TENANTS_PER_TURN	32
+#define ANSWERS_PER_TURN	32
+/* How often the overview is read while pulls are under way, and when it failed. */
+#define LOOK_PAUSE			(5 * MT_SECOND)
+/* How long after a failed reservation the next one is tried. */
+#define RESERVE_PAUSE		MT_SECOND
+/* The text in pg_stat_activity changes at most so often. */
+#define SHOW_PAUSE			MT_SECOND
+
+static HTAB *tenants;
+static pairingheap *moments;
+static dlist_head with_job = DLIST_STATIC_INIT(with_job);
+static int	job_count = 0;
+
+/* Dies with each turn of the loop. */
+static MemoryContext turn_context;
+
+static bool sync_enabled = true;
+static bool look_wanted = true; /* somebody has set the latch, or something has changed */
+static bool look_stale = false; /* a lock wait since the last overview may have taken a wake-up for its own */
+static int64 look_at = MT_NEVER;
+static bool look_failed = false;
+static int64 reserve_not_before = 0;
+static bool reserve_failed = false;
+static int64 show_at = 0;
+
+/* A max-heap gives the greatest first, hence the reversal. */
+static int
+compare_moments(const pairingheap_node *a, const pairingheap_node *b, void *argument)
+{
+	int64		first = pairingheap_const_container(MtTenant, heap_node, a)->wake_at;
+	int64		second = pairingheap_const_container(MtTenant, heap_node, b)->wake_at;
+
+	return first < second ? 1 : first > second ? -1 : 0;
+}
+
+static void
+unschedule(MtTenant *tenant)
+{
+	if (tenant->scheduled)
+		pairingheap_remove(moments, &tenant->heap_node);
+	tenant->scheduled = false;
+	tenant->wake_at = MT_NEVER;
+}
+
+/*
+ * The tenant wants to be looked at no later than at the given moment. Callbacks of libcurl call this: it allocates nothing.
+ */
+void
+mt_sync_wake(MtTenant *tenant, int64 at)
+{
+	if (at == MT_NEVER || (tenant->scheduled && tenant->wake_at <= at))
+		return;
+	unschedule(tenant);
+	tenant->wake_at = at;
+	tenant->scheduled = true;
+	pairingheap_add(moments, &tenant->heap_node);
+}
+
+/*
+ * The overview is read again in the next turn.
+ */
+void
+mt_sync_look(void)
+{
+	look_wanted = true;
+}
+
+/*
+ * A tenant has a job in memory.
+ */
+void
+mt_sync_job_begins(MtTenant *tenant)
+{
+	dlist_push_tail(&with_job, &tenant->job_node);
+	job_count++;
+	look_stale = true;
+}
+
+/*
+ * A tenant has no job in memory any more.
+ */
+void
+mt_sync_job_ends(MtTenant *tenant)
+{
+	dlist_delete(&tenant->job_node);
+	job_count--;
+	tenant->wants_budget = false;
+	mt_sync_wake(tenant, mt_now());
+}
+
+/* The moment of the monotonic clock that corresponds to one of the calendar; long ago when there is none. */
+static int64
+to_monotonic(TimestampTz moment, TimestampTz wall, int64 now)
+{
+	return moment == 0 ? 0 : now + (moment - wall);
+}
+
+static void
+see_tenant(const MtTenantRow *row, void *argument)
+{
+	int64		now = mt_now();
+	TimestampTz wall = GetCurrentTimestamp();
+	MtTenant   *tenant;
+	bool		found;
+
+	if (strlen(row->tenant_id) >= MT_TENANT_ID_SIZE)
+		return;
+	tenant = hash_search(tenants, row->tenant_id, HASH_ENTER, &found);
+	if (!found)
+	{
+		memset((char *) tenant + MT_TENANT_ID_SIZE, 0, sizeof(MtTenant) - MT_TENANT_ID_SIZE);
+		tenant->wake_at = MT_NEVER;
+		tenant->reserved_until = row->budget_until;
+	}
+	tenant->listed = true;
+	tenant->wanted = row->source_configured && !row->suspended;
+	tenant->backoff_until = to_monotonic(row->backoff_until, wall, now);
+	if (!tenant->wanted)
+		tenant->due_at = MT_NEVER;
+	else if (row->open_jobs)
+		tenant->due_at = 0;
+	else
+		tenant->due_at = row->next_sync_at == 0 ? MT_NEVER : to_monotonic(row->next_sync_at, wall, now);
+}
+
+static void
+look_work(void *argument)
+{
+	mt_sql_overview(see_tenant, NULL);
+}
+
+/* Gives up the pulls of all tenants, or of those that are not wanted any more; the latter are forgotten if they do not exist either. */
+static void
+settle_tenants(bool all)
+{
+	HASH_SEQ_STATUS status;
+	MtTenant   *tenant;
+
+	hash_seq_init(&status, tenants);
+	while ((tenant = hash_seq_search(&status)) != NULL)
+	{
+		if (tenant->job != NULL && (all || !tenant->listed || !tenant->wanted))
+			mt_job_release(tenant);
+		if (tenant->listed)
+		{
+			int64		due = Max(Max(tenant->due_at, tenant->backoff_until), tenant->hold_until);
+
+			if (tenant->job == NULL)
+			{
+				unschedule(tenant);
+				mt_sync_wake(tenant, tenant->due_at == MT_NEVER ? MT_NEVER : due);
+			}
+			else
+				mt_sync_wake(tenant, mt_now());
+			continue;
+		}
+		unschedule(tenant);
+		mt_budget_free(&tenant->budget);
+		hash_search(tenants, tenant->tenant_id, HASH_REMOVE, NULL);
+	}
+}
+
+/* Reads the overview: who is there, and what is due. */
+static void
+look(void)
+{
+	HASH_SEQ_STATUS status;
+	MtTenant   *tenant;
+	MtFailure	failure;
+
+	hash_seq_init(&status, tenants);
+	while ((tenant = hash_seq_search(&status)) != NULL)
+		tenant->listed = false;
+	look_wanted = look_stale = false;
+	look_at = mt_now() + LOOK_PAUSE;
+	if (mt_in_transaction(look_work, NULL, &failure))
+	{
+		look_failed = false;
+		settle_tenants(false);
+		return;
+	}
+	mt_worker_judge(&failure);
+	look_stale = true;
+	if (!look_failed)
+		ereport(LOG,
+				(errcode(failure.sqlstate),
+				 errmsg("mindtickle sync could not read the list of tenants: %s", failure.text),
+				 errdetail("It tries again every 5 seconds. Repetitions are not logged.")));
+	look_failed = true;
+}
+
+/* The overview is due: asked for, or in time, or to make sure of nothing before a long sleep. */
+static bool
+look_due(int64 now)
+{
+	if (look_failed)
+		return now >= look_at;
+	return look_wanted || (job_count > 0 ? now >= look_at : look_stale);
+}
+
+static void
+reserve_work(void *argument)
+{
+	List	   *wanting = argument;
+	int			count = list_length(wanting);
+	Datum	   *names = palloc(sizeof(Datum) * (Size) count);
+	Datum	   *until = palloc(sizeof(Datum) * (Size) count);
+	TimestampTz wall = GetCurrentTimestamp();
+	int64		now = mt_now();
+	ListCell   *cell;
+
+	foreach(cell, wanting)
+	{
+		MtTenant   *tenant = lfirst(cell);
+		int			i = foreach_current_index(cell);
+		int64		start = Max(tenant->budget.next_at - now, 0);
+
+		tenant->reserved_until = wall + start + tenant->budget.interval + MT_BUDGET_AHEAD;
+		names[i] = CStringGetTextDatum(tenant->tenant_id);
+		until[i] = TimestampTzGetDatum(tenant->reserved_until);
+	}
+	mt_sql_reserve_budget(names, until, count);
+}
+
+/*
+ * Stores how far the budgets are used, for every tenant that waits for it and, while at it, for those that soon would. Only then may they send.
+ */
+static void
+reserve_budgets(void)
+{
+	TimestampTz soon = GetCurrentTimestamp() + MT_BUDGET_AHEAD / 2;
+	int64		now = mt_now();
+	bool		wanted = false;
+	List	   *wanting = NIL;
+	MtFailure	failure;
+	dlist_iter	iter;
+	ListCell   *cell;
+
+	dlist_foreach(iter, &with_job)
+	{
+		MtTenant   *tenant = dlist_container(MtTenant, job_node, iter.cur);
+
+		wanted |= tenant->wants_budget;
+		if (tenant->wants_budget || (tenant->backoff_until <= now && tenant->reserved_until < soon + tenant->budget.interval))
+			wanting = lappend(wanting, tenant);
+	}
+	if (!wanted || now < reserve_not_before)
+		return;
+	if (!mt_in_transaction(reserve_work, wanting, &failure))
+	{
+		/* What was meant to be stored was not. */
+		foreach(cell, wanting)
+			((MtTenant *) lfirst(cell))->reserved_until = 0;
+		reserve_not_before = now + RESERVE_PAUSE;
+		if (!reserve_failed)
+			ereport(LOG,
+					(errcode(failure.sqlstate),
+					 errmsg("mindtickle sync could not reserve budgets: %s", failure.text),
+					 errdetail("Nothing is sent until it can. Repetitions are not logged.")));
+		reserve_failed = true;
+		mt_sync_look();
+		return;
+	}
+	reserve_failed = false;
+	look_stale = true;
+	foreach(cell, wanting)
+	{
+		MtTenant   *tenant = lfirst(cell);
+
+		tenant->wants_budget = false;
+		mt_sync_wake(tenant, now);
+	}
+}
+
+/* Takes over mindtickle.sync_enabled. */
+static void
+obey_settings(void)
+{
+	const char *setting = GetConfigOption("mindtickle.sync_enabled", true, false);
+	bool		enabled = setting == NULL || strcmp(setting, "on") == 0;
+
+	if (enabled == sync_enabled)
+		return;
+	sync_enabled = enabled;
+	show_at = 0;
+	if (enabled)
+		mt_sync_look();
+	else
+		settle_tenants(true);
+}
+
+/* Gives each tenant whose moment has come its turn, up to a limit. */
+static void
+serve_due(void)
+{
+	for (int i = 0; i < TENANTS_PER_TURN && !pairingheap_is_empty(moments); i++)
+	{
+		MtTenant   *tenant = pairingheap_container(MtTenant, heap_node, pairingheap_first(moments));
+
+		if (tenant->wake_at > mt_now())
+			return;
+		unschedule(tenant);
+		mt_pull_step(tenant);
+	}
+}
+
+/* Hands out the answers that are there, up to a limit. */
+static void
+serve_answers(void)
+{
+	for (int i = 0; i < ANSWERS_PER_TURN; i++)
+	{
+		MtHttpRequest *request = mt_http_next_finished();
+		MtTenant   *tenant;
+
+		if (request == NULL)
+			return;
+		tenant = mt_http_pool_owner(request->pool);
+		mt_pull_answer(tenant, request);
+		mt_sync_wake(tenant, mt_now());
+	}
+}
+
+/* Shows in pg_stat_activity what is going on, in numbers only. */
+static void
+show(void)
+{
+	char		text[100];
+	int			requests = 0;
+	int64		now = mt_now();
+	dlist_iter	iter;
+	static int	shown = -1;
+
+	if (shown == job_count && (now < show_at || job_count == 0))
+		return;
+	shown = job_count;
+	show_at = now + SHOW_PAUSE;
+	if (job_count == 0)
+	{
+		mt_worker_idle(sync_enabled ? "waiting: no pull is due" : "waiting: mindtickle.sync_enabled is off");
+		return;
+	}
+	dlist_foreach(iter, &with_job)
+		requests += dlist_container(MtTenant, job_node, iter.cur)->job->under_way;
+	snprintf(text, sizeof(text), "pulling: %d tenants, %d requests under way", job_count, requests);
+	mt_worker_busy(text);
+}
+
+/* Milliseconds until something is to be done without any event; -1: an event will tell. */
+static long
+time_to_wait(void)
+{
+	int64		next = MT_NEVER;
+	int64		now = mt_now();
+
+	if (!sync_enabled)
+		return -1;
+	if (mt_http_any_finished() || look_due(now))
+		return 0;
+	if (look_failed || job_count > 0)
+		next = look_at;
+	if (!pairingheap_is_empty(moments))
+		next = Min(next, pairingheap_container(MtTenant, heap_node, pairingheap_first(moments))->wake_at);
+	if (reserve_failed)
+		next = Min(next, reserve_not_before);
+	if (next == MT_NEVER)
+		return -1;
+	if (next <= now)
+		return 0;
+	/* Rounded up: too early would be a turn for nothing. */
+	return (long) Min((next - now + MT_MILLISECOND - 1) / MT_MILLISECOND, MT_HOUR / MT_MILLISECOND);
+}
+
+/* Creates the list of tenants and what hangs on it. */
+static void
+start_lists(void)
+{
+	HASHCTL		control = {.keysize = MT_TENANT_ID_SIZE, .entrysize = sizeof(MtTenant)};
+
+	tenants = hash_create("mindtickle tenants", 256, &control, HASH_ELEM | HASH_STRINGS);
+	moments = pairingheap_allocate(compare_moments, NULL);
+	turn_context = AllocSetContextCreate(TopMemoryContext, "mindtickle sync turn", ALLOCSET_DEFAULT_SIZES);
+}
+
+static WaitEventSet *
+create_wait_set(int sockets)
+{
+#if PG_VERSION_NUM >= 170000
+	WaitEventSet *set = CreateWaitEventSet(NULL, 3);
+#else
+	WaitEventSet *set = CreateWaitEventSet(TopMemoryContext, 3);
+#endif
+
+	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	AddWaitEventToSet(set, WL_SOCKET_READABLE, sockets, NULL, NULL);
+	return set;
+}
+
+/*
+ * The sync worker of a database.
+ */
+void
+mt_sync_main(Datum argument)
+{
+	WaitEventSet *wait_set;
+
+	mt_worker_start(DatumGetObjectId(argument), "sync", "mindtickle sync");
+	MemoryContextSwitchTo(TopMemoryContext);
+	start_lists();
+	wait_set = create_wait_set(mt_http_start());
+	MemoryContextSwitchTo(turn_context);
+
+	for (;;)
+	{
+		WaitEvent	events[3];
+
+		MemoryContextReset(turn_context);
+		mt_worker_service();
+		obey_settings();
+		if (sync_enabled && look_due(mt_now()))
+			look();
+
+		mt_http_run();
+		serve_answers();
+		if (sync_enabled)
+		{
+			serve_due();
+			reserve_budgets();
+		}
+
+		show();
+		if (WaitEventSetWait(wait_set, time_to_wait(), events, lengthof(events), PG_WAIT_EXTENSION) > 0)
+			for (int i = 0; i < (int) lengthof(events); i++)
+				if (events[i].events == WL_LATCH_SET)
+				{
+					ResetLatch(MyLatch);
+					look_wanted = true;
+					break;
+				}
+	}
+}

@@ -1,0 +1,310 @@
+/*
+ * tenant_answer.c
+ *		What an answer means for the pull: stored, tried again, given up, or everything put off.
+ *
+ * Called by sync.c for each request that is over, in the order in which they ended. Good answers go on to tenant_store.c. The rest is decided
+ * by status alone; bodies of errors have no stable shape and are shown to the log only, shortened and without the key.
+ *
+ *	401, 403			the job fails; nothing is sent for hours
+ *	404 of a user		there is nothing to store
+ *	429					nothing is sent for as long as the answer says, or ever longer
+ *	other 4xx			the user is given up; a listing's phase fails
+ *	everything else		tried again, a few times; then a user is left for the end of the phase, and for a page the tenant backs off
+ */
+#include "tenant.h"
+
+#include <curl/curl.h>
+#include <limits.h>
+
+#include "statements.h"
+
+/* How often one request is tried before something else is, and the first pause between. */
+#define TRIES_MAX			5
+#define FIRST_RETRY_PAUSE	(250 * MT_MILLISECOND)
+/* So many failures in a row are not the fault of single requests. */
+#define FAILURES_IN_ROW_MAX 10
+/* Back-offs without any success before the job fails; the first lasts two seconds, each next one twice as long, up to the last. */
+#define ROUNDS_MAX			10
+#define LAST_BACK_OFF		(5 * MT_MINUTE)
+/* The same for 429. */
+#define THROTTLED_MAX		30
+#define LAST_THROTTLE		(2 * MT_MINUTE)
+/* A Retry-After that says more is not believed. */
+#define RETRY_AFTER_MAX		MT_HOUR
+/* Bytes of an error's body that are logged. */
+#define EXCERPT_MAX			300
+
+/* Kinds of failure, each of which the log sees once in a pull. */
+typedef enum Complaint
+{
+	COMPLAINT_UNREACHABLE,
+	COMPLAINT_BROKEN,
+	COMPLAINT_GARBAGE,
+	COMPLAINT_THROTTLED,
+	COMPLAINT_SERVER_ERROR,
+	COMPLAINT_CLIENT_ERROR
+} Complaint;
+
+/* The start of the body, fit for a line of a log. */
+static char *
+excerpt(const MtJob *job, const MtHttpRequest *request)
+{
+	size_t		secret_length = strlen(job->secret);
+	size_t		length = Min(request->length, EXCERPT_MAX);
+	char	   *text;
+	char	   *found;
+
+	if (request->body == NULL)
+		return NULL;
+	/* So much more that a key that is cut off at the end is still found whole. */
+	text = pnstrdup(request->body, Min(request->length, EXCERPT_MAX + secret_length));
+	while ((found = strstr(text, job->secret)) != NULL)
+		memset(found, '*', secret_length);
+	text[Min(strlen(text), length)] = '\0';
+	for (char *c = text; *c != '\0'; c++)
+		if ((unsigned char) *c < ' ' || (unsigned char) *c >= 0x7f)
+			*c = '.';
+	return text;
+}
+
+/* Logs the first failure of its kind in a pull. */
+static void
+complain(MtTenant *tenant, const MtHttpRequest *request, Complaint kind, const char *reason)
+{
+	MtJob	   *job = tenant->job;
+	char	   *body = NULL;
+
+	job->failures++;
+	if ((job->complained & (1u << kind)) != 0)
+		return;
+	job->complained |= 1u << kind;
+	if (request != NULL && request->outcome == MT_HTTP_ANSWERED && request->status != 200)
+		body = excerpt(job, request);
+	ereport(LOG,
+			(errmsg("a request for tenant \"%s\" failed (%s): %s", tenant->tenant_id, mt_phase_name(job->phase), reason),
+			 body == NULL ? 0 : errdetail("The answer begins: %s", body)));
+}
+
+/* Frees the slot's request; it waits to be sent again. */
+static void
+wait_again(MtSlot *slot, int64 pause)
+{
+	if (slot->request != NULL)
+		mt_http_free(slot->request);
+	slot->request = NULL;
+	slot->state = MT_SLOT_WAITING;
+	slot->not_before = mt_now() + pause;
+}
+
+/* Everything fails, or a page does again and again: the tenant rests, longer each time. False when the job is gone. */
+static bool
+rest(MtTenant *tenant, const char *reason)
+{
+	MtJob	   *job = tenant->job;
+	dlist_iter	iter;
+
+	if (++job->rounds > ROUNDS_MAX)
+	{
+		mt_job_fail(tenant, psprintf("MindTickle gives no usable answer: %s", reason), 0);
+		return false;
+	}
+	job->failures_in_row = 0;
+	dlist_foreach(iter, &job->slots)
+		dlist_container(MtSlot, node, iter.cur)->tries = 0;
+	return mt_job_back_off(tenant, mt_jitter(Min(MT_SECOND << job->rounds, LAST_BACK_OFF)), reason);
+}
+
+/* A slot's request has failed in a way that may pass: the answer, if any, is dropped. False when the job is gone or the phase has ended. */
+static bool
+failed(MtTenant *tenant, MtSlot *slot, const char *reason)
+{
+	MtJob	   *job = tenant->job;
+
+	job->errors++;
+	job->failures_in_row++;
+	slot->tries++;
+	wait_again(slot, mt_jitter(FIRST_RETRY_PAUSE << (slot->tries - 1)));
+	if (job->failures_in_row >= FAILURES_IN_ROW_MAX)
+		return rest(tenant, reason);
+	if (slot->tries < TRIES_MAX)
+		return true;
+	if (job->phase == MT_PHASE_PROGRESS)
+		return mt_store_user_end(tenant, slot, MT_USER_AGAIN);
+	return rest(tenant, reason);
+}
+
+/*
+ * A slot's answer has the status 200 and is not what was asked for. False when the job is gone or the phase has ended.
+ */
+bool
+mt_pull_unusable(MtTenant *tenant, MtSlot *slot, const char *problem)
+{
+	char	   *reason = psprintf("the answer is not usable: %s", problem);
+
+	complain(tenant, slot->request, COMPLAINT_GARBAGE, reason);
+	return failed(tenant, slot, reason);
+}
+
+/* A whole number of the given unit as microseconds, or -1. */
+static int64
+parse_pause(const char *text, int64 unit)
+{
+	MtSpan		digits = {text, strlen(text)};
+	int64		count = mt_json_count(digits);
+
+	if (digits.length == 0 || count < 0 || count > RETRY_AFTER_MAX / unit)
+		return -1;
+	return count * unit;
+}
+
+/* What the answer says about when to come back, -1 when nothing or nothing sane. */
+static int64
+retry_after(const MtHttpRequest *request)
+{
+	int64		pause = parse_pause(request->retry_after_ms, MT_MILLISECOND);
+
+	if (pause < 0)
+		pause = parse_pause(request->retry_after, MT_SECOND);
+	if (pause < 0 && request->retry_after[0] != '\0' && strchr(request->retry_after, ':') != NULL)
+	{
+		time_t		moment = curl_getdate(request->retry_after, NULL);
+		time_t		now = time(NULL);
+
+		if (moment != -1 && moment > now && moment - now <= RETRY_AFTER_MAX / MT_SECOND)
+			pause = (int64) (moment - now) * MT_SECOND;
+	}
+	/* Nothing at all would be no pause. */
+	return pause > 0 ? pause : -1;
+}
+
+/* The far side wants less: only this tenant waits. */
+static void
+throttled(MtTenant *tenant, MtSlot *slot, const MtHttpRequest *request)
+{
+	MtJob	   *job = tenant->job;
+	int64		pause = retry_after(request);
+	int			status = request->status;
+	bool		resting = tenant->backoff_until > mt_now();
+
+	job->throttled++;
+	wait_again(slot, 0);
+	/* Those that were under way together are one refusal. */
+	if (!resting && ++job->throttled_in_row > THROTTLED_MAX)
+	{
+		mt_job_fail(tenant, psprintf("MindTickle refuses every request as one too many (%d): lower the tenant's requests_per_minute", status),
+					MT_HOUR);
+		return;
+	}
+	if (pause < 0 && !resting)
+		pause = mt_jitter(Min(MT_SECOND << Min(job->throttled_in_row - 1, 10), LAST_THROTTLE));
+	if (mt_now() + pause > tenant->backoff_until)
+		(void) mt_job_back_off(tenant, pause, psprintf("MindTickle asked for a pause (%d)", status));
+}
+
+/* The credential does not count. One that was replaced meanwhile is tried before the job fails. */
+static void
+refused(MtTenant *tenant, int status)
+{
+	MtJob	   *job = tenant->job;
+
+	if (status == 403)
+		mt_job_fail(tenant,
+					psprintf("MindTickle denies the api_key access to the %s (403): it needs the rights users:read, courses:read and "
+							 "analytics:read; grant them there, or store another key with mt_set_credential", mt_phase_name(job->phase)),
+					MT_REFUSED_PAUSE);
+	else if (tenant->refused_secret != job->secret_hash)
+	{
+		tenant->refused_secret = job->secret_hash;
+		mt_job_reopen(tenant);
+	}
+	else
+		mt_job_fail(tenant, MT_KEY_REFUSED, MT_REFUSED_PAUSE);
+}
+
+/* No connection: the next base URL is tried. A host that may not be called is no matter of patience. */
+static void
+unreachable(MtTenant *tenant, MtSlot *slot, const char *reason)
+{
+	MtJob	   *job = tenant->job;
+	bool		barred = slot->request->outcome == MT_HTTP_ADDRESS_REFUSED;
+
+	if (barred && slot->base_url == job->base_url_count - 1)
+	{
+		mt_job_fail(tenant, psprintf("the base URL may not be called: %s; http and loopback need allow_http", reason), 0);
+		return;
+	}
+	if (slot->base_url == job->base_url)
+		job->base_url = (job->base_url + 1) % job->base_url_count;
+	(void) failed(tenant, slot, reason);
+}
+
+/* An answer with a status other than 200. */
+static void
+judge_status(MtTenant *tenant, MtSlot *slot, MtHttpRequest *request)
+{
+	MtJob	   *job = tenant->job;
+	int			status = request->status;
+	char	   *reason = psprintf("status %d", status);
+
+	if (status == 404 && job->phase == MT_PHASE_PROGRESS)
+	{
+		(void) mt_store_user_end(tenant, slot, MT_USER_ABSENT);
+		return;
+	}
+	complain(tenant, request,
+			 status == 429 ? COMPLAINT_THROTTLED : status / 100 == 4 ? COMPLAINT_CLIENT_ERROR : COMPLAINT_SERVER_ERROR, reason);
+	if (status == 401 || status == 403)
+		refused(tenant, status);
+	else if (status == 429 || (status == 503 && retry_after(request) > 0))
+		throttled(tenant, slot, request);
+	else if (status / 100 != 4 || status == 408 || status == 425)
+		(void) failed(tenant, slot, reason);
+	else if (job->phase == MT_PHASE_PROGRESS)
+	{
+		job->errors++;
+		(void) mt_store_user_end(tenant, slot, MT_USER_LOST);
+	}
+	else
+	{
+		job->errors++;
+		(void) mt_store_phase_end(tenant, false, psprintf("the listing was refused with status %d", status));
+	}
+}
+
+/*
+ * A request is over.
+ */
+void
+mt_pull_answer(MtTenant *tenant, MtHttpRequest *request)
+{
+	MtJob	   *job = tenant->job;
+	MtSlot	   *slot = request->tag;
+
+	mt_budget_settled(&tenant->budget, slot->ticket, mt_now());
+	job->under_way--;
+	job->requests++;
+	slot->state = MT_SLOT_ANSWERED;
+
+	switch (request->outcome)
+	{
+		case MT_HTTP_ANSWERED:
+			if (request->status != 200)
+				judge_status(tenant, slot, request);
+			else
+			{
+				job->throttled_in_row = 0;
+				(void) mt_store_answers(tenant, slot);
+			}
+			break;
+		case MT_HTTP_UNREACHABLE:
+		case MT_HTTP_ADDRESS_REFUSED:
+			complain(tenant, request, COMPLAINT_UNREACHABLE, request->error);
+			unreachable(tenant, slot, pstrdup(request->error));
+			break;
+		case MT_HTTP_BROKEN:
+		case MT_HTTP_TOO_LARGE:
+			complain(tenant, request, COMPLAINT_BROKEN, request->error);
+			(void) failed(tenant, slot, pstrdup(request->error));
+			break;
+	}
+}

@@ -42,6 +42,7 @@ CREATE TABLE mindtickle.dead_letter (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
 	letter_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY,
 	source pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	resource pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	reason pg_catalog.text NOT NULL,
 	raw pg_catalog.bytea NOT NULL,
 	received_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -49,6 +50,7 @@ CREATE TABLE mindtickle.dead_letter (
 	PRIMARY KEY (tenant_id, letter_id)
 );
 COMMENT ON TABLE mindtickle.dead_letter IS 'input that could not be processed, with the reason and the bytes as they came';
+COMMENT ON COLUMN mindtickle.dead_letter.resource IS 'what it was to become: users, courses, quiz_results, or progress/ and the user_id';
 
 CREATE TABLE mindtickle.cache_entry (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,

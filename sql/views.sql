@@ -58,7 +58,7 @@ CREATE VIEW @extschema@.mt_events WITH (security_invoker = true) AS
 COMMENT ON VIEW @extschema@.mt_events IS 'published events in the order of seq';
 
 CREATE VIEW @extschema@.mt_dead_letters WITH (security_invoker = true) AS
-	SELECT d.tenant_id, d.letter_id, d.source, d.reason, d.raw, d.received_at, d.replayed_at FROM mindtickle.dead_letter AS d;
+	SELECT d.tenant_id, d.letter_id, d.source, d.resource, d.reason, d.raw, d.received_at, d.replayed_at FROM mindtickle.dead_letter AS d;
 COMMENT ON VIEW @extschema@.mt_dead_letters IS 'input that could not be processed, with the reason';
 
 CREATE VIEW @extschema@.mt_security_alerts WITH (security_invoker = true) AS

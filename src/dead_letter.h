@@ -7,6 +7,6 @@
 
 #include "field.h"
 
-extern void mt_keep_dead_letter(const char *tenant, const char *source, const MtFault *fault, const char *bytes, int length);
+extern void mt_keep_dead_letter(const char *tenant, const char *source, const char *resource, const MtFault *fault, const char *bytes, int length);
 
 #endif							/* MT_DEAD_LETTER_H */

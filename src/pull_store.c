@@ -29,6 +29,7 @@ typedef struct PulledPage
 	MtServiceCall call;
 	const char *tenant;
 	Datum		job_id;
+	const char *resource;		/* what the records are to become */
 	Datum	   *records;		/* bytea */
 	int			received;
 	int			changed;
@@ -45,13 +46,14 @@ PG_FUNCTION_INFO_V1(mt_store_progress);
 PG_FUNCTION_INFO_V1(mt_store_quiz_results);
 
 static void
-open_page(PulledPage *page, FunctionCallInfo fcinfo, int records_argument)
+open_page(PulledPage *page, FunctionCallInfo fcinfo, int records_argument, const char *resource)
 {
 	ArrayType  *records = PG_GETARG_ARRAYTYPE_P(records_argument);
 
 	memset(page, 0, sizeof(PulledPage));
 	page->tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	page->job_id = PG_GETARG_DATUM(1);
+	page->resource = resource;
 	if (array_contains_nulls(records))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -66,7 +68,7 @@ reject(PulledPage *page, int index, const MtFault *fault)
 {
 	bytea	   *record = DatumGetByteaPP(page->records[index]);
 
-	mt_keep_dead_letter(page->tenant, "pull", fault, VARDATA_ANY(record), VARSIZE_ANY_EXHDR(record));
+	mt_keep_dead_letter(page->tenant, "pull", page->resource, fault, VARDATA_ANY(record), VARSIZE_ANY_EXHDR(record));
 	page->rejected++;
 }
 
@@ -154,7 +156,7 @@ mt_store_users(PG_FUNCTION_ARGS)
 {
 	PulledPage		page;
 
-	open_page(&page, fcinfo, 2);
+	open_page(&page, fcinfo, 2, "users");
 	for (int i = 0; i < page.received; i++)
 	{
 		MtFault		fault = {0};
@@ -209,7 +211,7 @@ mt_store_courses(PG_FUNCTION_ARGS)
 {
 	PulledPage		page;
 
-	open_page(&page, fcinfo, 2);
+	open_page(&page, fcinfo, 2, "courses");
 	for (int i = 0; i < page.received; i++)
 	{
 		MtFault		fault = {0};
@@ -236,7 +238,7 @@ mt_store_progress(PG_FUNCTION_ARGS)
 	int			count = 0;
 	int			kept = 0;
 
-	open_page(&page, fcinfo, 3);
+	open_page(&page, fcinfo, 3, psprintf("progress/%s", text_to_cstring(PG_GETARG_TEXT_PP(2))));
 	items = palloc0(sizeof(MtProgressItem) * Max(page.received, 1));
 	for (int i = 0; i < page.received; i++)
 	{
@@ -273,7 +275,7 @@ mt_store_quiz_results(PG_FUNCTION_ARGS)
 {
 	PulledPage		page;
 
-	open_page(&page, fcinfo, 2);
+	open_page(&page, fcinfo, 2, "quiz_results");
 	for (int i = 0; i < page.received; i++)
 	{
 		MtFault		fault = {0};

@@ -77,6 +77,9 @@ process_utility(PlannedStmt *planned, const char *query, bool read_only_tree, Pr
 	if (!barred)
 	{
 		next(planned, query, read_only_tree, context, parameters, environment, destination, completion);
+		/* A new database may have come with the extension, from its template. */
+		if (IsA(planned->utilityStmt, CreatedbStmt))
+			mt_wake_launcher_at_commit();
 		return;
 	}
 
@@ -88,6 +91,7 @@ process_utility(PlannedStmt *planned, const char *query, bool read_only_tree, Pr
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(admit_database, ObjectIdGetDatum(database));
 	mt_admit_database(database);
+	mt_wake_launcher_at_commit();
 }
 
 /*

@@ -1,0 +1,109 @@
+# The sync worker and the postmaster are killed in the middle of a pull, again and again: the final rows equal the truth, the budget is not
+# exceeded across the restarts, and every event is there once, numbered without gaps.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+
+use MindTickle::Sandbox;
+use MindTickle::Test;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+use constant KILLS => 8;
+
+my @tenants = qw(acme globex initech);
+my $sandbox = MindTickle::Sandbox->start(
+	'--seed', 5, '--slow-ms', 200,
+	(map { ('--fault', "$_=3") } qw(error500 slow truncated reset)),
+	map { ('--tenant', "$_,users=90,courses=10,rps=10,rpm=600") } @tenants);
+
+my $node = start_node('primary', configuration => "restart_after_crash = on\n");
+add_extension($node);
+add_tenant($node, $sandbox, $_, requests_per_second => 10, requests_per_minute => 600) foreach @tenants;
+
+# Requests that the sandbox has seen in all.
+sub requests
+{
+	my $sum = 0;
+	$sum += $sandbox->stats($_)->{requests} foreach @tenants;
+	return $sum;
+}
+
+# Waits until more requests have been made; false when there are none any more because all pulls are done.
+sub wait_for_requests
+{
+	my ($more) = @_;
+	my $target = requests() + $more;
+	my $deadline = time() + $PostgreSQL::Test::Utils::timeout_default;
+
+	until (requests() >= $target)
+	{
+		my ($status, $running) = $node->psql('postgres', q(SELECT count(*) FROM mt_sync_jobs WHERE state IN ('queued', 'running')));
+		return 0 if $status == 0 && $running eq '0';
+		die "no further requests\n" if time() > $deadline;
+		usleep(20_000);
+	}
+	return 1;
+}
+
+# Kills the postmaster and starts the server again once nothing of the killed one is left.
+sub kill_and_start
+{
+	my $deadline = time() + $PostgreSQL::Test::Utils::timeout_default;
+	my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
+
+	$node->kill9;
+	while (kill(0, $postmaster) || !$node->start(fail_ok => 1))
+	{
+		die "the server does not start again\n" if time() > $deadline;
+		$node->{_pid} = undef;
+		usleep(50_000);
+	}
+}
+
+my $killed = 0;
+for my $round (1 .. KILLS)
+{
+	last unless wait_for_requests(5 + int(rand(20)));
+	if ($round % 2)
+	{
+		my $pid = worker_pid($node, 'mindtickle sync');
+		kill('KILL', $pid);
+		ok(worker_pid($node, 'mindtickle sync', $pid), "round $round: the sync worker is back after kill -9");
+	}
+	else
+	{
+		kill_and_start();
+		ok(worker_pid($node, 'mindtickle sync'), "round $round: the sync worker is back after kill -9 of the postmaster");
+	}
+	$killed++;
+}
+is($killed, KILLS, 'every kill met a pull under way');
+
+ok(wait_for_sync($node, @tenants), 'all tenants are pulled in the end');
+foreach my $tenant (@tenants)
+{
+	my $stats = $sandbox->stats($tenant);
+
+	equals_truth($node, $sandbox, $tenant);
+	is($stats->{violations_per_second} + $stats->{violations_per_minute}, 0, "the budget of $tenant was kept across all restarts");
+	is($node->safe_psql('postgres', "SELECT count(*) FROM mt_sync_jobs WHERE tenant_id = '$tenant'"),
+		1, "the pull of $tenant was one job from beginning to end");
+}
+
+ok( $node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM mindtickle.outbox'),
+	'every event is published');
+is( $node->safe_psql('postgres',
+		'SELECT count(*) FROM (SELECT tenant_id FROM mt_events GROUP BY tenant_id HAVING max(seq) <> count(*) OR min(seq) <> 1) AS g'),
+	0, 'events are numbered without gaps');
+is( $node->safe_psql('postgres',
+		q(SELECT count(*) FROM mindtickle.users AS u WHERE 1 <> (SELECT count(*) FROM mt_events AS e WHERE e.tenant_id = u.tenant_id
+		  AND e.topic = 'user_changed' AND e.payload -> 'user' ->> 'userId' = u.user_id AND e.payload ->> 'operation' = 'CREATE'))),
+	0, 'each user was announced once');
+$node->stop('fast');
+done_testing();

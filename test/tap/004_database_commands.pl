@@ -1,0 +1,89 @@
+# Workers are never in the way: databases with workers are dropped, renamed and copied, the extension is dropped and made again, the service
+# role is missing, a standby is left alone and takes over. And where the library is not preloaded, all but the workers works.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+
+use MindTickle::Test;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = start_node('primary', allows_streaming => 1);
+my $workers = q(SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type IN ('mindtickle sync', 'mindtickle publisher') AND datname = ');
+
+sub workers_in
+{
+	my ($database, $what) = @_;
+	ok($node->poll_query_until('postgres', "$workers$database'"), $what);
+}
+
+# Without the service role the workers wait and say so.
+$node->safe_psql('postgres', 'CREATE DATABASE one');
+$node->safe_psql('one', 'CREATE EXTENSION mindtickle');
+workers_in('one', 'CREATE EXTENSION brings workers');
+ok( $node->poll_query_until('postgres',
+		q(SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type LIKE 'mindtickle %' AND query = 'waiting: the extension is not set up')),
+	'without the service role they wait, and pg_stat_activity says so');
+ok($node->log_contains('CREATE ROLE mindtickle_service NOLOGIN; SELECT mt_setup\(\);'), 'so does the log');
+my ($status, undef, $error) = $node->psql('one', 'SELECT mt_setup()');
+isnt($status, 0, 'mt_setup without the role fails');
+like($error, qr/HINT:  CREATE ROLE mindtickle_service NOLOGIN; SELECT mt_setup\(\);/, 'with the two commands as a hint');
+$node->safe_psql('one', 'CREATE ROLE mindtickle_service NOLOGIN; SELECT mt_setup()');
+ok( $node->poll_query_until('postgres',
+		q(SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type IN ('mindtickle sync', 'mindtickle publisher') AND query <> 'waiting: the extension is not set up')),
+	'mt_setup ends the wait');
+
+# An event written after all that is published.
+$node->safe_psql('one', q(SELECT mt_create_tenant('acme', 'Acme'); SELECT mt_provision_user('acme', '{"email": "a@acme.example"}')));
+ok($node->poll_query_until('one', 'SELECT count(*) = 1 FROM mt_events'), 'an event is published');
+
+$node->safe_psql('postgres', 'CREATE DATABASE two TEMPLATE one');
+workers_in('two', 'a copy of a database gets workers of its own');
+workers_in('one', 'the original has its workers again');
+$node->safe_psql('postgres', 'ALTER DATABASE two RENAME TO three');
+workers_in('three', 'a renamed database has workers');
+$node->safe_psql('postgres', 'DROP DATABASE three');
+is($node->safe_psql('postgres', q(SELECT count(*) FROM pg_stat_activity WHERE datname = 'three')), 0, 'a dropped database has none');
+
+$node->safe_psql('one', 'DROP EXTENSION mindtickle; CREATE EXTENSION mindtickle; SELECT mt_setup()');
+$node->safe_psql('one', q(SELECT mt_create_tenant('acme', 'Acme'); SELECT mt_provision_user('acme', '{"email": "a@acme.example"}')));
+ok($node->poll_query_until('one', 'SELECT count(*) = 1 FROM mt_events'), 'events are published after DROP and CREATE EXTENSION');
+
+# A role that may not drop the database cannot send its workers away.
+my $before = $node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'mindtickle sync' AND datname = 'one'));
+$node->safe_psql('postgres', 'CREATE ROLE passer_by');
+$node->psql('postgres', 'SET ROLE passer_by; DROP DATABASE one');
+is($node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'mindtickle sync' AND datname = 'one')),
+	$before, 'DROP DATABASE by somebody else leaves the workers alone');
+
+# A standby runs no worker and answers readiness; promoted, it takes over.
+$node->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'base', has_streaming => 1);
+$standby->start;
+$node->wait_for_catchup($standby);
+is($standby->safe_psql('postgres', q(SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'mindtickle%')), 0, 'a standby has no workers');
+is($standby->safe_psql('one', q(SELECT learners FROM mt_readiness('acme'))), 1, 'mt_readiness works on a standby');
+$standby->promote;
+ok($standby->poll_query_until('postgres', "$workers" . "one'"), 'promoted, it has workers');
+$standby->stop;
+
+# Too few slots for workers: one warning, and SQL works.
+$node->append_conf('postgresql.conf', 'max_worker_processes = 2');
+$node->restart;
+ok( $node->poll_query_until('postgres', q(SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'mindtickle launcher'))),
+	'with too few slots the launcher runs');
+ok( $node->wait_for_log('mindtickle could not start its workers: no background worker slot is free'), 'and says what is missing');
+is($node->safe_psql('one', q(SELECT learners FROM mt_readiness('acme'))), 1, 'and functions work');
+
+# Not preloaded: functions work, nothing runs.
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
+$node->restart;
+is($node->safe_psql('one', q(SELECT mt_upsert_progress('acme', 'u1', '[{"courseId": "c1", "status": "completed"}]'))), 1,
+	'functions that write work without the preload');
+$node->stop('fast');
+done_testing();

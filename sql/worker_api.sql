@@ -277,7 +277,7 @@ BEGIN
 			SELECT e.topic, max(e.seq) AS seq FROM mindtickle.event AS e
 			WHERE e.tenant_id = publish.tenant AND e.seq > counted GROUP BY e.topic ORDER BY 2
 		LOOP
-			PERFORM pg_notify(format('tenant.%s.%s', publish.tenant, hint.topic), json_build_object('seq', hint.seq, 'topic', hint.topic)::text);
+			PERFORM pg_notify(format('tenant.%s.%s', publish.tenant, hint.topic), jsonb_build_object('seq', hint.seq, 'topic', hint.topic)::text);
 		END LOOP;
 	END IF;
 	RETURN published;

@@ -1,0 +1,45 @@
+# Every SQL example of the README is run, in the order in which it stands there, on a server configured as the README says. Nothing goes
+# upstream: the examples name the real service.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+
+use MindTickle::Test;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $readme = slurp_file("$FindBin::RealBin/../../README.md");
+my @examples = $readme =~ /^```sql\n(.*?)^```/gms;
+cmp_ok(scalar @examples, '>', 15, 'the README has examples');
+
+my $node = start_node('primary', configuration => "mindtickle.sync_enabled = off\n");
+$node->safe_psql('postgres', 'CREATE DATABASE example');
+foreach my $example (@examples)
+{
+	my $as = $example =~ /^-- as (\w+)$/m ? "SET ROLE $1;\n" : '';
+	my ($first) = grep { !/^(--|\s*$)/ } split /\n/, $example;
+	my ($status, $output, $errors) = $node->psql('example', $as . $example, on_error_stop => 1);
+
+	is("$status$errors", '0', $first);
+	is($output, $1, 'it gives what the README says') if $example =~ /^SELECT mt_score_quiz.*;  -- (\S+)$/m;
+}
+is($node->safe_psql('example', q(SELECT count(*) FROM mindtickle.tenant WHERE tenant_id LIKE 'company-%')), 300, 'three hundred tenants are there');
+
+# The README names what there is.
+my @documented = sort $readme =~ /^\| `(mindtickle\.\w+)` \|/gm;
+my @defined = split /\n/, $node->safe_psql('example', q(SELECT name FROM pg_settings WHERE name LIKE 'mindtickle.%' ORDER BY 1));
+is("@documented", "@defined", 'every setting of the server is documented');
+
+my @tenant_settings = split /\n/, $node->safe_psql('example', 'SELECT name FROM mindtickle.setting_definitions()');
+my ($table) = $readme =~ /^## Settings of a tenant\n(.*?)^## /ms;
+is(join(' ', grep { $table !~ /`$_`/ } @tenant_settings), '', 'every setting of a tenant is documented');
+
+my @functions = split /\n/, $node->safe_psql('example',
+	q(SELECT DISTINCT proname FROM pg_proc WHERE proname LIKE 'mt\_%' AND pronamespace = 'public'::regnamespace));
+is(join(' ', grep { $readme !~ /`$_\(/ } @functions), '', 'every function is documented');
+$node->stop('fast');
+done_testing();

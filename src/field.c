@@ -116,7 +116,7 @@ mt_fields_open_document(MtFields *fields, Jsonb *document, MtFault *fault)
 		mt_fault(fields, NULL, "must be a JSON object");
 		return false;
 	}
-	return !mt_json_too_deep(document, fault);
+	return !mt_json_too_deep(&document->root, 0, fault);
 }
 
 /* Finds a key. False when it is absent or null, or a fault was noted before; presence then says which. */
@@ -373,15 +373,14 @@ mt_check_argument_id(const char *name, text *value)
 }
 
 /*
- * True, with a fault, where a document is nested deeper than 64.
+ * True, with a fault, where a container that itself stands this deep in its document brings it to more than 64 levels.
  */
 bool
-mt_json_too_deep(Jsonb *document, MtFault *fault)
+mt_json_too_deep(JsonbContainer *container, int depth, MtFault *fault)
 {
-	JsonbIterator *iterator = JsonbIteratorInit(&document->root);
+	JsonbIterator *iterator = JsonbIteratorInit(container);
 	JsonbIteratorToken token;
 	JsonbValue	value;
-	int			depth = 0;
 
 	while ((token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
 	{

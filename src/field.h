@@ -55,7 +55,7 @@ extern MtPresence mt_field_timestamp(MtFields *fields, const char *key, Datum *v
 extern MtPresence mt_field_container(MtFields *fields, const char *key, JsonbValue *value);
 
 extern void mt_check_argument_id(const char *name, text *value);
-extern bool mt_json_too_deep(Jsonb *document, MtFault *fault);
+extern bool mt_json_too_deep(JsonbContainer *container, int depth, MtFault *fault);
 extern Jsonb *mt_json_from_bytes(const char *bytes, int length, MtFault *fault);
 
 /* iso_timestamp.c */

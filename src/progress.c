@@ -6,21 +6,35 @@
  * the statement, so items that have the same keys, as those of one source do, are written together; the row that is there decides column by
  * column under its lock, and two writers that tell different things of one row lose nothing.
  *
- * The statement joins to the existing rows before it inserts: ON CONFLICT alone would lock, and so write WAL for, each unchanged row.
+ * The statement updates the rows that are there and differ, and inserts the others. ON CONFLICT alone would look each row up a second time,
+ * and lock it, and so write WAL, before it finds that nothing changes; here it only catches rows that another writer inserts meanwhile.
  */
 #include "progress.h"
 
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "event.h"
+#include "miscadmin.h"
 #include "plan.h"
 #include "service_call.h"
 #include "user.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 /* Items in one call. */
 #define ITEMS_MAX	100000
+
+/* From this many items on, all rows of the user are read at once; fewer are looked up one by one. */
+#define MANY_ITEMS		32
+
+/* The name under which the statement reads the items, and how many the planner is told of. */
+#define ITEMS_RELATION	"mt_items"
+#define TYPICAL_FEW		8
+#define TYPICAL_MANY	1000
+#define ITEM_COLUMNS	(2 + MT_PROGRESS_COLUMNS)
 
 static const char *const statuses[] = {"not_started", "in_progress", "completed", NULL};
 
@@ -28,7 +42,7 @@ PG_FUNCTION_INFO_V1(mt_upsert_progress);
 
 /* A column that an item may leave out: does it give something else than is there; and what the row has afterwards. Bits are of MtProgressItem.given. */
 #define DIFFERS(bit, column, old, new) "($3 & " bit " <> 0 AND " old "." column " IS DISTINCT FROM " new "." column ")"
-#define MERGED(bit, column) column " = CASE WHEN $3 & " bit " <> 0 THEN excluded." column " ELSE p." column " END"
+#define MERGED(bit, column, new) column " = CASE WHEN $3 & " bit " <> 0 THEN " new "." column " ELSE p." column " END, "
 
 /*
  * True when an item changes a row: it is not older than the row, takes no completed course back without a later reset, and gives something
@@ -50,37 +64,46 @@ PG_FUNCTION_INFO_V1(mt_upsert_progress);
 	" OR " DIFFERS("256", "max_score", old, new) \
 	" OR " DIFFERS("512", "updated_at", old, new) ")"
 
-/* $1 tenant, $2 user, $3 columns given, $4 reset, $5 moment of the pull or null, $6 courses, $7 statuses, $8 to $17 the other columns. */
-static MtPlan upsert = {
-	"INSERT INTO mindtickle.course_progress AS p (tenant_id, user_id, course_id, status, score, completed_at, invited_at, "
-	"started_at, due_at, is_overdue, has_failed, percent_completed, max_score, updated_at, synced_at) "
-	"SELECT $1, $2, n.course_id, n.status, n.score, n.completed_at, n.invited_at, n.started_at, n.due_at, n.is_overdue, "
-	"n.has_failed, n.percent_completed, n.max_score, n.updated_at, $5 "
-	"FROM unnest($6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) AS n (course_id, status, score, completed_at, "
-	"invited_at, started_at, due_at, is_overdue, has_failed, percent_completed, max_score, updated_at) "
-	"LEFT JOIN mindtickle.course_progress AS o "
-	"ON o.tenant_id = $1 AND o.user_id = $2 AND o.course_id = n.course_id "
-	"WHERE o.course_id IS NULL OR (" CHANGES("o", "n") ") "
-	"ON CONFLICT (tenant_id, user_id, course_id) DO UPDATE SET status = excluded.status, "
-	MERGED("1", "score") ", "
-	MERGED("2", "completed_at") ", "
-	MERGED("4", "invited_at") ", "
-	MERGED("8", "started_at") ", "
-	MERGED("16", "due_at") ", "
-	MERGED("32", "is_overdue") ", "
-	MERGED("64", "has_failed") ", "
-	MERGED("128", "percent_completed") ", "
-	MERGED("256", "max_score") ", "
-	MERGED("512", "updated_at") ", "
-	"synced_at = coalesce(excluded.synced_at, p.synced_at) "
-	"WHERE " CHANGES("p", "excluded"),
-	17, {TEXTOID, TEXTOID, INT4OID, BOOLOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID, NUMERICARRAYOID, TIMESTAMPTZARRAYOID,
-	TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, BOOLARRAYOID, BOOLARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID,
-	TIMESTAMPTZARRAYOID},
-	CURSOR_OPT_GENERIC_PLAN
-};
+/* What SET makes of a row p and an item. */
+#define MERGE(new) \
+	"status = " new ".status, " \
+	MERGED("1", "score", new) \
+	MERGED("2", "completed_at", new) \
+	MERGED("4", "invited_at", new) \
+	MERGED("8", "started_at", new) \
+	MERGED("16", "due_at", new) \
+	MERGED("32", "is_overdue", new) \
+	MERGED("64", "has_failed", new) \
+	MERGED("128", "percent_completed", new) \
+	MERGED("256", "max_score", new) \
+	MERGED("512", "updated_at", new) \
+	"synced_at = coalesce($5, p.synced_at) "
 
-/* Element type of each column of MtProgressColumn. */
+/* $1 tenant, $2 user, $3 columns given, $4 reset, $5 moment of the pull or null, $6 number of items. The items have one course each. */
+#define UPSERT \
+	"WITH changed AS (" \
+	"UPDATE mindtickle.course_progress AS p SET " MERGE("n") \
+	"FROM " ITEMS_RELATION " AS n " \
+	"WHERE p.tenant_id = $1 AND p.user_id = $2 AND p.course_id = n.course_id AND " CHANGES("p", "n") " RETURNING 1" \
+	"), inserted AS (" \
+	"INSERT INTO mindtickle.course_progress AS p (tenant_id, user_id, course_id, status, score, completed_at, invited_at, " \
+	"started_at, due_at, is_overdue, has_failed, percent_completed, max_score, updated_at, synced_at) " \
+	"SELECT $1, $2, n.course_id, n.status, n.score, n.completed_at, n.invited_at, n.started_at, n.due_at, n.is_overdue, " \
+	"n.has_failed, n.percent_completed, n.max_score, n.updated_at, $5 " \
+	"FROM " ITEMS_RELATION " AS n " \
+	"WHERE (SELECT count(*) FROM changed) < $6 AND NOT EXISTS (SELECT FROM mindtickle.course_progress AS o " \
+	"WHERE o.tenant_id = $1 AND o.user_id = $2 AND o.course_id = n.course_id) " \
+	"ON CONFLICT (tenant_id, user_id, course_id) DO UPDATE SET " MERGE("excluded") \
+	"WHERE " CHANGES("p", "excluded") " RETURNING 1" \
+	") SELECT (SELECT count(*) FROM changed) + (SELECT count(*) FROM inserted)"
+
+#define UPSERT_TYPES {TEXTOID, TEXTOID, INT4OID, BOOLOID, TIMESTAMPTZOID, INT8OID}
+
+/* The same statement, planned for few items and for many. */
+static MtPlan upsert_few = {UPSERT, 6, UPSERT_TYPES, CURSOR_OPT_GENERIC_PLAN};
+static MtPlan upsert_many = {UPSERT, 6, UPSERT_TYPES, CURSOR_OPT_GENERIC_PLAN};
+
+/* Type of each column of MtProgressColumn. */
 static const Oid column_types[MT_PROGRESS_COLUMNS] = {
 	NUMERICOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, BOOLOID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID
 };
@@ -183,50 +206,90 @@ mt_progress_sort(MtProgressItem *items, int count)
 	return twice;
 }
 
-static Datum
-column_array(const MtProgressItem *items, int count, int column)
+/* The columns of ITEMS_RELATION, made once. */
+static TupleDesc
+items_descriptor(void)
 {
-	Datum	   *values = palloc(sizeof(Datum) * count);
-	bool	   *nulls = palloc(sizeof(bool) * count);
-	int			lower_bound = 1;
-	Oid			type = column_types[column];
-	bool		by_value = type != NUMERICOID;
+	static const char *const names[MT_PROGRESS_COLUMNS] = {
+		"score", "completed_at", "invited_at", "started_at", "due_at", "is_overdue", "has_failed", "percent_completed", "max_score", "updated_at"
+	};
+	static TupleDesc descriptor = NULL;
+
+	if (descriptor == NULL)
+	{
+		MemoryContext previous = MemoryContextSwitchTo(TopMemoryContext);
+		TupleDesc	made = CreateTemplateTupleDesc(ITEM_COLUMNS);
+
+		TupleDescInitEntry(made, 1, "course_id", TEXTOID, -1, 0);
+		TupleDescInitEntryCollation(made, 1, C_COLLATION_OID);
+		TupleDescInitEntry(made, 2, "status", TEXTOID, -1, 0);
+		TupleDescInitEntryCollation(made, 2, C_COLLATION_OID);
+		for (int column = 0; column < MT_PROGRESS_COLUMNS; column++)
+			TupleDescInitEntry(made, 3 + column, names[column], column_types[column], -1, 0);
+		MemoryContextSwitchTo(previous);
+		descriptor = made;
+	}
+	return descriptor;
+}
+
+static Tuplestorestate *
+items_as_rows(const MtProgressItem *items, int count, TupleDesc descriptor)
+{
+	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
 
 	for (int i = 0; i < count; i++)
 	{
-		values[i] = items[i].values[column];
-		nulls[i] = items[i].nulls[column];
+		Datum		values[ITEM_COLUMNS] = {items[i].course_id, items[i].status};
+		bool		nulls[ITEM_COLUMNS] = {false, false};
+
+		memcpy(&values[2], items[i].values, sizeof(items[i].values));
+		memcpy(&nulls[2], items[i].nulls, sizeof(items[i].nulls));
+		tuplestore_putvalues(rows, descriptor, values, nulls);
 	}
-	return PointerGetDatum(construct_md_array(values, nulls, 1, &count, &lower_bound, type,
-											  type == NUMERICOID ? -1 : type == BOOLOID ? 1 : 8,
-											  by_value, type == NUMERICOID ? TYPALIGN_INT : type == BOOLOID ? TYPALIGN_CHAR : TYPALIGN_DOUBLE));
+	return rows;
+}
+
+/*
+ * Runs the statement. With many items it is told not to take a nested loop, and never a sequential scan: a plan that was made while the table
+ * was small is kept while it grows, and must then not compare every item with every row.
+ */
+static int64
+run_upsert(Datum *values, const char *nulls, bool many)
+{
+	int			guc_nest_level = NewGUCNestLevel();
+	bool		isnull;
+
+	set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, ERROR, false);
+	if (many)
+		set_config_option("enable_nestloop", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, ERROR, false);
+	mt_plan_run(many ? &upsert_many : &upsert_few, values, nulls, SPI_OK_SELECT);
+	AtEOXact_GUC(false, guc_nest_level);
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
 /* Writes items that have the same keys. */
 static int64
 write_group(const char *tenant, Datum user_id, const MtProgressItem *items, int count, bool pulled)
 {
-	Datum		values[17];
-	char		nulls[17];
-	Datum	   *texts = palloc(sizeof(Datum) * count);
+	Datum		values[6] = {
+		CStringGetTextDatum(tenant), user_id, Int32GetDatum((int32) items[0].given), BoolGetDatum(items[0].reset),
+		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()), Int64GetDatum(count)
+	};
+	char		nulls[6] = {' ', ' ', ' ', ' ', pulled ? ' ' : 'n', ' '};
+	EphemeralNamedRelationData relation = {
+		.md = {.name = ITEMS_RELATION,.reliddesc = InvalidOid,.tupdesc = items_descriptor(),.enrtype = ENR_NAMED_TUPLESTORE,
+		.enrtuples = count < MANY_ITEMS ? TYPICAL_FEW : TYPICAL_MANY}
+	};
+	Tuplestorestate *rows = items_as_rows(items, count, relation.md.tupdesc);
+	int64		written;
 
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = CStringGetTextDatum(tenant);
-	values[1] = user_id;
-	values[2] = Int32GetDatum((int32) items[0].given);
-	values[3] = BoolGetDatum(items[0].reset);
-	values[4] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-	if (!pulled)
-		nulls[4] = 'n';
-	for (int i = 0; i < count; i++)
-		texts[i] = items[i].course_id;
-	values[5] = PointerGetDatum(construct_array(texts, count, TEXTOID, -1, false, TYPALIGN_INT));
-	for (int i = 0; i < count; i++)
-		texts[i] = items[i].status;
-	values[6] = PointerGetDatum(construct_array(texts, count, TEXTOID, -1, false, TYPALIGN_INT));
-	for (int column = 0; column < MT_PROGRESS_COLUMNS; column++)
-		values[7 + column] = column_array(items, count, column);
-	return (int64) mt_plan_run(&upsert, values, nulls, SPI_OK_INSERT);
+	relation.reldata = rows;
+	if (SPI_register_relation(&relation) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register the items");
+	written = run_upsert(values, nulls, count >= MANY_ITEMS);
+	SPI_unregister_relation(ITEMS_RELATION);
+	tuplestore_end(rows);
+	return written;
 }
 
 /*
@@ -278,7 +341,7 @@ read_items(Jsonb *progress, int *count)
 	else if (JB_ROOT_COUNT(progress) > ITEMS_MAX)
 		mt_fault(&fields, NULL, "must not have more than %d items", ITEMS_MAX);
 	else
-		(void) mt_json_too_deep(progress, &fault);
+		(void) mt_json_too_deep(&progress->root, 0, &fault);
 	if (mt_faulty(&fault))
 		mt_raise_fault(&fault);
 

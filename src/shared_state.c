@@ -121,15 +121,6 @@ mt_request_shared_state(void)
 	shmem_startup_hook = start_memory;
 }
 
-/*
- * True when the library was preloaded.
- */
-bool
-mt_shared_state_present(void)
-{
-	return shared != NULL;
-}
-
 /* The slot of a database, taken into use where make is set; NULL when there is none (left). The lock is held by the caller. */
 static DatabaseSlot *
 find_database(Oid database, bool make)
@@ -185,17 +176,6 @@ mt_launcher_attach(void)
 	before_shmem_exit(detach_launcher, (Datum) 0);
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	shared->launcher_proc_number = MY_PROC_NUMBER;
-	LWLockRelease(shared->lock);
-}
-
-/*
- * Makes the launcher look at all databases again.
- */
-void
-mt_launcher_wake(void)
-{
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	wake_launcher_locked();
 	LWLockRelease(shared->lock);
 }
 

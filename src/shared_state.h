@@ -28,11 +28,9 @@ typedef struct MtWorkerView
 
 /* shared memory itself */
 extern void mt_request_shared_state(void);
-extern bool mt_shared_state_present(void);
 
 /* for the launcher */
 extern void mt_launcher_attach(void);
-extern void mt_launcher_wake(void);
 extern bool mt_worker_view(Oid database, MtWorkerKind kind, MtWorkerView *view);
 extern bool mt_database_barred(Oid database);
 extern void mt_forget_database(Oid database);

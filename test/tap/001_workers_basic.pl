@@ -46,7 +46,7 @@ foreach my $tenant (@tenants)
 }
 
 # A report is announced once, with its number among the tenant's events.
-$listener->query_safe(q(SELECT tenant_id FROM mt_aggregate_readiness('acme')));
+my $answer = $listener->query_safe(q(SELECT tenant_id FROM mt_aggregate_readiness('acme')));
 ok( poll(
 		$node,
 		q(SELECT count(*) = 1 FROM mt_events WHERE tenant_id = 'acme' AND topic = 'readiness.aggregated')),
@@ -54,7 +54,7 @@ ok( poll(
 my $seq = $node->safe_psql('postgres',
 	q(SELECT seq FROM mt_events WHERE tenant_id = 'acme' AND topic = 'readiness.aggregated'));
 like(
-	wait_for_notification($listener),
+	wait_for_notification($listener, $answer),
 	qr/^Asynchronous notification "tenant\.acme\.readiness\.aggregated" with payload "\{"seq": $seq, "topic": "readiness\.aggregated"\}"/m,
 	'the listener hears of it');
 $listener->quit;

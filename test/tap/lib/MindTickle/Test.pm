@@ -143,14 +143,16 @@ sub wait_for_sync
 	return $bad eq '';
 }
 
-# What a session of background_psql that listens has heard, once it has heard something; '' when nothing came in time.
+# What a session of background_psql that listens has heard, once it has heard something, else what it said so far. $answer is
+# the answer to its query before: the publisher may have been faster than that.
 sub wait_for_notification
 {
-	my ($session) = @_;
-	my $deadline = time() + $PostgreSQL::Test::Utils::timeout_default;
-	my $heard = '';
+	my ($session, $answer) = @_;
+	my $deadline = time() + $PostgreSQL::Test::Utils::timeout_default / 2;
+	my $heard = "$answer\n";
 
-	# psql prints a notification with the answer to a query that follows its arrival.
+	# psql prints a notification with the answer to a query that follows its arrival. Half the time, as the session's own
+	# timer, which runs since it was opened, would end the test file.
 	until ($heard =~ /Asynchronous notification/ || time() > $deadline)
 	{
 		$heard .= $session->query_safe('SELECT pg_sleep(0.05)');

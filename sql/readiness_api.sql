@@ -46,6 +46,7 @@ CREATE FUNCTION mindtickle.compute_readiness(tenant pg_catalog.text,
 	SELECT tenant, round(q.total / nullif(q.results, 0), 4), round(c.completed::numeric / nullif(c.assignments, 0), 4),
 		(SELECT count(*) FROM people), q.results, c.assignments, c.completed,
 		(SELECT CASE WHEN count(*) = 3 THEN min(r.data_as_of) END FROM mindtickle.sync_resource AS r
+		 JOIN mindtickle.tenant AS t ON t.tenant_id = r.tenant_id AND t.source_configured
 		 WHERE r.tenant_id = tenant AND r.resource <> 'catalog' AND r.data_as_of IS NOT NULL),
 		reason IS NOT NULL, reason, clock_timestamp()
 	FROM quizzes AS q, courses AS c, mindtickle.provisional_reason(tenant) AS reason

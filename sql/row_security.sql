@@ -28,3 +28,11 @@ ALTER POLICY tenant_isolation ON mindtickle.tenant
 	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() OR mindtickle.acting_as_service());
 ALTER POLICY tenant_isolation ON mindtickle.sync_budget
 	USING (mindtickle.acting_as_service()) WITH CHECK (mindtickle.acting_as_service());
+
+-- Secrets, tokens and grants are the service role's alone, even where a role may read every table (pg_read_all_data).
+ALTER POLICY tenant_isolation ON mindtickle.credential
+	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() AND mindtickle.acting_as_service());
+ALTER POLICY tenant_isolation ON mindtickle.api_token
+	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() AND mindtickle.acting_as_service());
+ALTER POLICY tenant_isolation ON mindtickle.tenant_grant
+	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() AND mindtickle.acting_as_service());

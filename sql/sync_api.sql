@@ -20,12 +20,15 @@ BEGIN
 		RAISE EXCEPTION 'tenant "%" is suspended', tenant
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'The owner of the extension ends that with mt_resume_tenant.';
 	END IF;
-	INSERT INTO mindtickle.sync_job (tenant_id, kind, requested_by) VALUES (tenant, 'full', asked_by)
-		ON CONFLICT DO NOTHING RETURNING job_id INTO job;
-	IF NOT FOUND THEN
-		SELECT j.job_id INTO job FROM mindtickle.sync_job AS j
-			WHERE j.tenant_id = tenant AND j.kind = 'full' AND j.state = ANY (ARRAY['queued', 'running']);
-	END IF;
+	-- The job that is in the way may end before it is looked at.
+	WHILE job IS NULL LOOP
+		INSERT INTO mindtickle.sync_job (tenant_id, kind, requested_by) VALUES (tenant, 'full', asked_by)
+			ON CONFLICT DO NOTHING RETURNING job_id INTO job;
+		IF NOT FOUND THEN
+			SELECT j.job_id INTO job FROM mindtickle.sync_job AS j
+				WHERE j.tenant_id = tenant AND j.kind = 'full' AND j.state = ANY (ARRAY['queued', 'running']);
+		END IF;
+	END LOOP;
 	UPDATE mindtickle.tenant AS t SET open_job_id = job WHERE t.tenant_id = tenant AND t.open_job_id IS DISTINCT FROM job;
 	RETURN job;
 END

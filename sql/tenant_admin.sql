@@ -227,7 +227,7 @@ BEGIN
 	SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}') INTO merged
 		FROM jsonb_each(present || given) AS e WHERE jsonb_typeof(e.value) <> 'null';
 	FOR setting IN
-		SELECT e.key, e.value, d.kind, d.admin_may, d.minimum, d.maximum
+		SELECT e.key, d.kind, d.admin_may
 		FROM jsonb_each(given) AS e LEFT JOIN mindtickle.setting_definitions() AS d ON d.name = e.key ORDER BY e.key
 	LOOP
 		IF setting.kind IS NULL THEN
@@ -238,7 +238,12 @@ BEGIN
 			RAISE EXCEPTION 'permission denied for setting "%"', setting.key
 				USING ERRCODE = 'insufficient_privilege', DETAIL = 'Only the owner of the extension may set it.';
 		END IF;
-		CONTINUE WHEN jsonb_typeof(setting.value) = 'null';
+	END LOOP;
+	-- All of them, as allow_http also concerns URLs that were given before.
+	FOR setting IN
+		SELECT e.key, e.value, d.kind, d.minimum, d.maximum
+		FROM jsonb_each(merged) AS e JOIN mindtickle.setting_definitions() AS d ON d.name = e.key ORDER BY e.key
+	LOOP
 		fault := mindtickle.setting_fault(setting.kind, setting.value, setting.minimum, setting.maximum,
 										  coalesce((merged ->> 'allow_http') = 'true', false));
 		IF fault IS NOT NULL THEN

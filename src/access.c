@@ -16,6 +16,7 @@
 #include "access/table.h"
 #include "api_version.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_auth_members.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
@@ -206,6 +207,9 @@ mt_service_role_ready(void)
 	Oid			role = mt_service_role(true);
 	HeapTuple	tuple;
 	bool		harmless;
+	Relation	members;
+	SysScanDesc scan;
+	ScanKeyData key;
 
 	if (!OidIsValid(role))
 		return false;
@@ -216,6 +220,14 @@ mt_service_role_ready(void)
 		!((Form_pg_authid) GETSTRUCT(tuple))->rolbypassrls &&
 		!((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
 	ReleaseSysCache(tuple);
+
+	members = table_open(AuthMemRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_auth_members_roleid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(role));
+	scan = systable_beginscan(members, AuthMemRoleMemIndexId, true, NULL, 1, &key);
+	harmless = harmless && !HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(members, AccessShareLock);
+
 	return harmless && pg_class_aclcheck(mt_relation("outbox"), role, ACL_INSERT) == ACLCHECK_OK;
 }
 
@@ -327,40 +339,35 @@ mt_role_access(Oid role, const char *tenant)
 }
 
 /*
- * All grants of a role, its own and, only where it has none of its own, those of roles whose rights it has. The array is palloc'd.
+ * The grants of a role: its own, which an index finds, or where inherited is set also those of the roles whose rights it has, for which all
+ * are read. The array is palloc'd.
  */
 MtGrant *
-mt_role_grants(Oid role, int *count)
+mt_role_grants(Oid role, bool inherited, int *count)
 {
 	Relation	relation;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
 	int			allocated = 8;
 	MtGrant    *grants = palloc(sizeof(MtGrant) * allocated);
 
 	*count = 0;
 	look_up_relations();
 	relation = table_open(relations.grants, AccessShareLock);
-
-	/* First by the index for the role itself; the second round reads all, since inheritance has no index. */
-	for (int round = 0; round < 2 && *count == 0; round++)
+	ScanKeyInit(&key, GRANT_ROLE_OID, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(role));
+	scan = systable_beginscan(relation, relations.grants_role, !inherited, NULL, inherited ? 0 : 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		SysScanDesc scan;
-		ScanKeyData key;
-		HeapTuple	tuple;
-
-		ScanKeyInit(&key, GRANT_ROLE_OID, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(role));
-		scan = systable_beginscan(relation, relations.grants_role, round == 0, NULL, round == 0 ? 1 : 0, &key);
-		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		if (*count == allocated)
 		{
-			if (*count == allocated)
-			{
-				allocated *= 2;
-				grants = repalloc(grants, sizeof(MtGrant) * allocated);
-			}
-			if (grant_for_role(tuple, RelationGetDescr(relation), role, &grants[*count]))
-				(*count)++;
+			allocated *= 2;
+			grants = repalloc(grants, sizeof(MtGrant) * allocated);
 		}
-		systable_endscan(scan);
+		if (grant_for_role(tuple, RelationGetDescr(relation), role, &grants[*count]))
+			(*count)++;
 	}
+	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
 	return grants;
 }

@@ -27,7 +27,7 @@ extern Oid	mt_service_role(bool missing_ok);
 extern bool mt_service_role_ready(void);
 extern bool mt_is_owner(Oid role);
 extern MtAccess mt_role_access(Oid role, const char *tenant);
-extern MtGrant *mt_role_grants(Oid role, int *count);
+extern MtGrant *mt_role_grants(Oid role, bool inherited, int *count);
 extern Oid	mt_relation(const char *name);
 extern const char *mt_access_name(MtAccess access);
 

@@ -4,7 +4,7 @@
  *
  * A file stands in <mindtickle.secret_directory>/<tenant>/ and is named by its last part alone. The directory of the tenant and the file must
  * not be symbolic links, and the file is a plain one that nobody else on the host can read. Messages name the tenant and the key, never a
- * secret, and hide the statement that held it from the log.
+ * secret, and the statement that held it is hidden from views and the log.
  */
 #include "mindtickle.h"
 
@@ -17,9 +17,12 @@
 #include "catalog/pg_type.h"
 #include "field.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "plan.h"
 #include "service_call.h"
 #include "shared_state.h"
+#include "tcop/tcopprot.h"
+#include "utils/backend_status.h"
 #include "utils/builtins.h"
 
 /* Longest secret and longest file name, in bytes. */
@@ -33,13 +36,22 @@ static const char *const credential_names[] = {
 PG_FUNCTION_INFO_V1(mt_set_credential);
 PG_FUNCTION_INFO_V1(mt_read_secret_file);
 
+/*
+ * From here on pg_stat_activity, and the log of an error, show this instead of the statement, which may hold a secret.
+ */
+static void
+hide_statement(const char *instead)
+{
+	pgstat_report_activity(STATE_RUNNING, instead);
+	debug_query_string = instead;
+}
+
 static void
 refuse_credential(const char *name, const char *message)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s %s", name, message),
-			 errhidestmt(true)));
+			 errmsg("%s %s", name, message)));
 }
 
 /* True when a file may be called so: it is one part of a path, and neither hidden nor a way up. */
@@ -197,6 +209,7 @@ mt_set_credential(PG_FUNCTION_ARGS)
 	JsonbValue	value;
 	Datum		tenant_datum = PG_GETARG_DATUM(0);
 
+	hide_statement("SELECT mt_set_credential(...)");
 	mt_service_enter(&call, tenant, MT_ACCESS_OWNER, true);
 	if (!JB_ROOT_IS_OBJECT(credential))
 		refuse_credential("the credential", "must be a JSON object");

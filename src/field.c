@@ -22,6 +22,8 @@
 
 /* Digits after the point that a percentage keeps. */
 #define PERCENT_SCALE	4
+/* Longest number in characters. */
+#define NUMBER_MAX		1000
 
 /*
  * Notes that the field is wrong; the message continues a sentence that begins with the field's name. Only the first fault is kept.
@@ -116,7 +118,7 @@ mt_fields_open_document(MtFields *fields, Jsonb *document, MtFault *fault)
 		mt_fault(fields, NULL, "must be a JSON object");
 		return false;
 	}
-	return !mt_json_too_deep(&document->root, 0, fault);
+	return !mt_json_too_deep(fields, &document->root, 0);
 }
 
 /* Finds a key. False when it is absent or null, or a fault was noted before; presence then says which. */
@@ -337,18 +339,18 @@ mt_field_timestamp(MtFields *fields, const char *key, Datum *value)
 }
 
 /*
- * An object or array under a key, unread.
+ * An array, or else an object, unread.
  */
 MtPresence
-mt_field_container(MtFields *fields, const char *key, JsonbValue *value)
+mt_field_container(MtFields *fields, const char *key, bool array, JsonbValue *value)
 {
 	MtPresence	presence;
 
 	if (!find_value(fields, key, value, &presence))
 		return presence;
-	if (value->type != jbvBinary)
+	if (value->type != jbvBinary || JsonContainerIsArray(value->val.binary.data) != array)
 	{
-		mt_fault(fields, key, "must be an object or an array");
+		mt_fault(fields, key, "must be an %s", array ? "array" : "object");
 		return MT_FIELD_ABSENT;
 	}
 	return MT_FIELD_SET;
@@ -376,7 +378,7 @@ mt_check_argument_id(const char *name, text *value)
  * True, with a fault, where a container that itself stands this deep in its document brings it to more than 64 levels.
  */
 bool
-mt_json_too_deep(JsonbContainer *container, int depth, MtFault *fault)
+mt_json_too_deep(MtFields *fields, JsonbContainer *container, int depth)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(container);
 	JsonbIteratorToken token;
@@ -390,9 +392,7 @@ mt_json_too_deep(JsonbContainer *container, int depth, MtFault *fault)
 			depth--;
 		if (depth > MT_JSON_DEPTH_MAX)
 		{
-			MtFields	document_fields = {.index = -1,.fault = fault};
-
-			mt_fault(&document_fields, NULL, "must not be nested deeper than %d", MT_JSON_DEPTH_MAX);
+			mt_fault(fields, NULL, "must not be nested deeper than %d", MT_JSON_DEPTH_MAX);
 			return true;
 		}
 	}
@@ -400,19 +400,23 @@ mt_json_too_deep(JsonbContainer *container, int depth, MtFault *fault)
 }
 
 /*
- * What the parsers behind jsonb would answer with an error that cannot be caught cheaply: nesting beyond the stack, exponents beyond numeric.
- * Looks at brackets and exponents outside strings; everything else is the parser's to judge.
+ * What the parsers behind jsonb would answer with an error that cannot be caught cheaply: nesting beyond the stack, numbers beyond numeric.
+ * Looks at brackets and numbers outside strings; everything else is the parser's to judge.
  */
 static const char *
 unparsable(const char *bytes, int length)
 {
 	bool		in_string = false;
 	int			depth = 0;
+	int			number_length = 0;
 
 	for (int i = 0; i < length; i++)
 	{
 		char		c = bytes[i];
 
+		number_length = !in_string && (isdigit((unsigned char) c) || c == '.') ? number_length + 1 : 0;
+		if (number_length > NUMBER_MAX)
+			return "holds a number that is too large";
 		if (in_string)
 		{
 			if (c == '\\')

@@ -52,10 +52,10 @@ extern MtPresence mt_field_percent(MtFields *fields, const char *key, Datum *val
 extern MtPresence mt_field_integer(MtFields *fields, const char *key, int32 least, int32 most, Datum *value);
 extern MtPresence mt_field_boolean(MtFields *fields, const char *key, Datum *value);
 extern MtPresence mt_field_timestamp(MtFields *fields, const char *key, Datum *value);
-extern MtPresence mt_field_container(MtFields *fields, const char *key, JsonbValue *value);
+extern MtPresence mt_field_container(MtFields *fields, const char *key, bool array, JsonbValue *value);
 
 extern void mt_check_argument_id(const char *name, text *value);
-extern bool mt_json_too_deep(JsonbContainer *container, int depth, MtFault *fault);
+extern bool mt_json_too_deep(MtFields *fields, JsonbContainer *container, int depth);
 extern Jsonb *mt_json_from_bytes(const char *bytes, int length, MtFault *fault);
 
 /* iso_timestamp.c */

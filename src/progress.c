@@ -2,12 +2,11 @@
  * progress.c
  *		Course progress: reading items, and writing those that change something in one set-based statement.
  *
- * An item tells what it has keys for: a key that is absent leaves its column as it is, null clears it. Which keys are there is a parameter of
- * the statement, so items that have the same keys, as those of one source do, are written together; the row that is there decides column by
- * column under its lock, and two writers that tell different things of one row lose nothing.
+ * An item tells what it has keys for: a key that is absent leaves its column as it is, null clears it. The row that is there decides column by
+ * column under its lock, so two writers that tell different things of one row lose nothing.
  *
- * The statement updates the rows that are there and differ, and inserts the others. ON CONFLICT alone would look each row up a second time,
- * and lock it, and so write WAL, before it finds that nothing changes; here it only catches rows that another writer inserts meanwhile.
+ * The statement updates the rows that are there and differ, and inserts the others, in the order of their courses. ON CONFLICT DO UPDATE would
+ * look each row up a second time, and lock it, and so write WAL, before it finds that nothing changes.
  */
 #include "progress.h"
 
@@ -34,15 +33,15 @@
 #define ITEMS_RELATION	"mt_items"
 #define TYPICAL_FEW		8
 #define TYPICAL_MANY	1000
-#define ITEM_COLUMNS	(2 + MT_PROGRESS_COLUMNS)
+#define ITEM_COLUMNS	(4 + MT_PROGRESS_COLUMNS)
 
 static const char *const statuses[] = {"not_started", "in_progress", "completed", NULL};
 
 PG_FUNCTION_INFO_V1(mt_upsert_progress);
 
 /* A column that an item may leave out: does it give something else than is there; and what the row has afterwards. Bits are of MtProgressItem.given. */
-#define DIFFERS(bit, column, old, new) "($3 & " bit " <> 0 AND " old "." column " IS DISTINCT FROM " new "." column ")"
-#define MERGED(bit, column, new) column " = CASE WHEN $3 & " bit " <> 0 THEN " new "." column " ELSE p." column " END, "
+#define DIFFERS(bit, column, old, new) "(" new ".given & " bit " <> 0 AND " old "." column " IS DISTINCT FROM " new "." column ")"
+#define MERGED(bit, column, new) column " = CASE WHEN n.given & " bit " <> 0 THEN " new "." column " ELSE p." column " END, "
 
 /*
  * True when an item changes a row: it is not older than the row, takes no completed course back without a later reset, and gives something
@@ -51,7 +50,7 @@ PG_FUNCTION_INFO_V1(mt_upsert_progress);
 #define CHANGES(old, new) \
 	"(" new ".updated_at < " old ".updated_at) IS NOT TRUE " \
 	"AND (" old ".status <> 'completed' OR " new ".status = 'completed' OR " \
-	"($4 AND coalesce(" new ".updated_at > " old ".updated_at, " new ".updated_at IS NOT NULL))) " \
+	"(" new ".reset AND coalesce(" new ".updated_at > " old ".updated_at, " new ".updated_at IS NOT NULL))) " \
 	"AND (" old ".status <> " new ".status " \
 	"OR " DIFFERS("1", "score", old, new) \
 	" OR " DIFFERS("2", "completed_at", old, new) \
@@ -77,31 +76,36 @@ PG_FUNCTION_INFO_V1(mt_upsert_progress);
 	MERGED("128", "percent_completed", new) \
 	MERGED("256", "max_score", new) \
 	MERGED("512", "updated_at", new) \
-	"synced_at = coalesce($5, p.synced_at) "
+	"synced_at = coalesce($3, p.synced_at) "
 
-/* $1 tenant, $2 user, $3 columns given, $4 reset, $5 moment of the pull or null, $6 number of items. The items have one course each. */
+/*
+ * $1 tenant, $2 user, $3 moment of the pull or null, $4 number of items. The second figure is the number of items that were neither there to be
+ * updated nor could be inserted, because another transaction has just done so.
+ */
 #define UPSERT \
 	"WITH changed AS (" \
 	"UPDATE mindtickle.course_progress AS p SET " MERGE("n") \
 	"FROM " ITEMS_RELATION " AS n " \
 	"WHERE p.tenant_id = $1 AND p.user_id = $2 AND p.course_id = n.course_id AND " CHANGES("p", "n") " RETURNING 1" \
+	"), absent AS MATERIALIZED (" \
+	"SELECT n.* FROM " ITEMS_RELATION " AS n " \
+	"WHERE (SELECT count(*) FROM changed) < $4 AND NOT EXISTS (SELECT FROM mindtickle.course_progress AS o " \
+	"WHERE o.tenant_id = $1 AND o.user_id = $2 AND o.course_id = n.course_id)" \
 	"), inserted AS (" \
-	"INSERT INTO mindtickle.course_progress AS p (tenant_id, user_id, course_id, status, score, completed_at, invited_at, " \
+	"INSERT INTO mindtickle.course_progress (tenant_id, user_id, course_id, status, score, completed_at, invited_at, " \
 	"started_at, due_at, is_overdue, has_failed, percent_completed, max_score, updated_at, synced_at) " \
 	"SELECT $1, $2, n.course_id, n.status, n.score, n.completed_at, n.invited_at, n.started_at, n.due_at, n.is_overdue, " \
-	"n.has_failed, n.percent_completed, n.max_score, n.updated_at, $5 " \
-	"FROM " ITEMS_RELATION " AS n " \
-	"WHERE (SELECT count(*) FROM changed) < $6 AND NOT EXISTS (SELECT FROM mindtickle.course_progress AS o " \
-	"WHERE o.tenant_id = $1 AND o.user_id = $2 AND o.course_id = n.course_id) " \
-	"ON CONFLICT (tenant_id, user_id, course_id) DO UPDATE SET " MERGE("excluded") \
-	"WHERE " CHANGES("p", "excluded") " RETURNING 1" \
-	") SELECT (SELECT count(*) FROM changed) + (SELECT count(*) FROM inserted)"
+	"n.has_failed, n.percent_completed, n.max_score, n.updated_at, $3 FROM absent AS n " \
+	"ON CONFLICT (tenant_id, user_id, course_id) DO NOTHING RETURNING 1" \
+	"), count_of AS (" \
+	"SELECT (SELECT count(*) FROM changed) AS changed, (SELECT count(*) FROM inserted) AS inserted, (SELECT count(*) FROM absent) AS absent" \
+	") SELECT changed + inserted, absent - inserted FROM count_of"
 
-#define UPSERT_TYPES {TEXTOID, TEXTOID, INT4OID, BOOLOID, TIMESTAMPTZOID, INT8OID}
+#define UPSERT_TYPES {TEXTOID, TEXTOID, TIMESTAMPTZOID, INT8OID}
 
 /* The same statement, planned for few items and for many. */
-static MtPlan upsert_few = {UPSERT, 6, UPSERT_TYPES, CURSOR_OPT_GENERIC_PLAN};
-static MtPlan upsert_many = {UPSERT, 6, UPSERT_TYPES, CURSOR_OPT_GENERIC_PLAN};
+static MtPlan upsert_few = {UPSERT, 4, UPSERT_TYPES, CURSOR_OPT_GENERIC_PLAN};
+static MtPlan upsert_many = {UPSERT, 4, UPSERT_TYPES, CURSOR_OPT_GENERIC_PLAN};
 
 /* Type of each column of MtProgressColumn. */
 static const Oid column_types[MT_PROGRESS_COLUMNS] = {
@@ -177,20 +181,6 @@ compare_items(const void *first, const void *second)
 	return order != 0 ? order : ((const MtProgressItem *) first)->position - ((const MtProgressItem *) second)->position;
 }
 
-/* Items that can be written together stand together, in the order of their courses: writers then lock rows in one order. */
-static int
-compare_for_writing(const void *first, const void *second)
-{
-	const MtProgressItem *a = first;
-	const MtProgressItem *b = second;
-
-	if (a->given != b->given)
-		return a->given < b->given ? -1 : 1;
-	if (a->reset != b->reset)
-		return a->reset ? 1 : -1;
-	return compare_course(a, b);
-}
-
 /*
  * Sorts items by course. Returns the input position of an item whose course an earlier one has too, -1 where there is none.
  */
@@ -224,8 +214,10 @@ items_descriptor(void)
 		TupleDescInitEntryCollation(made, 1, C_COLLATION_OID);
 		TupleDescInitEntry(made, 2, "status", TEXTOID, -1, 0);
 		TupleDescInitEntryCollation(made, 2, C_COLLATION_OID);
+		TupleDescInitEntry(made, 3, "given", INT4OID, -1, 0);
+		TupleDescInitEntry(made, 4, "reset", BOOLOID, -1, 0);
 		for (int column = 0; column < MT_PROGRESS_COLUMNS; column++)
-			TupleDescInitEntry(made, 3 + column, names[column], column_types[column], -1, 0);
+			TupleDescInitEntry(made, 5 + column, names[column], column_types[column], -1, 0);
 		MemoryContextSwitchTo(previous);
 		descriptor = made;
 	}
@@ -239,11 +231,11 @@ items_as_rows(const MtProgressItem *items, int count, TupleDesc descriptor)
 
 	for (int i = 0; i < count; i++)
 	{
-		Datum		values[ITEM_COLUMNS] = {items[i].course_id, items[i].status};
-		bool		nulls[ITEM_COLUMNS] = {false, false};
+		Datum		values[ITEM_COLUMNS] = {items[i].course_id, items[i].status, Int32GetDatum((int32) items[i].given), BoolGetDatum(items[i].reset)};
+		bool		nulls[ITEM_COLUMNS] = {false};
 
-		memcpy(&values[2], items[i].values, sizeof(items[i].values));
-		memcpy(&nulls[2], items[i].nulls, sizeof(items[i].nulls));
+		memcpy(&values[4], items[i].values, sizeof(items[i].values));
+		memcpy(&nulls[4], items[i].nulls, sizeof(items[i].nulls));
 		tuplestore_putvalues(rows, descriptor, values, nulls);
 	}
 	return rows;
@@ -257,68 +249,56 @@ static int64
 run_upsert(Datum *values, const char *nulls, bool many)
 {
 	int			guc_nest_level = NewGUCNestLevel();
-	bool		isnull;
+	int64		written = 0;
+	int64		missed;
 
 	set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, ERROR, false);
 	if (many)
 		set_config_option("enable_nestloop", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, ERROR, false);
-	mt_plan_run(many ? &upsert_many : &upsert_few, values, nulls, SPI_OK_SELECT);
+	do
+	{
+		bool		isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		mt_plan_run(many ? &upsert_many : &upsert_few, values, nulls, SPI_OK_SELECT);
+		written += DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+		missed = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+		/* What another transaction has just inserted is there to be updated in the next snapshot. */
+	} while (missed > 0);
 	AtEOXact_GUC(false, guc_nest_level);
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	return written;
 }
 
-/* Writes items that have the same keys. */
-static int64
-write_group(const char *tenant, Datum user_id, const MtProgressItem *items, int count, bool pulled)
+/*
+ * Writes the items of one user, no two of one course and in the order of their courses, and the event if that changed anything. Returns the
+ * number of rows changed. Within mt_service_enter/leave. pulled: the rows were fetched by a pull.
+ */
+int64
+mt_progress_write(const char *tenant, Datum user_id, const MtProgressItem *items, int count, bool pulled)
 {
-	Datum		values[6] = {
-		CStringGetTextDatum(tenant), user_id, Int32GetDatum((int32) items[0].given), BoolGetDatum(items[0].reset),
-		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()), Int64GetDatum(count)
+	static MtPlan payload = {
+		"SELECT jsonb_build_object('tenantId', $1, 'userId', $2)", 2, {TEXTOID, TEXTOID}
 	};
-	char		nulls[6] = {' ', ' ', ' ', ' ', pulled ? ' ' : 'n', ' '};
+	Datum		values[4] = {
+		CStringGetTextDatum(tenant), user_id, TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()), Int64GetDatum(count)
+	};
 	EphemeralNamedRelationData relation = {
 		.md = {.name = ITEMS_RELATION,.reliddesc = InvalidOid,.tupdesc = items_descriptor(),.enrtype = ENR_NAMED_TUPLESTORE,
 		.enrtuples = count < MANY_ITEMS ? TYPICAL_FEW : TYPICAL_MANY}
 	};
 	Tuplestorestate *rows = items_as_rows(items, count, relation.md.tupdesc);
-	int64		written;
+	int64		changed;
+	bool		isnull;
 
 	relation.reldata = rows;
 	if (SPI_register_relation(&relation) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not register the items");
-	written = run_upsert(values, nulls, count >= MANY_ITEMS);
+	changed = run_upsert(values, pulled ? "    " : "  n ", count >= MANY_ITEMS);
 	SPI_unregister_relation(ITEMS_RELATION);
 	tuplestore_end(rows);
-	return written;
-}
 
-/*
- * Writes the items of one user, no two of one course, and the event if that changed anything. Returns the number of rows changed. Within
- * mt_service_enter/leave. pulled: the rows were fetched by a pull.
- */
-int64
-mt_progress_write(const char *tenant, Datum user_id, MtProgressItem *items, int count, bool pulled)
-{
-	static MtPlan payload = {
-		"SELECT jsonb_build_object('tenantId', $1, 'userId', $2)", 2, {TEXTOID, TEXTOID}
-	};
-	int64		changed = 0;
-
-	qsort(items, count, sizeof(MtProgressItem), compare_for_writing);
-	for (int first = 0; first < count;)
-	{
-		int			end = first + 1;
-
-		while (end < count && items[end].given == items[first].given && items[end].reset == items[first].reset)
-			end++;
-		changed += write_group(tenant, user_id, &items[first], end - first, pulled);
-		first = end;
-	}
 	if (changed > 0)
 	{
-		Datum		values[2] = {CStringGetTextDatum(tenant), user_id};
-		bool		isnull;
-
 		mt_plan_run(&payload, values, NULL, SPI_OK_SELECT);
 		mt_emit_event(tenant, "progress.synced",
 					  SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
@@ -341,7 +321,7 @@ read_items(Jsonb *progress, int *count)
 	else if (JB_ROOT_COUNT(progress) > ITEMS_MAX)
 		mt_fault(&fields, NULL, "must not have more than %d items", ITEMS_MAX);
 	else
-		(void) mt_json_too_deep(&progress->root, 0, &fault);
+		(void) mt_json_too_deep(&fields, &progress->root, 0);
 	if (mt_faulty(&fault))
 		mt_raise_fault(&fault);
 

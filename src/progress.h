@@ -38,6 +38,6 @@ typedef struct MtProgressItem
 extern bool mt_progress_read(MtFields *fields, MtProgressItem *item);
 extern bool mt_progress_same_course(const MtProgressItem *first, const MtProgressItem *second);
 extern int	mt_progress_sort(MtProgressItem *items, int count);
-extern int64 mt_progress_write(const char *tenant, Datum user_id, MtProgressItem *items, int count, bool pulled);
+extern int64 mt_progress_write(const char *tenant, Datum user_id, const MtProgressItem *items, int count, bool pulled);
 
 #endif							/* MT_PROGRESS_H */

@@ -37,7 +37,7 @@ typedef struct PulledPage
 	int			fresh;
 	Datum	   *ids;			/* text, of the records that have one */
 	int			id_count;
-	bool		unidentified;	/* a record's id could not be read */
+	int			unidentified;	/* records whose id could not be read */
 } PulledPage;
 
 PG_FUNCTION_INFO_V1(mt_store_users);
@@ -86,7 +86,7 @@ open_record(PulledPage *page, int index, const char *id_key, MtFields *fields, M
 
 	if (document == NULL || !mt_fields_open_document(fields, document, fault))
 	{
-		page->unidentified = true;
+		page->unidentified++;
 		return NULL;
 	}
 	id_fields = *fields;
@@ -94,7 +94,7 @@ open_record(PulledPage *page, int index, const char *id_key, MtFields *fields, M
 	if (id_key != NULL && mt_field_id(&id_fields, id_key, false, &page->ids[page->id_count]) == MT_FIELD_SET)
 		page->id_count++;
 	else
-		page->unidentified = true;
+		page->unidentified++;
 	return document;
 }
 
@@ -114,13 +114,14 @@ note_seen(PulledPage *page, const char *phase)
 	values[3] = PointerGetDatum(construct_array(page->ids, page->id_count, TEXTOID, -1, false, TYPALIGN_INT));
 	page->fresh = (int) mt_plan_run(&insert, values, NULL, SPI_OK_INSERT);
 
-	/* Somebody was listed, nobody knows who: the empty id says so, and then nobody counts as absent. */
-	if (page->unidentified)
+	/* Somebody was listed, nobody knows who: the empty id says so, and then nobody counts as absent. Nor can it be said that he was seen before. */
+	if (page->unidentified > 0)
 	{
 		Datum		nobody = CStringGetTextDatum("");
 
 		values[3] = PointerGetDatum(construct_array(&nobody, 1, TEXTOID, -1, false, TYPALIGN_INT));
 		mt_plan_run(&insert, values, NULL, SPI_OK_INSERT);
+		page->fresh += page->unidentified;
 	}
 }
 
@@ -173,7 +174,18 @@ mt_store_users(PG_FUNCTION_ARGS)
 		{
 			/* Whom MindTickle lists is a user of ours under its id; it does not name ours. */
 			user.user_id = (Datum) 0;
-			page.changed += mt_user_store(page.tenant, &user, &user_id);
+			switch (mt_user_store(page.tenant, &user, &user_id))
+			{
+				case MT_USER_UNCHANGED:
+					break;
+				case MT_USER_CHANGED:
+					page.changed++;
+					break;
+				case MT_USER_KEY_TAKEN:
+					mt_fault(&fields, "userName", "is another user's");
+					reject(&page, i, &fault);
+					break;
+			}
 		}
 	}
 	note_seen(&page, "roster");

@@ -64,7 +64,7 @@ mt_quiz_result_read(MtFields *fields, MtQuizResult *result)
 	(void) mt_field_number(fields, "rawScore", "0", "1000000000", &result->raw_score);
 	result->has_passed = mt_field_boolean(fields, "passed", &result->passed) == MT_FIELD_SET;
 	result->has_attempt = mt_field_integer(fields, "attempt", 1, PG_INT32_MAX, &result->attempt) == MT_FIELD_SET;
-	if (mt_field_container(fields, "answers", &answers) == MT_FIELD_SET)
+	if (mt_field_container(fields, "answers", true, &answers) == MT_FIELD_SET)
 	{
 		if (mt_score_answers(answers.val.binary.data, fields->fault, &result->computed_score) && result->score == (Datum) 0)
 			result->score = result->computed_score;

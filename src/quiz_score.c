@@ -183,7 +183,7 @@ take_answer(MtFields *fields, JsonbContainer *answer, SeenQuestions *seen, Point
 		else if (i == keys.points && !JBE_ISNULL(entry))
 			points = read_points(fields, entry, data + INTALIGN(start));
 		else if (JBE_ISCONTAINER(entry))
-			(void) mt_json_too_deep((JsonbContainer *) (data + INTALIGN(start)), ANSWER_DEPTH, fields->fault);
+			(void) mt_json_too_deep(fields, (JsonbContainer *) (data + INTALIGN(start)), ANSWER_DEPTH);
 	}
 	if (mt_faulty(fields->fault))
 		return;

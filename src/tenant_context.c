@@ -51,7 +51,9 @@ default_tenant(Oid role, char *tenant)
 
 	if (superuser_arg(role))
 		return false;
-	grants = mt_role_grants(role, &count);
+	grants = mt_role_grants(role, false, &count);
+	if (count == 0)
+		grants = mt_role_grants(role, true, &count);
 	for (int i = 0; i < count; i++)
 	{
 		if (!grants[i].is_default || grants[i].token_required)
@@ -299,7 +301,7 @@ mt_whoami(PG_FUNCTION_ARGS)
 	Oid			role = GetUserId();
 	const char *tenant = mt_tenant_in_force();
 	int			count;
-	MtGrant    *grants = mt_role_grants(role, &count);
+	MtGrant    *grants = mt_role_grants(role, true, &count);
 	TupleDesc	descriptor;
 	Datum		values[5];
 	bool		nulls[5] = {false};

@@ -23,8 +23,10 @@
 
 /* Rounds of "look it up, else insert it" before a concurrent insertion of another user with the same key is an error. */
 #define STORE_ROUNDS	4
-/* Locks that inserting users may take, in all tenants together. */
-#define EMAIL_LOCKS		256
+/* Locks of a kind in all tenants together: few, so that a transaction that brings a whole staff does not fill the lock table. */
+#define KEY_LOCKS		256
+#define LOCK_EMAIL		0
+#define LOCK_ID			1
 
 static const char *const roles[] = {"rep", "manager", "admin", NULL};
 
@@ -69,7 +71,7 @@ static MtPlan update = {
 	DIFFERS("4096", "$16", "manager_email") " OR "
 	DIFFERS("8192", "coalesce($17, '{}')", "attributes") ") "
 	"RETURNING CASE WHEN o.active AND NOT u.active THEN 'DELETE' ELSE 'UPDATE' END, "
-	"o.mindtickle_id IS NULL AND u.mindtickle_id IS NOT NULL AND u.mindtickle_id <> u.user_id",
+	"u.mindtickle_id IS DISTINCT FROM o.mindtickle_id, u.scim_external_id IS DISTINCT FROM o.scim_external_id",
 	17, {TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID,
 	TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID}
 };
@@ -100,9 +102,20 @@ first_text(void)
 	return copy_text(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
+/* Takes one of a few locks that stand for ids or e-mails until the transaction ends; kind keeps the two apart. */
+static void
+lock_key(const char *tenant, const char *key, uint16 kind, LOCKMODE mode)
+{
+	char	   *name = psprintf("%s %s", tenant, key);
+	uint32		bucket = hash_bytes((const unsigned char *) name, (int) strlen(name)) % KEY_LOCKS;
+
+	LockDatabaseObject(mt_relation("users"), (Oid) bucket, kind, mode);
+}
+
 /*
  * Our id of the user that an id from outside means: ours, else MindTickle's, else the identity provider's. The id itself where no user is known
- * yet. Both are text datums; within mt_service_enter/leave.
+ * yet; then the id cannot be linked to a user until the transaction ends, and what is written under it is found when it is. Both are text
+ * datums; within mt_service_enter/leave.
  */
 Datum
 mt_user_resolve(const char *tenant, Datum id)
@@ -120,9 +133,14 @@ mt_user_resolve(const char *tenant, Datum id)
 	};
 	Datum		values[2] = {CStringGetTextDatum(tenant), id};
 
-	if (mt_plan_run(&by_user_id, values, NULL, SPI_OK_SELECT) > 0 ||
-		mt_plan_run(&by_other_id, values, NULL, SPI_OK_SELECT) > 0)
-		return first_text();
+	for (int round = 0; round < 2; round++)
+	{
+		if (mt_plan_run(&by_user_id, values, NULL, SPI_OK_SELECT) > 0 ||
+			mt_plan_run(&by_other_id, values, NULL, SPI_OK_SELECT) > 0)
+			return first_text();
+		if (round == 0)
+			lock_key(tenant, TextDatumGetCString(id), LOCK_ID, AccessShareLock);
+	}
 	return id;
 }
 
@@ -159,14 +177,10 @@ mt_user_read(MtFields *fields, MtUser *user)
 	note(user, MT_USER_HIRED_AT, mt_field_timestamp(fields, "hiredAt", &values[MT_USER_HIRED_AT]));
 	note(user, MT_USER_MANAGER_ID, mt_field_id(fields, "managerId", false, &values[MT_USER_MANAGER_ID]));
 	note(user, MT_USER_MANAGER_EMAIL, mt_field_text(fields, "managerEmail", MT_ADDRESS_MAX, &values[MT_USER_MANAGER_EMAIL]));
-	presence = mt_field_container(fields, "attributes", &attributes);
+	presence = mt_field_container(fields, "attributes", false, &attributes);
 	note(user, MT_USER_ATTRIBUTES, presence);
 	if (presence == MT_FIELD_SET)
-	{
-		if (!JsonContainerIsObject(attributes.val.binary.data))
-			mt_fault(fields, "attributes", "must be an object");
 		values[MT_USER_ATTRIBUTES] = JsonbPGetDatum(JsonbValueToJsonb(&attributes));
-	}
 	return !mt_faulty(fields->fault);
 }
 
@@ -203,13 +217,16 @@ find_user(const char *tenant, const MtUser *user, Datum *user_id)
 	return true;
 }
 
-/* Puts what had come under a user's MindTickle id under our id, now that both are known to be one. */
+/*
+ * Puts what had come under another id of a user under ours, now that both are known to be one. Waits for those who are writing under it; those
+ * who come later find the link. What stands under another user's own id stays there.
+ */
 static void
-rekey_user(const char *tenant, Datum user_id)
+rekey_user(const char *tenant, Datum user_id, Datum other_id)
 {
 	static MtPlan progress = {
-		"WITH moved AS (DELETE FROM mindtickle.course_progress AS p USING mindtickle.users AS u "
-		"WHERE u.tenant_id = $1 AND u.user_id = $2 AND p.tenant_id = $1 AND p.user_id = u.mindtickle_id RETURNING p.*) "
+		"WITH moved AS (DELETE FROM mindtickle.course_progress AS p WHERE p.tenant_id = $1 AND p.user_id = $3 "
+		"AND NOT EXISTS (SELECT FROM mindtickle.users AS u WHERE u.tenant_id = $1 AND u.user_id = $3) RETURNING p.*) "
 		"INSERT INTO mindtickle.course_progress AS p (tenant_id, user_id, course_id, status, score, completed_at, invited_at, started_at, "
 		"due_at, is_overdue, has_failed, percent_completed, max_score, updated_at, synced_at) "
 		"SELECT tenant_id, $2, course_id, status, score, completed_at, invited_at, started_at, due_at, is_overdue, has_failed, "
@@ -219,19 +236,22 @@ rekey_user(const char *tenant, Datum user_id)
 		"due_at = excluded.due_at, is_overdue = excluded.is_overdue, has_failed = excluded.has_failed, "
 		"percent_completed = excluded.percent_completed, max_score = excluded.max_score, updated_at = excluded.updated_at, "
 		"synced_at = excluded.synced_at WHERE excluded.updated_at > p.updated_at",
-		2, {TEXTOID, TEXTOID}
+		3, {TEXTOID, TEXTOID, TEXTOID}
 	};
 	static MtPlan submissions = {
-		"WITH moved AS (DELETE FROM mindtickle.quiz_submission AS s USING mindtickle.users AS u "
-		"WHERE u.tenant_id = $1 AND u.user_id = $2 AND s.tenant_id = $1 AND s.user_id = u.mindtickle_id RETURNING s.*) "
+		"WITH moved AS (DELETE FROM mindtickle.quiz_submission AS s WHERE s.tenant_id = $1 AND s.user_id = $3 "
+		"AND NOT EXISTS (SELECT FROM mindtickle.users AS u WHERE u.tenant_id = $1 AND u.user_id = $3) RETURNING s.*) "
 		"INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, answers, score, computed_score, "
 		"attempt, passed, max_score, raw_score, source, received_at) "
 		"SELECT tenant_id, $2, course_id, quiz_id, submitted_at, answers, score, computed_score, attempt, passed, max_score, raw_score, "
 		"source, received_at FROM moved ON CONFLICT DO NOTHING",
-		2, {TEXTOID, TEXTOID}
+		3, {TEXTOID, TEXTOID, TEXTOID}
 	};
-	Datum		values[2] = {CStringGetTextDatum(tenant), user_id};
+	Datum		values[3] = {CStringGetTextDatum(tenant), user_id, other_id};
 
+	if (strcmp(TextDatumGetCString(user_id), TextDatumGetCString(other_id)) == 0)
+		return;
+	lock_key(tenant, TextDatumGetCString(other_id), LOCK_ID, AccessExclusiveLock);
 	mt_plan_run(&progress, values, NULL, SPI_OK_INSERT);
 	mt_plan_run(&submissions, values, NULL, SPI_OK_INSERT);
 }
@@ -252,23 +272,35 @@ emit_user_changed(const char *tenant, Datum user_id, Datum operation)
 }
 
 /*
- * Keeps others from inserting a user with this e-mail until the transaction ends: an e-mail identifies a user but is not unique. The lock is on
- * one of a few buckets, so that a transaction that brings a whole staff does not fill the lock table.
+ * Keeps others from inserting a user with this e-mail until the transaction ends: an e-mail identifies a user but is not unique.
  */
 static void
 lock_email(const char *tenant, Datum email)
 {
-	char	   *key = psprintf("%s %s", tenant, str_tolower(VARDATA_ANY(DatumGetPointer(email)), VARSIZE_ANY_EXHDR(DatumGetPointer(email)), DEFAULT_COLLATION_OID));
-	uint32		bucket = hash_bytes((const unsigned char *) key, (int) strlen(key)) % EMAIL_LOCKS;
+	text	   *address = DatumGetTextPP(email);
 
-	LockDatabaseObject(mt_relation("users"), (Oid) bucket, 0, ExclusiveLock);
+	lock_key(tenant, str_tolower(VARDATA_ANY(address), VARSIZE_ANY_EXHDR(address), DEFAULT_COLLATION_OID), LOCK_EMAIL, ExclusiveLock);
+}
+
+/* True when the user name or MindTickle id that a document gives is another user's. values and nulls are those of the update. */
+static bool
+key_taken(Datum *values, const char *nulls)
+{
+	static MtPlan taken = {
+		"SELECT FROM mindtickle.users WHERE tenant_id = $1 AND user_id <> $2 AND mindtickle_id = $3 UNION ALL "
+		"SELECT FROM mindtickle.users WHERE tenant_id = $1 AND user_id <> $2 AND user_name_key = lower($4)",
+		4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}
+	};
+	Datum		keys[4] = {values[0], values[1], values[3 + MT_USER_MINDTICKLE_ID], values[3 + MT_USER_USER_NAME]};
+	char		absent[4] = {' ', ' ', nulls[3 + MT_USER_MINDTICKLE_ID], nulls[3 + MT_USER_USER_NAME]};
+
+	return (absent[2] != 'n' || absent[3] != 'n') && mt_plan_run(&taken, keys, absent, SPI_OK_SELECT) > 0;
 }
 
 /*
- * Stores a user; true when something changed. *user_id is then our id of him, as a text datum. ERROR 23505 where a key of his is another
- * user's. Within mt_service_enter/leave.
+ * Stores a user. *user_id is then our id of him, as a text datum. Within mt_service_enter/leave.
  */
-bool
+MtUserOutcome
 mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 {
 	Datum		values[3 + MT_USER_COLUMNS];
@@ -289,17 +321,23 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 		if (find_user(tenant, user, user_id))
 		{
 			bool		isnull;
-			bool		linked;
+			bool		new_mindtickle_id;
+			bool		new_external_id;
 
 			values[1] = *user_id;
 			nulls[1] = ' ';
+			if (key_taken(values, nulls))
+				return MT_USER_KEY_TAKEN;
 			if (mt_plan_run(&update, values, nulls, SPI_OK_UPDATE_RETURNING) == 0)
-				return false;
-			linked = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+				return MT_USER_UNCHANGED;
+			new_mindtickle_id = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+			new_external_id = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull));
 			emit_user_changed(tenant, *user_id, first_text());
-			if (linked)
-				rekey_user(tenant, *user_id);
-			return true;
+			if (new_mindtickle_id && !user->nulls[MT_USER_MINDTICKLE_ID])
+				rekey_user(tenant, *user_id, user->values[MT_USER_MINDTICKLE_ID]);
+			if (new_external_id && !user->nulls[MT_USER_SCIM_EXTERNAL_ID])
+				rekey_user(tenant, *user_id, user->values[MT_USER_SCIM_EXTERNAL_ID]);
+			return MT_USER_CHANGED;
 		}
 		if (round == 0 && !user->nulls[MT_USER_EMAIL])
 		{
@@ -312,12 +350,14 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 		{
 			*user_id = first_text();
 			emit_user_changed(tenant, *user_id, CStringGetTextDatum("CREATE"));
-			return true;
+			if (!user->nulls[MT_USER_MINDTICKLE_ID])
+				rekey_user(tenant, *user_id, user->values[MT_USER_MINDTICKLE_ID]);
+			if (!user->nulls[MT_USER_SCIM_EXTERNAL_ID])
+				rekey_user(tenant, *user_id, user->values[MT_USER_SCIM_EXTERNAL_ID]);
+			return MT_USER_CHANGED;
 		}
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UNIQUE_VIOLATION),
-			 errmsg("userName is another user's")));
+	return MT_USER_KEY_TAKEN;
 }
 
 /*
@@ -341,7 +381,10 @@ mt_provision_user(PG_FUNCTION_ARGS)
 		mt_fault(&fields, NULL, "must have a userId, mindtickleId, scimExternalId or email");
 		mt_raise_fault(&fault);
 	}
-	(void) mt_user_store(tenant, &user, &user_id);
+	if (mt_user_store(tenant, &user, &user_id) == MT_USER_KEY_TAKEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNIQUE_VIOLATION),
+				 errmsg("userName or mindtickleId is another user's")));
 	MemoryContextSwitchTo(call.context);
 	user_id = copy_text(user_id);
 	mt_service_leave(&call);

@@ -38,6 +38,15 @@ typedef struct MtUser
 
 extern Datum mt_user_resolve(const char *tenant, Datum id);
 extern bool mt_user_read(MtFields *fields, MtUser *user);
-extern bool mt_user_store(const char *tenant, MtUser *user, Datum *user_id);
+
+/* What came of storing a user. */
+typedef enum MtUserOutcome
+{
+	MT_USER_UNCHANGED,
+	MT_USER_CHANGED,
+	MT_USER_KEY_TAKEN			/* nothing stored: his user name or MindTickle id is another user's */
+} MtUserOutcome;
+
+extern MtUserOutcome mt_user_store(const char *tenant, MtUser *user, Datum *user_id);
 
 #endif							/* MT_USER_H */

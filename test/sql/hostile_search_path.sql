@@ -1,0 +1,221 @@
+\set ECHO none
+-- A caller who puts operators, functions, aggregates, types and relations of his own first in the search_path: every function and view of the
+-- extension is used, and none of his things runs. That they do run where nothing protects from them is shown first.
+\getenv inputdir PG_ABS_SRCDIR
+\i :inputdir/sql/include/session.sql
+BEGIN;
+SELECT plan(17);
+
+DROP ROLE IF EXISTS hp_admin, hp_spare;
+CREATE ROLE hp_admin;
+CREATE ROLE hp_spare;
+SELECT mt_create_tenant('hp', 'Hostile'), mt_create_tenant('hp-drop', 'Dropped'), mt_grant_tenant('hp', 'hp_admin', 'admin'), mt_set_credential('hp', '{"api_key": "k"}'),
+	mt_provision_user('hp', '{"userId": "u0", "email": "zero@example.com"}'), mt_upsert_progress('hp', 'u0', '[{"courseId": "c0", "status": "completed"}]') \g /dev/null
+
+-- What runs advances a sequence, which no error takes back.
+CREATE SCHEMA hostile;
+GRANT ALL ON SCHEMA hostile TO PUBLIC;
+CREATE SEQUENCE hostile.ran;
+GRANT ALL ON SEQUENCE hostile.ran TO PUBLIC;
+CREATE FUNCTION hostile.note() RETURNS bool LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$ BEGIN PERFORM nextval('hostile.ran'); RETURN true; END $$;
+
+CREATE FUNCTION pg_temp.make_hostile() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	thing record;
+	operators int := 0;
+	functions int := 0;
+	plain regtype[] := '{text,name,int2,int4,int8,numeric,float8,bool,date,timestamptz,interval,json,jsonb,oid,bytea,regclass,text[],anyelement,anyarray,anynonarray}';
+BEGIN
+	-- Every operator of pg_catalog for these types.
+	FOR thing IN SELECT oprname AS name, nullif(oprleft, 0)::regtype AS l, oprright::regtype AS r, oprresult::regtype AS result FROM pg_operator
+		WHERE oprnamespace = 'pg_catalog'::regnamespace AND (oprleft = 0 OR oprleft = ANY (plain)) AND oprright = ANY (plain) AND oprresult = ANY (plain)
+	LOOP
+		operators := operators + 1;
+		EXECUTE format('CREATE FUNCTION hostile.operator_%s(%s) RETURNS %s LANGUAGE plpgsql AS ''BEGIN PERFORM hostile.note(); RETURN NULL; END''',
+			operators, concat_ws(', ', thing.l, thing.r), thing.result);
+		EXECUTE format('CREATE OPERATOR hostile.%s (%s RIGHTARG = %s, FUNCTION = hostile.operator_%s)', thing.name, 'LEFTARG = ' || thing.l || ',', thing.r, operators);
+	END LOOP;
+	-- Every function of pg_catalog whose types are among them.
+	FOR thing IN SELECT proname AS name, pg_get_function_identity_arguments(oid) AS arguments, pg_get_function_result(oid) AS result, proretset FROM pg_proc
+		WHERE pronamespace = 'pg_catalog'::regnamespace AND prokind = 'f' AND proallargtypes IS NULL AND provariadic = 0
+			AND prorettype = ANY (plain) AND (SELECT coalesce(bool_and(a = ANY (plain)), true) FROM unnest(proargtypes::oid[]) AS a)
+			AND NOT (prorettype = ANY ('{anyelement,anyarray,anynonarray}'::regtype[]) AND NOT proargtypes::oid[] && '{anyelement,anyarray,anynonarray}'::regtype[]::oid[])
+	LOOP
+		functions := functions + 1;
+		EXECUTE format('CREATE FUNCTION hostile.%I(%s) RETURNS %s LANGUAGE plpgsql AS ''BEGIN PERFORM hostile.note(); %s END''',
+			thing.name, thing.arguments, thing.result, CASE WHEN thing.proretset THEN 'RETURN;' ELSE 'RETURN NULL;' END);
+	END LOOP;
+	-- Those that take any number of arguments.
+	FOR thing IN SELECT n AS name, t AS type FROM unnest('{format,concat,concat_ws,jsonb_build_object,json_build_object,jsonb_build_array,coalesce,greatest,nullif}'::text[]) AS n, unnest('{text,name,regclass,int8}'::text[]) AS t LOOP
+		EXECUTE format('CREATE FUNCTION hostile.%I(VARIADIC %s[]) RETURNS text LANGUAGE plpgsql AS ''BEGIN PERFORM hostile.note(); RETURN NULL; END''', thing.name, thing.type);
+	END LOOP;
+	-- Aggregates.
+	CREATE FUNCTION hostile.step(state int8) RETURNS int8 LANGUAGE plpgsql AS 'BEGIN PERFORM hostile.note(); RETURN 0; END';
+	CREATE AGGREGATE hostile.count(*) (SFUNC = hostile.step, STYPE = int8, INITCOND = '0');
+	FOR thing IN SELECT * FROM (VALUES ('count', 'text'), ('count', 'numeric'), ('sum', 'int8'), ('sum', 'numeric'), ('min', 'timestamptz'), ('max', 'int8'), ('max', 'timestamptz'), ('max', 'text'), ('string_agg', 'text, text'),
+		('jsonb_object_agg', 'text, jsonb'), ('jsonb_agg', 'jsonb'), ('array_agg', 'text'), ('bool_and', 'bool'), ('bool_or', 'bool')) AS a (name, arguments)
+	LOOP
+		EXECUTE format('CREATE OR REPLACE FUNCTION hostile.step(int8, %s) RETURNS int8 LANGUAGE plpgsql AS ''BEGIN PERFORM hostile.note(); RETURN 0; END''', thing.arguments);
+		EXECUTE format('CREATE AGGREGATE hostile.%s(%s) (SFUNC = hostile.step, STYPE = int8, INITCOND = ''0'')', thing.name, thing.arguments);
+	END LOOP;
+	RETURN concat_ws(' ', operators, functions);
+END
+$$;
+
+SET LOCAL check_function_bodies = off;
+SELECT split_part(made, ' ', 1) AS operators, split_part(made, ' ', 2) AS functions FROM pg_temp.make_hostile() AS made \gset
+SELECT cmp_ok(:operators, '>', 200, 'hostile operators');
+SELECT cmp_ok(:functions, '>', 300, 'hostile functions');
+-- Types under the names of those that the extension uses.
+CREATE FUNCTION pg_temp.make_types() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	t text;
+BEGIN
+	FOREACH t IN ARRAY '{text,int4,int8,bool,numeric,jsonb,timestamptz,interval,name,bytea,regclass,regnamespace,float8,users,tenant}'::text[] LOOP
+		EXECUTE format('CREATE DOMAIN hostile.%s AS pg_catalog.%s CHECK (hostile.note())', t, CASE WHEN t IN ('users', 'tenant') THEN 'text' ELSE t END);
+	END LOOP;
+END
+$$;
+SELECT pg_temp.make_types() \g /dev/null
+-- Relations under the names of those that it reads, in the schema and as temporary ones, which come before pg_catalog where the path does not say otherwise.
+CREATE FUNCTION pg_temp.make_relations() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	r text;
+	s text;
+BEGIN
+	FOREACH s IN ARRAY '{hostile,pg_temp}'::text[] LOOP
+		FOREACH r IN ARRAY '{pg_roles,pg_class,pg_attribute,pg_auth_members,pg_extension,pg_timezone_names,pg_namespace,pg_authid}'::text[] LOOP
+			EXECUTE format('CREATE VIEW %s.%I AS SELECT %s FROM pg_catalog.%I WHERE hostile.note()', s, r, CASE r WHEN 'pg_attribute' THEN 'attrelid, attname, attnum, attisdropped' ELSE '*' END, r);
+			EXECUTE format('GRANT SELECT ON %s.%I TO PUBLIC', s, r);
+		END LOOP;
+		FOR r IN SELECT c.relname FROM pg_catalog.pg_class AS c WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('users', 'tenant') LOOP
+			EXECUTE format('CREATE VIEW %s.%I AS SELECT * FROM mindtickle.%I WHERE hostile.note()', s, r, r);
+		END LOOP;
+	END LOOP;
+END
+$$;
+SELECT pg_temp.make_relations() \g /dev/null
+SET LOCAL check_function_bodies = on;
+
+-- Runs a statement as a role with that path and no other; 'ran' where anything hostile did, else 'ok' or the error.
+CREATE FUNCTION pg_temp.hostile(role_name text, tenant text, statement text, path text DEFAULT 'hostile, pg_catalog, public') RETURNS text
+	LANGUAGE plpgsql AS $$
+DECLARE
+	seen int8 := (SELECT last_value FROM hostile.ran);
+	result text := 'ok';
+	state text;
+	message text;
+BEGIN
+	BEGIN
+		PERFORM pg_catalog.set_config('mindtickle.tenant', tenant, true);
+		PERFORM pg_catalog.set_config('role', role_name, true), pg_catalog.set_config('search_path', path, true);
+		EXECUTE statement;
+		PERFORM pg_catalog.set_config('search_path', 'public', true), pg_catalog.set_config('role', 'none', true), pg_catalog.set_config('mindtickle.tenant', '', true);
+	EXCEPTION WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
+	END;
+	IF state IS NOT NULL THEN
+		result := state || ': ' || message;
+	END IF;
+	IF (SELECT last_value FROM hostile.ran) <> seen THEN
+		result := 'ran ' || result;
+	END IF;
+	RETURN result;
+END
+$$;
+SELECT nextval('hostile.ran') \g /dev/null
+
+-- The trap works.
+SELECT is_empty($$SELECT s, r FROM unnest(ARRAY['SELECT 1::pg_catalog.int4 = 1::pg_catalog.int4', 'SELECT ''a''::pg_catalog.text || ''b''::pg_catalog.text', 'SELECT lower(''A''::pg_catalog.text)', 'SELECT now()', 'SELECT count(*) FROM mindtickle.users',
+		'SELECT ''x''::text', 'SELECT * FROM pg_roles', 'SELECT ''a''::pg_catalog.text OPERATOR(hostile.~) ''b''::pg_catalog.text', 'SELECT round(1.5::pg_catalog.numeric, 1::pg_catalog.int4)', 'SELECT format(''%s''::pg_catalog.text, ''x''::pg_catalog.text)',
+		'SELECT unnest(''{1}''::pg_catalog.text[])', 'SELECT ''x''::pg_catalog.text = ANY (''{x}''::pg_catalog.text[])', 'SELECT jsonb_typeof(''{}''::pg_catalog.jsonb)', 'SELECT ''{}''::pg_catalog.jsonb ->> ''x''::pg_catalog.text',
+		'SELECT * FROM outbox']) AS s, pg_temp.hostile('none', 'hp', s) AS r
+	WHERE r NOT LIKE 'ran %'$$, 'hostile things run where nothing protects from them');
+
+-- Calls that do what each function is for. Roles: hp_admin is the hostile one; what only the owner or the service role may call is called as those, with the
+-- same path, for they may have a careless one.
+CREATE TEMP TABLE call (place int GENERATED ALWAYS AS IDENTITY, role_name text, statement text);
+INSERT INTO call (role_name, statement) VALUES
+	('hp_admin', 'public.mt_current_tenant()'), ('hp_admin', 'public.mt_whoami()'), ('hp_admin', 'public.mt_set_tenant(''hp'')'), ('hp_admin', 'mindtickle.row_allowed(''hp'')'), ('hp_admin', 'mindtickle.acting_as_service()'),
+	('hp_admin', 'public.mt_configure_tenant(''hp'', ''{"freshness": "2 hours", "timezone": "Europe/Berlin", "role_map": {"a": "rep"}, "ready_score": 70}'')'),
+	('hp_admin', 'public.mt_score_quiz(''[{"questionId": "a", "correct": true, "points": 1.5}, {"questionId": "b", "correct": false}]'')'),
+	('hp_admin', 'public.mt_provision_user(''hp'', ''{"email": "One@example.com", "name": "One", "scimExternalId": "s1", "userName": "one"}'')'),
+	('hp_admin', 'public.mt_provision_user(''hp'', ''{"email": "ONE@example.com", "mindtickleId": "m1", "title": "T", "attributes": {"a": 1}}'')'),
+	('hp_admin', 'public.mt_process_quiz_result(''hp'', ''{"userId": "m1", "courseId": "c", "quizId": "q", "submittedAt": "2026-01-01", "maxScore": 10, "answers": [{"questionId": "a", "correct": true}]}'')'),
+	('hp_admin', 'public.mt_process_quiz_result(''hp'', ''{"userId": "m1", "courseId": "c", "quizId": "q", "submittedAt": "2026-01-01", "maxScore": 10, "answers": [{"questionId": "a", "correct": true}]}'')'),
+	('hp_admin', 'public.mt_upsert_progress(''hp'', ''m1'', ''[{"courseId": "c", "status": "completed", "score": 5, "updatedAt": "2026-01-01"}, {"courseId": "d", "status": "in_progress"}]'')'),
+	('hp_admin', 'public.mt_upsert_progress(''hp'', ''m1'', ''[{"courseId": "c", "status": "in_progress", "score": 6, "updatedAt": "2026-01-02", "reset": true}, {"courseId": "d", "status": "in_progress"}]'')'),
+	('hp_admin', 'public.mt_readiness(''hp'')'), ('hp_admin', 'public.mt_aggregate_readiness(''hp'')'), ('hp_admin', 'public.mt_sync_tenant(''hp'')'), ('hp_admin', 'public.mt_deactivate_user(''hp'', ''s1'')'),
+	('none', 'mindtickle.library_version()'), ('none', 'mindtickle.worker_state()'), ('none', 'mindtickle.wake_launcher()'), ('none', 'mindtickle.wake_sync()'), ('none', 'public.mt_setup()'),
+	('none', 'public.mt_create_tenant(''hp-new'', ''New'')'), ('none', 'public.mt_suspend_tenant(''hp-drop'')'), ('none', 'public.mt_resume_tenant(''hp-drop'')'),
+	('none', 'public.mt_grant_tenant(''hp'', ''hp_spare'', ''writer'')'), ('none', 'public.mt_grant_tenant(''hp'', ''hp_spare'', ''reader'', true)'), ('none', 'public.mt_revoke_tenant(''hp'', ''hp_spare'')'),
+	('none', 'public.mt_set_credential(''hp'', ''{"api_key": "k2", "scim_token": {"file": "x"}}'')'), ('none', 'public.mt_set_credential(''hp'', ''{"scim_token": null}'')'),
+	('none', 'public.mt_configure_tenant(''hp'', ''{"base_urls": ["https://a.example/v2"], "contract": "live", "sync_interval": "1 min", "push_users": true}'')'),
+	('none', 'mindtickle.lock_tenant_for_drop(''hp-drop'')'), ('none', 'mindtickle.require_tenant(''hp'')'), ('none', 'public.mt_drop_tenant(''hp-drop'')'),
+	('none', 'mindtickle.setting_definitions()'), ('none', 'mindtickle.effective_settings(''hp'')'), ('none', 'mindtickle.setting_fault(''interval'', ''"x"'', 1, 2, false)'), ('none', 'mindtickle.setting_fault(''urls'', ''["https://a.example"]'', 1, 2, false)'),
+	('none', 'mindtickle.merge_settings(''{}'', ''{"timezone": "UTC"}'', true)'), ('none', 'mindtickle.user_as_json((SELECT u FROM mindtickle.users AS u LIMIT 1))'),
+	('none', 'mindtickle.provisional_reason(''hp'')'), ('none', 'mindtickle.compute_readiness(''hp'')'), ('none', 'mindtickle.credential_of(''hp'')'), ('none', 'mindtickle.sync_overview()'),
+	('mindtickle_service', 'mindtickle.enter_tenant(''hp'')'), ('mindtickle_service', 'mindtickle.emit_event(''hp'', ''user_changed'', ''{}'')'), ('mindtickle_service', 'mindtickle.request_sync(''hp'', ''x'')'),
+	('mindtickle_service', 'mindtickle.take_marks()'), ('mindtickle_service', 'mindtickle.take_dirty_tenants()'), ('mindtickle_service', 'mindtickle.sync_overview()'),
+	('mindtickle_service', 'mindtickle.reserve_budget(''{hp}'', pg_catalog.array_append(NULL, pg_catalog.now()))'), ('mindtickle_service', 'mindtickle.sync_open(''hp'')'),
+	('mindtickle_service', 'mindtickle.store_users(''hp'', 1, ''{"{\"mindtickleId\": \"p1\", \"email\": \"p1@example.com\"}", "{bad"}'')'), ('mindtickle_service', 'mindtickle.store_courses(''hp'', 1, ''{"{\"courseId\": \"c\", \"title\": \"C\"}", "[]"}'')'),
+	('mindtickle_service', 'mindtickle.store_progress(''hp'', 1, ''p1'', ''{"{\"courseId\": \"c\", \"status\": \"completed\"}"}'')'),
+	('mindtickle_service', 'mindtickle.store_quiz_results(''hp'', 1, ''{"{\"resultId\": \"r\", \"userId\": \"p1\", \"courseId\": \"c\", \"quizId\": \"q\", \"submittedAt\": \"2026-01-01\"}"}'')'),
+	('mindtickle_service', 'mindtickle.sync_next_users(''hp'', 1, ''0'', 10)'), ('mindtickle_service', 'mindtickle.sync_advance(''hp'', 1, ''catalog'', ''{"page": 2}'', 1, 2)'), ('mindtickle_service', 'mindtickle.deactivate_absent_users(''hp'', 1)'),
+	('mindtickle_service', 'mindtickle.sync_finish_phase(''hp'', 1, ''roster'', true, NULL)'), ('mindtickle_service', 'mindtickle.sync_finish_phase(''hp'', 1, ''catalog'', false, ''x'')'), ('mindtickle_service', 'mindtickle.sync_count(''hp'', 1, 1, 1, 1)'),
+	('mindtickle_service', 'mindtickle.sync_close(''hp'', 1, ''failed'', ''x'')'), ('mindtickle_service', 'mindtickle.sync_back_off(''hp'', pg_catalog.now(), ''x'')'), ('mindtickle_service', 'mindtickle.keep_dead_letter(''hp'', ''x'', ''y'', ''z'', ''\x00'')'),
+	('mindtickle_service', 'mindtickle.publish(''hp'', 100)'), ('mindtickle_service', 'mindtickle.trim_tenant(''hp'')');
+-- The job that is running, which the calls name.
+INSERT INTO mindtickle.sync_job (tenant_id, kind, state) OVERRIDING SYSTEM VALUE VALUES ('hp', 'user', 'running') RETURNING job_id AS job \gset
+UPDATE call SET statement = regexp_replace(statement, '\(''hp'', 1,', format('(''hp'', %s,', :job)) WHERE role_name = 'mindtickle_service';
+CREATE TEMP TABLE outcome AS
+	SELECT c.place, c.role_name, c.statement, pg_temp.hostile(c.role_name, CASE WHEN c.statement ~ 'hp-' THEN '' ELSE 'hp' END, 'SELECT ' || c.statement) AS result
+	FROM (SELECT * FROM call ORDER BY place) AS c;
+SELECT is_empty($$SELECT role_name, left(statement, 100), result FROM outcome WHERE result <> 'ok' ORDER BY place$$, 'every function does its work and runs nothing of the caller''s');
+SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_catalog.pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+		JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'mindtickle'
+	WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('worker_attach', 'read_secret_file')
+		AND NOT EXISTS (SELECT FROM outcome AS o WHERE o.statement ~ ('\.' || p.proname || '\('))$$, 'no function was forgotten');
+SELECT matches(pg_temp.hostile('none', '', 'SELECT mindtickle.worker_attach(''none'')'), '^22023: ', 'worker_attach');
+SELECT matches(pg_temp.hostile('none', '', 'SELECT mindtickle.read_secret_file(''hp'', ''x'')'), '^55000: ', 'read_secret_file');
+
+-- Refusals and faults on the way there.
+SELECT is_empty($$SELECT c, r FROM unnest(ARRAY['public.mt_readiness(''hp-other'')', 'public.mt_upsert_progress(''hp'', ''u'', ''{}'')', 'public.mt_process_quiz_result(''hp'', ''[]'')', 'public.mt_provision_user(''hp'', ''{}'')',
+		'public.mt_configure_tenant(''hp'', ''{"base_urls": ["x"]}'')', 'public.mt_configure_tenant(''hp'', ''{"timezone": "x"}'')', 'public.mt_deactivate_user(''hp'', ''nobody'')', 'public.mt_score_quiz(''[7]'')']) AS c,
+	pg_temp.hostile('hp_admin', 'hp', 'SELECT ' || c) AS r WHERE r !~ '^(42501|22023|P0002): '$$, 'errors run nothing either');
+SELECT is_empty($$SELECT c, r FROM unnest(ARRAY['public.mt_create_tenant(''hp'', ''x'')', 'public.mt_create_tenant(''%'', ''x'')', 'public.mt_grant_tenant(''hp'', ''hp_none'', ''reader'')', 'public.mt_grant_tenant(''hp'', ''hp_spare'', ''x'')',
+		'public.mt_drop_tenant(''hp-none'')', 'public.mt_set_credential(''hp'', ''{"x": 1}'')']) AS c, pg_temp.hostile('none', '', 'SELECT ' || c) AS r WHERE r !~ '^(42710|22023|42704): '$$, 'nor those of the owner''s functions');
+
+-- Views and tables, with rows in them.
+SELECT is_empty($$SELECT v, r FROM (SELECT c.oid::regclass::text AS v FROM pg_catalog.pg_class AS c WHERE c.relkind = 'v' AND c.relname ~ '^mt_' AND c.relname <> 'mt_security_alerts' AND c.relnamespace = 'public'::regnamespace
+		UNION ALL SELECT c.oid::regclass::text FROM pg_catalog.pg_class AS c WHERE c.relkind = 'r' AND c.relnamespace = 'mindtickle'::regnamespace AND has_table_privilege('hp_admin', c.oid, 'SELECT')) AS v (v),
+	pg_temp.hostile('hp_admin', 'hp', 'SELECT * FROM ' || CASE WHEN v ~ '\.' THEN v ELSE 'public.' || v END) AS r WHERE r <> 'ok'$$, 'views, tables and their policies');
+SELECT is((SELECT count(*) FROM unnest('{mt_users,mt_courses,mt_course_progress,mt_quiz_results,mt_readiness_reports,mt_events,mt_dead_letters,mt_sync_jobs}'::text[]) AS v,
+	pg_temp.as_role('hp_admin', format('SELECT count(*) FROM public.%I', v)) AS n WHERE n::int > 0), 8::bigint, 'which have rows');
+
+-- Temporary relations alone, under the ordinary path, where they come first of all.
+SELECT matches(pg_temp.hostile('none', '', 'SELECT * FROM pg_roles', '"$user", public'), '^ran ', 'a temporary relation comes before pg_catalog');
+SELECT is_empty($$SELECT s, r FROM unnest(ARRAY['public.mt_setup()', 'public.mt_create_tenant(''hp-temp'', ''x'')', 'public.mt_grant_tenant(''hp-temp'', ''hp_spare'', ''reader'')', 'public.mt_configure_tenant(''hp-temp'', ''{"timezone": "UTC"}'')',
+		'public.mt_aggregate_readiness(''hp-temp'')', 'public.mt_provision_user(''hp-temp'', ''{"userId": "u"}'')', 'public.mt_sync_tenant(''hp'')', 'public.mt_drop_tenant(''hp-temp'')']) AS s,
+	pg_temp.hostile('none', '', 'SELECT ' || s, '"$user", public') AS r WHERE r <> 'ok'$$, 'and the functions do not take it');
+SELECT is_empty($$SELECT s, r FROM unnest(ARRAY['public.mt_readiness(''hp'')', 'public.mt_provision_user(''hp'', ''{"userId": "u9"}'')', 'public.mt_configure_tenant(''hp'', ''{"timezone": "UTC"}'')', 'public.mt_whoami()']) AS s,
+	pg_temp.hostile('hp_admin', 'hp', 'SELECT ' || s, 'pg_temp, hostile, pg_catalog') AS r WHERE r <> 'ok'$$, 'nor with pg_temp named first');
+
+-- Other settings of the caller's that the functions must not follow.
+CREATE FUNCTION pg_temp.with_setting(setting text, value text, statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	result text;
+BEGIN
+	PERFORM set_config(setting, value, true);
+	result := pg_temp.as_role('hp_admin', statement);
+	RAISE EXCEPTION USING ERRCODE = 'MT000', MESSAGE = result;
+EXCEPTION WHEN SQLSTATE 'MT000' THEN
+	RETURN result;
+END
+$$;
+SELECT is(pg_temp.with_setting('row_security', 'off', $$SELECT learners FROM mt_readiness('hp')$$), pg_temp.as_role('hp_admin', $$SELECT learners FROM mt_readiness('hp')$$), 'row_security = off');
+SELECT is(pg_temp.with_setting('search_path', '', $$SELECT learners FROM public.mt_readiness('hp')$$), pg_temp.as_role('hp_admin', $$SELECT learners FROM mt_readiness('hp')$$), 'an empty search_path');
+SELECT is(pg_temp.with_setting('transform_null_equals', 'on', $$SELECT mt_upsert_progress('hp', 'n', '[{"courseId": "c", "status": "completed", "score": null}]')$$), '1', 'transform_null_equals = on');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -18,6 +18,7 @@
 #include <curl/curl.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "address.h"
@@ -33,7 +34,11 @@
 /* Events taken from epoll at once. */
 #define EVENTS_MAX			256
 /* Idle connections that a pool keeps. */
-#define POOL_CONNECTIONS	8
+#define POOL_IDLE_MAX		2
+/* Descriptors that this process asks for. */
+#define DESCRIPTORS_WANTED	65536
+/* Those of neither connections nor the server's files: pipes, epoll, standard streams. */
+#define OTHER_DESCRIPTORS	64
 
 #define CONNECT_TIMEOUT_MS	10000L
 #define TOTAL_TIMEOUT_MS	60000L
@@ -296,10 +301,33 @@ mt_http_start(void)
 }
 
 /*
- * Creates the pool of a tenant. headers ends with NULL and is copied. NULL when there is no memory.
+ * How many connections there can be at once. The server limits itself to fewer descriptors than it found allowed at its start, so what is
+ * raised here is all for connections. Where it cannot be raised, the server's files get half: they are closed and opened again as needed.
+ */
+int
+mt_http_connections_max(void)
+{
+	struct rlimit limit;
+	int			descriptors;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return 0;
+	if (limit.rlim_cur < DESCRIPTORS_WANTED)
+	{
+		limit.rlim_cur = Min(limit.rlim_max, DESCRIPTORS_WANTED);
+		(void) setrlimit(RLIMIT_NOFILE, &limit);
+		(void) getrlimit(RLIMIT_NOFILE, &limit);
+	}
+	descriptors = (int) Min(limit.rlim_cur, DESCRIPTORS_WANTED);
+	return descriptors - Min(max_safe_fds, descriptors / 2) - OTHER_DESCRIPTORS;
+}
+
+/*
+ * Creates the pool of a tenant, which opens up to so many connections at once. headers ends with NULL and is copied. NULL when there is no
+ * memory.
  */
 MtHttpPool *
-mt_http_pool_create(const MtHttpOwner *owner, const char *const *headers, bool allow_http)
+mt_http_pool_create(const MtHttpOwner *owner, const char *const *headers, bool allow_http, int connections)
 {
 	MtHttpPool *pool = calloc(1, sizeof(MtHttpPool));
 
@@ -331,7 +359,8 @@ mt_http_pool_create(const MtHttpOwner *owner, const char *const *headers, bool a
 	curl_multi_setopt(pool->multi, CURLMOPT_SOCKETDATA, pool);
 	curl_multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, timer_callback);
 	curl_multi_setopt(pool->multi, CURLMOPT_TIMERDATA, pool);
-	curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, (long) POOL_CONNECTIONS);
+	curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, (long) POOL_IDLE_MAX);
+	curl_multi_setopt(pool->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long) connections);
 	return pool;
 }
 

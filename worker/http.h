@@ -55,7 +55,8 @@ typedef struct MtHttpOwner
 } MtHttpOwner;
 
 extern int	mt_http_start(void);
-extern MtHttpPool *mt_http_pool_create(const MtHttpOwner *owner, const char *const *headers, bool allow_http);
+extern int	mt_http_connections_max(void);
+extern MtHttpPool *mt_http_pool_create(const MtHttpOwner *owner, const char *const *headers, bool allow_http, int connections);
 extern void mt_http_pool_destroy(MtHttpPool *pool);
 extern int64 mt_http_pool_timer(const MtHttpPool *pool);
 extern void mt_http_pool_run(MtHttpPool *pool);

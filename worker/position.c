@@ -17,13 +17,13 @@
 void
 mt_position_start(MtPosition *position)
 {
-	char	   *error = position->error;
+	MtPosition	kept = *position;
 
 	memset(position, 0, sizeof(*position));
 	position->total = -1;
 	position->after = pstrdup("");
-	position->again = palloc(sizeof(MtUserRef) * MT_AGAIN_MAX);
-	position->error = error;
+	position->again = kept.again;
+	position->error = kept.error;
 }
 
 static int64
@@ -74,7 +74,7 @@ mt_position_read(MtPosition *position, const char *json)
 	json_object *object = json_tokener_parse(json);
 	json_object *member;
 
-	position->error = NULL;
+	memset(position, 0, sizeof(*position));
 	mt_position_start(position);
 	if (object == NULL)
 		return;
@@ -150,6 +150,8 @@ mt_position_again(MtPosition *position, const char *user_id, const char *mindtic
 			return true;
 	if (position->again_count == MT_AGAIN_MAX)
 		return false;
+	if (position->again == NULL)
+		position->again = palloc(sizeof(MtUserRef) * MT_AGAIN_MAX);
 	entry = &position->again[position->again_count++];
 	entry->user_id = pstrdup(user_id);
 	entry->mindtickle_id = pstrdup(mindtickle_id);

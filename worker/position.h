@@ -30,7 +30,7 @@ typedef struct MtPosition
 
 	/* of the users' progress */
 	char	   *after;			/* the last user up to whom all are done */
-	MtUserRef  *again;			/* to be asked for again */
+	MtUserRef  *again;			/* to be asked for again; NULL until there are some */
 	int			again_count;
 	int			round;			/* how often that was done */
 	int64		lost;			/* users given up */

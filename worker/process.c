@@ -56,6 +56,9 @@ static const struct
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_read_only", "off"},
 	{"idle_in_transaction_session_timeout", "0"},
+#if PG_VERSION_NUM >= 170000
+	{"transaction_timeout", "0"},
+#endif
 	/* Short: while one tenant waits for a lock, all do. */
 	{"lock_timeout", "2s"},
 	{"statement_timeout", "60s"},

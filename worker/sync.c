@@ -16,6 +16,9 @@
 #include "pgstat.h"
 #include "statements.h"
 #include "storage/latch.h"
+#if PG_VERSION_NUM >= 180000
+#include "storage/waiteventset.h"
+#endif
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
@@ -38,6 +41,10 @@ static HTAB *tenants;
 static pairingheap *moments;
 static dlist_head with_job = DLIST_STATIC_INIT(with_job);
 static int	job_count = 0;
+static int	job_max;
+
+/* Connections that a pull may need; so many fewer pulls are there at once. */
+#define CONNECTIONS_PER_JOB 5
 
 /* Dies with each turn of the loop. */
 static MemoryContext turn_context;
@@ -50,6 +57,7 @@ static bool look_failed = false;
 static int64 reserve_not_before = 0;
 static bool reserve_failed = false;
 static int64 show_at = 0;
+static int	shown_jobs = -1;	/* -1: the text must be set anew */
 
 /* A max-heap gives the greatest first, hence the reversal. */
 static int
@@ -91,6 +99,15 @@ void
 mt_sync_look(void)
 {
 	look_wanted = true;
+}
+
+/*
+ * May another pull begin? Each needs connections, and the process has so many descriptors.
+ */
+bool
+mt_sync_room(void)
+{
+	return job_count < job_max;
 }
 
 /*
@@ -310,7 +327,7 @@ obey_settings(void)
 	if (enabled == sync_enabled)
 		return;
 	sync_enabled = enabled;
-	show_at = 0;
+	shown_jobs = -1;
 	if (enabled)
 		mt_sync_look();
 	else
@@ -357,11 +374,10 @@ show(void)
 	int			requests = 0;
 	int64		now = mt_now();
 	dlist_iter	iter;
-	static int	shown = -1;
 
-	if (shown == job_count && (now < show_at || job_count == 0))
+	if (shown_jobs == job_count && (now < show_at || job_count == 0))
 		return;
-	shown = job_count;
+	shown_jobs = job_count;
 	show_at = now + SHOW_PAUSE;
 	if (job_count == 0)
 	{
@@ -437,11 +453,13 @@ mt_sync_main(Datum argument)
 	MemoryContextSwitchTo(TopMemoryContext);
 	start_lists();
 	wait_set = create_wait_set(mt_http_start());
+	job_max = Max(mt_http_connections_max() / CONNECTIONS_PER_JOB, 1);
 	MemoryContextSwitchTo(turn_context);
 
 	for (;;)
 	{
 		WaitEvent	events[3];
+		int			count;
 
 		MemoryContextReset(turn_context);
 		mt_worker_service();
@@ -458,13 +476,12 @@ mt_sync_main(Datum argument)
 		}
 
 		show();
-		if (WaitEventSetWait(wait_set, time_to_wait(), events, lengthof(events), PG_WAIT_EXTENSION) > 0)
-			for (int i = 0; i < (int) lengthof(events); i++)
-				if (events[i].events == WL_LATCH_SET)
-				{
-					ResetLatch(MyLatch);
-					look_wanted = true;
-					break;
-				}
+		count = WaitEventSetWait(wait_set, time_to_wait(), events, lengthof(events), PG_WAIT_EXTENSION);
+		for (int i = 0; i < count; i++)
+			if (events[i].events == WL_LATCH_SET)
+			{
+				ResetLatch(MyLatch);
+				look_wanted = true;
+			}
 	}
 }

@@ -122,6 +122,7 @@ typedef struct MtTenant
 
 /* sync.c */
 extern void mt_sync_wake(MtTenant *tenant, int64 at);
+extern bool mt_sync_room(void);
 extern void mt_sync_look(void);
 extern void mt_sync_job_begins(MtTenant *tenant);
 extern void mt_sync_job_ends(MtTenant *tenant);
@@ -133,7 +134,7 @@ extern void mt_job_reopen(MtTenant *tenant);
 extern void mt_job_fail(MtTenant *tenant, const char *error, int64 pause);
 extern void mt_job_trouble(MtTenant *tenant, const MtFailure *failure);
 extern bool mt_job_back_off(MtTenant *tenant, int64 pause, const char *error);
-extern void mt_job_flush_counters(MtTenant *tenant);
+extern void mt_job_flush_counters(MtTenant *tenant, bool all);
 
 /* tenant_pull.c */
 extern void mt_pull_start_phase(MtJob *job);

@@ -210,7 +210,7 @@ refused(MtTenant *tenant, int status)
 	if (status == 403)
 		mt_job_fail(tenant,
 					psprintf("MindTickle denies the api_key access to the %s (403): it needs the rights users:read, courses:read and "
-							 "analytics:read; grant them there, or store another key with mt_set_credential", mt_phase_name(job->phase)),
+							 "analytics:read; grant them there, store another key with mt_set_credential, or correct the company_id", mt_phase_name(job->phase)),
 					MT_REFUSED_PAUSE);
 	else if (tenant->refused_secret != job->secret_hash)
 	{

@@ -19,6 +19,9 @@
 #define FIRST_HOLD		(5 * MT_SECOND)
 #define LAST_HOLD		(10 * MT_MINUTE)
 
+/* Requests that are added to a job's counters together; one that failed is added with the next that is stored. */
+#define COUNTED_AT_ONCE	16
+
 /* What a pull needs of the tenant's settings and credential. */
 typedef struct Settings
 {
@@ -185,7 +188,7 @@ pool_stirred(void *owner)
 }
 
 static MtHttpPool *
-create_pool(MtTenant *tenant, const Settings *settings)
+create_pool(MtTenant *tenant, const Settings *settings, int connections)
 {
 	MtHttpOwner owner = {tenant, request_sent, pool_stirred};
 	char	   *authorization = psprintf("Authorization: Bearer %s", settings->api_key);
@@ -194,7 +197,7 @@ create_pool(MtTenant *tenant, const Settings *settings)
 
 	if (settings->company_id != NULL)
 		headers[2] = psprintf("X-Company-Id: %s", settings->company_id);
-	pool = mt_http_pool_create(&owner, headers, settings->allow_http);
+	pool = mt_http_pool_create(&owner, headers, settings->allow_http, connections);
 	explicit_bzero(authorization, strlen(authorization));
 	return pool;
 }
@@ -249,7 +252,7 @@ build_job(MtTenant *tenant, MtJob *job, MtJobRow *row)
 	/* Enough at once that answers of a second do not cost the rate, and never a crowd. */
 	job->window = 4 + (int) Min(MT_SECOND / tenant->budget.interval, 12);
 	job->users_context = AllocSetContextCreate(job->context, "mindtickle users to pull", ALLOCSET_SMALL_SIZES);
-	job->pool = create_pool(tenant, &settings);
+	job->pool = create_pool(tenant, &settings, job->window);
 	if (job->pool == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	mt_pull_start_phase(job);
@@ -284,7 +287,7 @@ open_work(void *argument)
 void
 mt_job_open(MtTenant *tenant)
 {
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "mindtickle pull", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "mindtickle pull", ALLOCSET_SMALL_SIZES);
 	JobWork		work = {.tenant = tenant};
 	MtFailure	failure;
 
@@ -326,14 +329,15 @@ mt_job_release(MtTenant *tenant)
 }
 
 /*
- * Adds what was counted here to the job's counters. Inside a transaction of the tenant.
+ * Adds what was counted here to the job's counters, where it is worth a statement or this is the last chance. Inside a transaction of the
+ * tenant.
  */
 void
-mt_job_flush_counters(MtTenant *tenant)
+mt_job_flush_counters(MtTenant *tenant, bool all)
 {
 	MtJob	   *job = tenant->job;
 
-	if (job->requests + job->throttled + job->errors == 0)
+	if (job->requests + (job->throttled + job->errors) * COUNTED_AT_ONCE < (all ? 1 : COUNTED_AT_ONCE))
 		return;
 	mt_sql_sync_count(tenant->tenant_id, job->job_id, job->requests, job->throttled, job->errors);
 	job->requests = job->throttled = job->errors = 0;
@@ -349,7 +353,7 @@ fail_work(void *argument)
 	mt_sql_enter_tenant(tenant->tenant_id);
 	if (job->phase != MT_PHASE_END)
 		mt_sql_sync_finish_phase(tenant->tenant_id, job->job_id, job->phase, false, work->error);
-	mt_job_flush_counters(tenant);
+	mt_job_flush_counters(tenant, true);
 	mt_sql_sync_close(tenant->tenant_id, job->job_id, "failed", work->error);
 	if (work->until != 0)
 		mt_sql_sync_back_off(tenant->tenant_id, work->until, work->error);
@@ -388,7 +392,7 @@ count_work(void *argument)
 	JobWork    *work = argument;
 
 	mt_sql_enter_tenant(work->tenant->tenant_id);
-	mt_job_flush_counters(work->tenant);
+	mt_job_flush_counters(work->tenant, true);
 }
 
 /*
@@ -414,7 +418,7 @@ back_off_work(void *argument)
 	mt_sql_enter_tenant(work->tenant->tenant_id);
 	mt_sql_sync_back_off(work->tenant->tenant_id, work->until, work->error);
 	if (work->tenant->job != NULL)
-		mt_job_flush_counters(work->tenant);
+		mt_job_flush_counters(work->tenant, true);
 }
 
 /*

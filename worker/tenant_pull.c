@@ -17,9 +17,11 @@
 #include "utils/timestamp.h"
 
 /* Users fetched at once from the database. */
-#define USERS_CHUNK		200
+#define USERS_CHUNK		100
 /* Users in memory, most of them finished while an earlier one is slow. */
 #define USER_SLOTS_MAX	256
+/* How long a pull waits for others to end when there are too many. */
+#define ROOM_PAUSE		MT_SECOND
 /* How often users that failed are asked for again at the end of the phase, and how long before. */
 #define AGAIN_ROUNDS	3
 #define AGAIN_PAUSE		(5 * MT_SECOND)
@@ -202,7 +204,7 @@ fill_users(MtTenant *tenant)
 			int64		lost = job->position.lost + job->position.again_count;
 
 			(void) mt_store_phase_end(tenant, lost == 0,
-									  lost == 0 ? NULL : psprintf("the progress of " INT64_FORMAT " users could not be read", lost));
+									  lost == 0 ? NULL : psprintf("users whose progress could not be read: " INT64_FORMAT, lost));
 			return false;
 		}
 	}
@@ -295,6 +297,11 @@ mt_pull_step(MtTenant *tenant)
 		if (due > now)
 		{
 			mt_sync_wake(tenant, due);
+			return;
+		}
+		if (!mt_sync_room())
+		{
+			mt_sync_wake(tenant, now + ROOM_PAUSE);
 			return;
 		}
 		mt_job_open(tenant);

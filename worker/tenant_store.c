@@ -77,7 +77,8 @@ account_page(StoreWork *work, const MtStoreCounts *counts)
 	MtPage	   *page = work->page;
 
 	position->pages++;
-	position->seen += counts->fresh + counts->rejected;
+	/* Of those rejected some are fresh and some cannot be told apart. */
+	position->seen += Min(counts->fresh + counts->rejected, counts->received);
 	position->barren = page->count > 0 && counts->fresh == 0 ? position->barren + 1 : 0;
 	if (page->total >= 0 && position->total >= 0 && page->total != position->total)
 		position->unsteady = true;
@@ -195,7 +196,7 @@ store_work(void *argument)
 	if (work->ends)
 		end_phase(work);
 
-	mt_job_flush_counters(tenant);
+	mt_job_flush_counters(tenant, work->ends);
 	work->cancelled = !mt_sql_sync_advance(tenant->tenant_id, job->job_id, job->phase, mt_position_write(&job->position), job->done,
 										   job->total);
 	if (work->closed && !work->cancelled)

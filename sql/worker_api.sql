@@ -240,14 +240,6 @@ $$;
 COMMENT ON FUNCTION mindtickle.sync_count(pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8)
 	IS 'adds to the figures of a pull';
 
-CREATE FUNCTION mindtickle.keep_dead_letter(tenant pg_catalog.text, source pg_catalog.text, resource pg_catalog.text, reason pg_catalog.text,
-		raw pg_catalog.bytea) RETURNS pg_catalog.int8
-	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-	INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) VALUES (tenant, source, resource, reason, substr(raw, 1, 65536)) RETURNING letter_id
-$$;
-COMMENT ON FUNCTION mindtickle.keep_dead_letter(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bytea)
-	IS 'keeps what could not be processed, at most 64 KiB of it';
-
 CREATE FUNCTION mindtickle.publish(tenant pg_catalog.text, max_rows pg_catalog.int4) RETURNS pg_catalog.int4
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column

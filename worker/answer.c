@@ -2,18 +2,52 @@
  * answer.c
  *		Takes the JSON text of an answer apart: into members and elements that are pieces of the text itself.
  *
- * Called by the adapters (contract_*.c). An answer is split only as far as the envelope and the members of its records; what is inside a
- * record is left to the extension's own validation. Hence one malformed, too deep or otherwise hostile record costs that record and not its
- * page, numbers keep every digit, and a record that is rejected is kept with the bytes that came. A tree of the whole answer would be lossy
- * in all three, and several times larger than the text.
- *
- * The walk does not recurse, so depth costs nothing. It checks just enough to find where a value ends: a text that was cut off is always
- * noticed, because its brackets are left open. Single strings with escapes are decoded by json-c.
+ * Called by the adapters (contract_*.c). json-c parses every value; here is only the walk from one value of an envelope to the next, and where
+ * in the text json-c says that it ended. A record is handed on as the bytes that came: numbers keep every digit, what is wrong inside a
+ * record is left to the extension's own validation, which rejects that record alone, and a rejected one is kept as it was. A tree of the
+ * whole answer would lose digits, and take up to thirty times the memory of the text.
  */
 #include "answer.h"
 
 #include <json-c/json.h>
-#include <limits.h>
+
+/* Deepest value, and longest in bytes but for an array, whose elements count one by one. */
+#define DEPTH_MAX		512
+#define VALUE_MAX		(1024 * 1024)
+/* Longest number whose kind is asked for. */
+#define NUMBER_MAX		300
+
+/* The one tokener; NULL when there is no memory. */
+static json_tokener *
+fresh_tokener(void)
+{
+	static json_tokener *tokener = NULL;
+
+	if (tokener == NULL)
+	{
+		tokener = json_tokener_new_ex(DEPTH_MAX);
+		if (tokener != NULL)
+			json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
+	}
+	else
+		json_tokener_reset(tokener);
+	return tokener;
+}
+
+/* Parses the value that starts at at. Returns where it ends, or NULL; the caller puts *object. */
+static const char *
+parse_value(const char *at, const char *end, json_object **object)
+{
+	json_tokener *tokener = fresh_tokener();
+
+	*object = NULL;
+	if (tokener == NULL || at >= end)
+		return NULL;
+	*object = json_tokener_parse_ex(tokener, at, (int) Min(end - at, VALUE_MAX));
+	if (json_tokener_get_error(tokener) != json_tokener_success)
+		return NULL;
+	return at + json_tokener_get_parse_end(tokener);
+}
 
 static const char *
 skip_space(const char *at, const char *end)
@@ -23,90 +57,48 @@ skip_space(const char *at, const char *end)
 	return at;
 }
 
-/* Behind the closing quote of the string that starts at at, or NULL. */
-static const char *
-skip_string(const char *at, const char *end)
-{
-	for (at++; at < end; at++)
-	{
-		if (*at == '"')
-			return at + 1;
-		if (*at == '\\')
-			at++;
-	}
-	return NULL;
-}
-
-/* Behind the bracket that closes the one at at, or NULL. Which kind closes which is checked for the outermost pair only. */
-static const char *
-skip_container(const char *at, const char *end)
-{
-	char		closing = *at == '{' ? '}' : ']';
-	size_t		depth = 0;
-
-	while (at < end)
-	{
-		switch (*at)
-		{
-			case '"':
-				at = skip_string(at, end);
-				if (at == NULL)
-					return NULL;
-				continue;
-			case '{':
-			case '[':
-				depth++;
-				break;
-			case '}':
-			case ']':
-				if (--depth == 0)
-					return *at == closing ? at + 1 : NULL;
-				break;
-			default:
-				break;
-		}
-		at++;
-	}
-	return NULL;
-}
-
-/* Behind the value that starts at at, or NULL when there is none or it does not end. */
+/* Behind the value that starts at at, or NULL. */
 static const char *
 skip_value(const char *at, const char *end)
 {
-	const char *start = at;
+	json_object *object;
+	const char *behind = parse_value(at, end, &object);
 
-	if (at >= end)
-		return NULL;
-	if (*at == '"')
-		return skip_string(at, end);
-	if (*at == '{' || *at == '[')
-		return skip_container(at, end);
-	while (at < end && strchr(",:]}[{\" \t\r\n", *at) == NULL)
-		at++;
-	return at == start ? NULL : at;
+	json_object_put(object);
+	return behind;
+}
+
+/* Behind the array that starts at at, or NULL. It is passed element by element, so that it may be longer than one value. */
+static const char *
+skip_array(const char *at, const char *end)
+{
+	MtWalk		walk = {.at = at + 1,.end = end,.closing = ']'};
+	MtSpan		element;
+	MtStep		step;
+
+	while ((step = mt_json_element(&walk, &element)) == MT_STEP_ITEM)
+		;
+	return step == MT_STEP_END ? walk.at : NULL;
 }
 
 /*
- * The one value that a text consists of. False when the text is empty, is cut off, or has something behind the value.
+ * The object that a text consists of. False when the text is none, as far as its ends tell: what is between them the walk will find.
  */
 bool
 mt_json_document(const char *text, size_t length, MtSpan *value)
 {
 	const char *end = text + length;
-	const char *start;
-	const char *behind;
+	const char *start = text;
 
 	/* Some servers put a byte order mark before UTF-8. */
 	if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-		text += 3;
-	start = skip_space(text, end);
-	behind = skip_value(start, end);
-	if (behind == NULL || skip_space(behind, end) != end)
-		return false;
+		start += 3;
+	start = skip_space(start, end);
+	while (end > start && skip_space(end - 1, end) == end)
+		end--;
 	value->start = start;
-	value->length = behind - start;
-	return true;
+	value->length = end - start;
+	return value->length >= 2 && *start == '{' && end[-1] == '}';
 }
 
 /*
@@ -118,21 +110,25 @@ mt_json_walk(MtSpan container, char opening, MtWalk *walk)
 	if (container.length < 2 || *container.start != opening)
 		return false;
 	walk->at = container.start + 1;
-	walk->end = container.start + container.length - 1;
+	walk->end = container.start + container.length;
+	walk->closing = opening == '{' ? '}' : ']';
 	walk->begun = false;
 	return true;
 }
 
-/* Steps over what separates two items. */
+/* Steps over what separates two items, or behind the bracket that ends them. */
 static MtStep
 next_item(MtWalk *walk)
 {
 	walk->at = skip_space(walk->at, walk->end);
-	if (walk->at == walk->end)
+	if (walk->at < walk->end && *walk->at == walk->closing)
+	{
+		walk->at++;
 		return MT_STEP_END;
+	}
 	if (walk->begun)
 	{
-		if (*walk->at != ',')
+		if (walk->at == walk->end || *walk->at != ',')
 			return MT_STEP_MALFORMED;
 		walk->at = skip_space(walk->at + 1, walk->end);
 	}
@@ -140,11 +136,10 @@ next_item(MtWalk *walk)
 	return MT_STEP_ITEM;
 }
 
+/* Takes the value whose end is known. */
 static bool
-take_value(MtWalk *walk, MtSpan *value)
+take_value(MtWalk *walk, const char *behind, MtSpan *value)
 {
-	const char *behind = skip_value(walk->at, walk->end);
-
 	if (behind == NULL)
 		return false;
 	value->start = walk->at;
@@ -154,22 +149,26 @@ take_value(MtWalk *walk, MtSpan *value)
 }
 
 /*
- * The next member of an object; *key includes its quotes.
+ * The next member of an object; *key includes its quotes. The end is malformed where something follows it.
  */
 MtStep
 mt_json_member(MtWalk *walk, MtSpan *key, MtSpan *value)
 {
 	MtStep		step = next_item(walk);
+	const char *behind;
 
+	if (step == MT_STEP_END && walk->at != walk->end)
+		return MT_STEP_MALFORMED;
 	if (step != MT_STEP_ITEM)
 		return step;
-	if (!take_value(walk, key) || !mt_json_is_string(*key))
+	if (!take_value(walk, skip_value(walk->at, walk->end), key) || !mt_json_is_string(*key))
 		return MT_STEP_MALFORMED;
 	walk->at = skip_space(walk->at, walk->end);
 	if (walk->at == walk->end || *walk->at != ':')
 		return MT_STEP_MALFORMED;
 	walk->at = skip_space(walk->at + 1, walk->end);
-	return take_value(walk, value) ? MT_STEP_ITEM : MT_STEP_MALFORMED;
+	behind = walk->at < walk->end && *walk->at == '[' ? skip_array(walk->at, walk->end) : skip_value(walk->at, walk->end);
+	return take_value(walk, behind, value) ? MT_STEP_ITEM : MT_STEP_MALFORMED;
 }
 
 /*
@@ -182,7 +181,7 @@ mt_json_element(MtWalk *walk, MtSpan *value)
 
 	if (step != MT_STEP_ITEM)
 		return step;
-	return take_value(walk, value) ? MT_STEP_ITEM : MT_STEP_MALFORMED;
+	return take_value(walk, skip_value(walk->at, walk->end), value) ? MT_STEP_ITEM : MT_STEP_MALFORMED;
 }
 
 /* True for a string. */
@@ -199,64 +198,40 @@ mt_json_is_null(MtSpan value)
 	return value.length == 4 && memcmp(value.start, "null", 4) == 0;
 }
 
-static const char *
-skip_digits(const char *at, const char *end)
+/* What kind of number a text is; json_type_null for none. */
+static json_type
+number_type(MtSpan text)
 {
-	while (at < end && *at >= '0' && *at <= '9')
-		at++;
-	return at;
-}
+	char		number[NUMBER_MAX + 1];
+	json_object *object;
+	const char *behind;
+	json_type	type;
 
-/* Behind the integer part of a number, or NULL: a sign, then 0 or digits that do not start with it. */
-static const char *
-skip_integer(const char *at, const char *end)
-{
-	const char *digits;
-
-	if (at < end && *at == '-')
-		at++;
-	digits = at;
-	at = skip_digits(at, end);
-	if (at == digits || (*digits == '0' && at != digits + 1))
-		return NULL;
-	return at;
+	if (text.length == 0 || text.length > NUMBER_MAX || strchr("-0123456789", *text.start) == NULL)
+		return json_type_null;
+	memcpy(number, text.start, text.length);
+	number[text.length] = '\0';
+	/* With its end, or json-c would wait for more digits. */
+	behind = parse_value(number, number + text.length + 1, &object);
+	type = behind == number + text.length ? json_object_get_type(object) : json_type_null;
+	json_object_put(object);
+	return type;
 }
 
 /* True for a number that is written as an integer. */
 bool
 mt_json_is_integer(MtSpan value)
 {
-	return skip_integer(value.start, value.start + value.length) == value.start + value.length;
+	return number_type(value) == json_type_int;
 }
 
 /* True for text that is a number by JSON's grammar. */
 bool
 mt_json_is_number(MtSpan value)
 {
-	const char *end = value.start + value.length;
-	const char *at = skip_integer(value.start, end);
-	const char *digits;
+	json_type	type = number_type(value);
 
-	if (at == NULL)
-		return false;
-	if (at < end && *at == '.')
-	{
-		digits = at + 1;
-		at = skip_digits(digits, end);
-		if (at == digits)
-			return false;
-	}
-	if (at < end && (*at == 'e' || *at == 'E'))
-	{
-		at++;
-		if (at < end && (*at == '+' || *at == '-'))
-			at++;
-		digits = at;
-		at = skip_digits(digits, end);
-		if (at == digits)
-			return false;
-	}
-	return at == end;
+	return type == json_type_int || type == json_type_double;
 }
 
 /*
@@ -265,19 +240,15 @@ mt_json_is_number(MtSpan value)
 char *
 mt_json_text(MtSpan string)
 {
-	json_tokener *tokener;
 	json_object *object;
 	char	   *text = NULL;
 
-	if (!mt_json_is_string(string) || string.length > INT_MAX)
+	if (!mt_json_is_string(string))
 		return NULL;
 	if (memchr(string.start, '\\', string.length) == NULL)
 		return pnstrdup(string.start + 1, string.length - 2);
 
-	tokener = json_tokener_new();
-	if (tokener == NULL)
-		return NULL;
-	object = json_tokener_parse_ex(tokener, string.start, (int) string.length);
+	(void) parse_value(string.start, string.start + string.length, &object);
 	if (object != NULL && json_object_is_type(object, json_type_string))
 	{
 		size_t		length = (size_t) json_object_get_string_len(object);
@@ -290,7 +261,6 @@ mt_json_text(MtSpan string)
 			memcpy(text, decoded, length + 1);
 	}
 	json_object_put(object);
-	json_tokener_free(tokener);
 	return text;
 }
 

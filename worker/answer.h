@@ -18,7 +18,8 @@ typedef struct MtSpan
 typedef struct MtWalk
 {
 	const char *at;
-	const char *end;
+	const char *end;			/* of the text; for an object or array whose end is known, behind its bracket */
+	char		closing;
 	bool		begun;
 } MtWalk;
 

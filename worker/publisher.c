@@ -7,7 +7,7 @@
  * all it has. Each batch is a transaction of its own. Once a minute all tenants are visited, in case a mark was lost with a process; once an
  * hour each is trimmed to its retention.
  *
- * Its commits do not wait for the disk: what is lost in a crash is published again, under the same numbers.
+ * Its commits wait for the disk: a number that somebody has seen must not be given to another event after a crash.
  */
 #include "process.h"
 
@@ -235,7 +235,6 @@ start(Oid database)
 	HASHCTL		control = {.keysize = MT_TENANT_ID_SIZE, .entrysize = sizeof(Outlet)};
 
 	mt_worker_start(database, "publisher", "mindtickle publisher");
-	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION);
 	MemoryContextSwitchTo(TopMemoryContext);
 	outlets = hash_create("mindtickle outlets", 256, &control, HASH_ELEM | HASH_STRINGS);
 	turn_context = AllocSetContextCreate(TopMemoryContext, "mindtickle publisher turn", ALLOCSET_DEFAULT_SIZES);

@@ -13,6 +13,9 @@
 
 #include "statements.h"
 #include "utils/memutils.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 /* A listing ends after so many pages, whatever it says; and after so many in a row that brought no usable record. */
 #define PAGES_MAX		10000

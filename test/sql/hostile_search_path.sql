@@ -163,7 +163,7 @@ INSERT INTO call (role_name, statement) VALUES
 	('mindtickle_service', 'mindtickle.store_quiz_results(''hp'', 1, ''{"{\"resultId\": \"r\", \"userId\": \"p1\", \"courseId\": \"c\", \"quizId\": \"q\", \"submittedAt\": \"2026-01-01\"}"}'')'),
 	('mindtickle_service', 'mindtickle.sync_next_users(''hp'', 1, ''0'', 10)'), ('mindtickle_service', 'mindtickle.sync_advance(''hp'', 1, ''catalog'', ''{"page": 2}'', 1, 2)'), ('mindtickle_service', 'mindtickle.deactivate_absent_users(''hp'', 1)'),
 	('mindtickle_service', 'mindtickle.sync_finish_phase(''hp'', 1, ''roster'', true, NULL)'), ('mindtickle_service', 'mindtickle.sync_finish_phase(''hp'', 1, ''catalog'', false, ''x'')'), ('mindtickle_service', 'mindtickle.sync_count(''hp'', 1, 1, 1, 1)'),
-	('mindtickle_service', 'mindtickle.sync_close(''hp'', 1, ''failed'', ''x'')'), ('mindtickle_service', 'mindtickle.sync_back_off(''hp'', pg_catalog.now(), ''x'')'), ('mindtickle_service', 'mindtickle.keep_dead_letter(''hp'', ''x'', ''y'', ''z'', ''\x00'')'),
+	('mindtickle_service', 'mindtickle.sync_close(''hp'', 1, ''failed'', ''x'')'), ('mindtickle_service', 'mindtickle.sync_back_off(''hp'', pg_catalog.now(), ''x'')'),
 	('mindtickle_service', 'mindtickle.publish(''hp'', 100)'), ('mindtickle_service', 'mindtickle.trim_tenant(''hp'')');
 -- The job that is running, which the calls name.
 INSERT INTO mindtickle.sync_job (tenant_id, kind, state) OVERRIDING SYSTEM VALUE VALUES ('hp', 'user', 'running') RETURNING job_id AS job \gset

@@ -39,7 +39,9 @@ BEGIN
 	LOOP
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I', relation, service_name);
 	END LOOP;
+	-- A grant that was restored before its role existed counts from now on; one whose role was dropped here does not.
+	UPDATE mindtickle.tenant_grant AS g SET role_oid = r.oid FROM pg_roles AS r WHERE g.role_oid = 0 AND r.rolname = g.role_name;
 	PERFORM mindtickle.wake_launcher();
 END
 $$;
-COMMENT ON FUNCTION @extschema@.mt_setup() IS 'gives the role that mindtickle.service_role names its rights; owner only, repeatable';
+COMMENT ON FUNCTION @extschema@.mt_setup() IS 'gives the role that mindtickle.service_role names its rights, and takes up grants that were restored before their role existed; owner only, repeatable';

@@ -191,7 +191,9 @@ BEGIN
 		RETURN 'must be one of "reference", "live"';
 	ELSIF kind = 'url' THEN
 		IF content ~ '^http://(localhost|127\.[0-9.]+|\[::1\])(:[0-9]{1,5})?(/[!-~]*)?$' THEN
-			RETURN CASE WHEN NOT allow_http THEN 'must begin with https://; http is for loopback and needs allow_http' END;
+			RETURN CASE WHEN NOT allow_http THEN 'must begin with https://; http is for loopback addresses and needs allow_http' END;
+		ELSIF content LIKE 'http://%' THEN
+			RETURN 'must begin with https://; http is for loopback addresses only';
 		ELSIF content !~ '^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?$' THEN
 			RETURN 'must be a URL such as "https://api.example.com/v2", without user name and password';
 		END IF;

@@ -117,8 +117,11 @@ mt_worker_state(PG_FUNCTION_ARGS)
 
 	if (problem != NULL)
 		PG_RETURN_TEXT_P(cstring_to_text(psprintf("version: %s", problem)));
-	if (!mt_service_role_ready())
-		PG_RETURN_TEXT_P(cstring_to_text(psprintf("role: as the owner of the extension: CREATE ROLE %s NOLOGIN; SELECT mt_setup();",
+	if (!OidIsValid(mt_service_role(true)))
+		PG_RETURN_TEXT_P(cstring_to_text(psprintf("role: the service role is missing; as the owner of the extension: "
+												  "CREATE ROLE %s NOLOGIN; SELECT mt_setup();",
 												  quote_identifier(mt_setting_service_role))));
+	if (!mt_service_role_ready())
+		PG_RETURN_TEXT_P(cstring_to_text("role: the service role is not set up; as the owner of the extension: SELECT mt_setup();"));
 	PG_RETURN_TEXT_P(cstring_to_text(psprintf("ready:%s", mt_setting_service_role)));
 }

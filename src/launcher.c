@@ -157,10 +157,11 @@ list_databases(void)
 	table_close(relation, AccessShareLock);
 	CommitTransactionCommand();
 
-	/* Forget those that are gone; their workers ended with them. */
+	/* Forget those that are gone, whose workers ended with them, and those that are not wanted any more, whose workers end now. */
 	for (int i = database_count - 1; i >= 0; i--)
 		if (!databases[i].present)
 		{
+			(void) mt_send_workers_away(databases[i].database);
 			mt_forget_database(databases[i].database);
 			databases[i] = databases[--database_count];
 		}

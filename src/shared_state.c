@@ -249,9 +249,11 @@ mt_forget_database(Oid database)
 	LWLockRelease(shared->lock);
 }
 
-/* Ends the workers of a database; true when none is left. */
-static bool
-send_workers_away(Oid database)
+/*
+ * Ends the workers of a database; true when none is left.
+ */
+bool
+mt_send_workers_away(Oid database)
 {
 	DatabaseSlot *slot;
 	bool		gone = true;
@@ -283,7 +285,7 @@ mt_bar_database(Oid database)
 		slot->barred++;
 	LWLockRelease(shared->lock);
 
-	while (!send_workers_away(database) && GetCurrentTimestamp() < give_up)
+	while (!mt_send_workers_away(database) && GetCurrentTimestamp() < give_up)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10L, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);

@@ -34,6 +34,7 @@ extern void mt_launcher_attach(void);
 extern bool mt_worker_view(Oid database, MtWorkerKind kind, MtWorkerView *view);
 extern bool mt_database_barred(Oid database);
 extern void mt_forget_database(Oid database);
+extern bool mt_send_workers_away(Oid database);
 extern uint64 mt_wake_generation(void);
 
 /* for the hook on database commands */

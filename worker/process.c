@@ -181,6 +181,15 @@ wait_and_service(long milliseconds)
 	mt_worker_service();
 }
 
+/* What a state says, without the word that tells its kind. */
+static const char *
+without_kind(const char *state)
+{
+	const char *colon = strstr(state, ": ");
+
+	return colon == NULL ? state : colon + 2;
+}
+
 /* Returns once the extension says that it is usable, with the service role's name in role[NAMEDATALEN]. */
 static void
 wait_until_ready(const char *title, char *role)
@@ -206,7 +215,7 @@ wait_until_ready(const char *title, char *role)
 			proc_exit(0);
 
 		if (strcmp(told, question.state) != 0)
-			ereport(LOG, (errmsg("%s waits: %s", title, question.state)));
+			ereport(LOG, (errmsg("%s waits: %s", title, without_kind(question.state))));
 		strlcpy(told, question.state, sizeof(told));
 		mt_worker_idle("waiting: the extension is not set up");
 		wait_and_service(READY_CHECK_PAUSE);

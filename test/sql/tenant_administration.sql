@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(72);
+SELECT plan(75);
 
 DROP ROLE IF EXISTS adm_reader, adm_writer, adm_admin, adm_monitor, adm_all_data, adm_member;
 CREATE ROLE adm_reader;
@@ -83,9 +83,9 @@ INSERT INTO bad_setting VALUES
 	('{"base_urls": ["https://a.example/ x"]}', 'base_urls must be a URL such as "https://api.example.com/v2", without user name and password'),
 	('{"base_urls": ["https://"]}', 'base_urls must be a URL such as "https://api.example.com/v2", without user name and password'),
 	('{"base_urls": [7]}', 'base_urls must be a string of 1 to 1024 bytes'),
-	('{"base_urls": ["http://api.example.com/v2"], "allow_http": true}', 'base_urls must be a URL such as "https://api.example.com/v2", without user name and password'),
-	('{"base_urls": ["http://127.0.0.1.example.com/v2"], "allow_http": true}', 'base_urls must be a URL such as "https://api.example.com/v2", without user name and password'),
-	('{"base_urls": ["http://127.0.0.1:8090/v2"]}', 'base_urls must begin with https://; http is for loopback and needs allow_http'),
+	('{"base_urls": ["http://api.example.com/v2"], "allow_http": true}', 'base_urls must begin with https://; http is for loopback addresses only'),
+	('{"base_urls": ["http://127.0.0.1.example.com/v2"], "allow_http": true}', 'base_urls must begin with https://; http is for loopback addresses only'),
+	('{"base_urls": ["http://127.0.0.1:8090/v2"]}', 'base_urls must begin with https://; http is for loopback addresses and needs allow_http'),
 	('{"base_urls": ["http://127.0.0.1:8090/v2"], "allow_http": "true"}', 'allow_http must be true or false'),
 	('{"reporting_url": "x"}', 'reporting_url must be a URL such as "https://api.example.com/v2", without user name and password'),
 	('{"scim_url": ""}', 'scim_url must be a string of 1 to 1024 bytes'), ('{"learning_site": {"a": 1}}', 'learning_site must be a string of 1 to 1024 bytes'),
@@ -177,7 +177,7 @@ SAVEPOINT s;
 ALTER ROLE mindtickle_service RENAME TO mindtickle_service_elsewhere;
 SELECT is(pg_temp.setup_refusal(), '42704|the service role "mindtickle_service" does not exist|CREATE ROLE mindtickle_service NOLOGIN; SELECT mt_setup();', 'without the role');
 SELECT is(pg_temp.as_role('adm_writer', $$SELECT mt_provision_user('adm-a', '{"userId": "w"}')$$), '42704: the service role "mindtickle_service" does not exist', 'without it nothing is written');
-SELECT is(mindtickle.worker_state(), 'role: as the owner of the extension: CREATE ROLE mindtickle_service NOLOGIN; SELECT mt_setup();', 'and the workers wait');
+SELECT is(mindtickle.worker_state(), 'role: the service role is missing; as the owner of the extension: CREATE ROLE mindtickle_service NOLOGIN; SELECT mt_setup();', 'and the workers wait');
 ROLLBACK TO s;
 SELECT is(mindtickle.worker_state(), 'ready:mindtickle_service', 'with it they are ready');
 CREATE TEMP TABLE unfit (change text, undo text);
@@ -197,6 +197,14 @@ SELECT is_empty($$SELECT change, r FROM unfit, pg_temp.unfit(change, undo) AS r 
 	'55000|the service role "mindtickle_service" is not fit to guard the tenants|It must not log in, be a superuser, bypass row security, or have members.'
 	'|ALTER ROLE mindtickle_service NOLOGIN NOSUPERUSER NOBYPASSRLS; and REVOKE it from its members.|role: %'$$, 'a role that must not be it is refused by mt_setup and by the workers');
 SELECT is(pg_temp.setup_refusal(), 'done', 'and all is well again');
+-- As after a restore into a cluster that did not have the role yet.
+SAVEPOINT s;
+INSERT INTO mindtickle.tenant_grant (tenant_id, role_name, access, is_default) VALUES ('adm-a', 'adm_latecomer', 'reader', true);
+CREATE ROLE adm_latecomer;
+SELECT is(pg_temp.as_role('adm_latecomer', 'SELECT mt_current_tenant()'), NULL, 'a grant restored before its role gives nothing');
+SELECT is(pg_temp.setup_refusal(), 'done', 'until mt_setup');
+SELECT is(pg_temp.as_role('adm_latecomer', 'SELECT mt_current_tenant()'), 'adm-a', 'takes it up');
+ROLLBACK TO s;
 
 -- mt_drop_tenant
 SELECT is(pg_temp.outcome($$SELECT mt_drop_tenant('adm-a')$$), '', 'a tenant is dropped');

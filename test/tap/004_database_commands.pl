@@ -60,6 +60,15 @@ $node->psql('postgres', 'SET ROLE passer_by; DROP DATABASE one');
 is($node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'mindtickle sync' AND datname = 'one')),
 	$before, 'DROP DATABASE by somebody else leaves the workers alone');
 
+# Where mindtickle.databases does not name a database, its workers leave at the reload, and they come back when it does.
+$node->append_conf('postgresql.conf', "mindtickle.databases = 'elsewhere'");
+$node->reload;
+ok( $node->poll_query_until('postgres', q(SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type IN ('mindtickle sync', 'mindtickle publisher'))),
+	'workers leave a database that mindtickle.databases does not name');
+$node->append_conf('postgresql.conf', "mindtickle.databases = 'elsewhere, one'");
+$node->reload;
+workers_in('one', 'and come back to one that it names');
+
 # A standby runs no worker and answers readiness; promoted, it takes over.
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');

@@ -22,6 +22,8 @@
 
 /* Digits after the point that a percentage keeps. */
 #define PERCENT_SCALE	4
+/* Largest document in bytes, as jsonb. */
+#define DOCUMENT_MAX	(4 * 1024 * 1024)
 /* Longest number in characters. */
 #define NUMBER_MAX		1000
 
@@ -104,7 +106,7 @@ mt_fields_open(MtFields *fields, const JsonbValue *value, const char *name, int 
 }
 
 /*
- * Begins to read a document that must be one object, not nested too deep.
+ * Begins to read a document that must be one object, not too large and not nested too deep.
  */
 bool
 mt_fields_open_document(MtFields *fields, Jsonb *document, MtFault *fault)
@@ -116,6 +118,11 @@ mt_fields_open_document(MtFields *fields, Jsonb *document, MtFault *fault)
 	if (!JB_ROOT_IS_OBJECT(document))
 	{
 		mt_fault(fields, NULL, "must be a JSON object");
+		return false;
+	}
+	if (VARSIZE(document) > DOCUMENT_MAX)
+	{
+		mt_fault(fields, NULL, "must not be larger than %d bytes", DOCUMENT_MAX);
 		return false;
 	}
 	return !mt_json_too_deep(fields, &document->root, 0);

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(48);
+SELECT plan(49);
 
 DROP ROLE IF EXISTS qr_writer, qr_reader;
 CREATE ROLE qr_writer;
@@ -119,6 +119,7 @@ SELECT is((SELECT user_id || course_id FROM pg_temp.stored(repeat('é', 127) || 
 SELECT is(pg_temp.record('{"quizId": "reader"}', 'qr_reader'), '42501: permission denied for tenant "qr"', 'a reader does not record');
 SELECT is(pg_temp.as_role('qr_reader', $$SELECT user_name || '/' || quiz_id || '/' || score FROM mt_quiz_results WHERE quiz_id = 'given'$$), NULL, 'names are null where nobody gave one');
 SELECT is(pg_temp.as_role('qr_reader', $$SELECT count(*) FROM mt_quiz_results$$)::bigint, (SELECT count(*) FROM mindtickle.quiz_submission WHERE tenant_id = 'qr'), 'a reader reads them all');
+SELECT is(pg_temp.record(jsonb_build_object('note', repeat('x', 4 * 1024 * 1024))), '22023: the document must not be larger than 4194304 bytes', 'a document has a size');
 
 SELECT * FROM finish();
 ROLLBACK;

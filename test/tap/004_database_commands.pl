@@ -60,6 +60,18 @@ $node->psql('postgres', 'SET ROLE passer_by; DROP DATABASE one');
 is($node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'mindtickle sync' AND datname = 'one')),
 	$before, 'DROP DATABASE by somebody else leaves the workers alone');
 
+# Library and SQL of different versions: one clear error, and workers that wait instead of failing.
+$node->safe_psql('one', q(UPDATE pg_extension SET extversion = '0.0.9' WHERE extname = 'mindtickle'));
+(undef, undef, $error) = $node->psql('one', q(SELECT * FROM mt_readiness('acme')));
+like($error, qr/ERROR:  the library of mindtickle is version 0\.1\.0, the extension in this database is version 0\.0\.9\nHINT:/, 'a version that does not fit is named');
+$node->safe_psql('postgres', q(SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type IN ('mindtickle sync', 'mindtickle publisher')));
+ok( $node->poll_query_until('postgres', q(SELECT count(*) = 2 FROM pg_stat_activity WHERE query = 'waiting: the extension is not set up')),
+	'the workers wait for the versions to fit');
+$node->safe_psql('one', q(UPDATE pg_extension SET extversion = '0.1.0' WHERE extname = 'mindtickle'; SELECT mt_setup()));
+ok( $node->poll_query_until('postgres',
+		q(SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type IN ('mindtickle sync', 'mindtickle publisher') AND query <> 'waiting: the extension is not set up')),
+	'and go on when they do');
+
 # Where mindtickle.databases does not name a database, its workers leave at the reload, and they come back when it does.
 $node->append_conf('postgresql.conf', "mindtickle.databases = 'elsewhere'");
 $node->reload;

@@ -178,8 +178,9 @@ BEGIN
 		RETURN CASE WHEN jsonb_typeof(value) <> 'boolean' THEN 'must be true or false' END;
 	ELSIF kind = 'map' THEN
 		IF jsonb_typeof(value) <> 'object'
-			OR EXISTS (SELECT FROM jsonb_each(value) AS e WHERE jsonb_typeof(e.value) <> 'string') THEN
-			RETURN 'must be an object of strings';
+			OR EXISTS (SELECT FROM jsonb_each(value) AS e WHERE jsonb_typeof(e.value) <> 'string' OR octet_length(e.key || (e.value #>> '{}')) > 1024)
+			OR (SELECT count(*) FROM jsonb_object_keys(value)) > 200 THEN
+			RETURN 'must be an object of at most 200 short strings';
 		END IF;
 		RETURN NULL;
 	END IF;
@@ -201,7 +202,8 @@ BEGIN
 		RETURN 'must be the name of a time zone such as "Europe/Berlin"';
 	ELSIF kind = 'interval' THEN
 		BEGIN
-			seconds := extract(epoch FROM content::interval);
+			-- As it is used: added to now and taken from it. Months and mixed signs then show what they are.
+			seconds := least(extract(epoch FROM (now() + content::interval) - now()), extract(epoch FROM now() - (now() - content::interval)));
 		EXCEPTION WHEN OTHERS THEN
 			seconds := NULL;
 		END;
@@ -226,8 +228,10 @@ BEGIN
 		RAISE EXCEPTION 'settings must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	-- null takes a setting back to its default
-	SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}') INTO merged
-		FROM jsonb_each(present || given) AS e WHERE jsonb_typeof(e.value) <> 'null';
+	merged := jsonb_strip_nulls(present || given);
+	IF octet_length(merged::text) > 65536 THEN
+		RAISE EXCEPTION 'the settings of a tenant must not be larger than 65536 bytes together' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
 	FOR setting IN
 		SELECT e.key, d.kind, d.admin_may
 		FROM jsonb_each(given) AS e LEFT JOIN mindtickle.setting_definitions() AS d ON d.name = e.key ORDER BY e.key

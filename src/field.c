@@ -24,6 +24,8 @@
 #define PERCENT_SCALE	4
 /* Largest document in bytes, as jsonb. */
 #define DOCUMENT_MAX	(4 * 1024 * 1024)
+/* Most digits after the point of a number that is kept as it is. */
+#define SCALE_MAX		20
 /* Longest number in characters. */
 #define NUMBER_MAX		1000
 
@@ -232,6 +234,8 @@ mt_field_number(MtFields *fields, const char *key, const char *least, const char
 	else if ((least != NULL && compare_numeric(NumericGetDatum(found.val.numeric), least) < 0) ||
 			 (most != NULL && compare_numeric(NumericGetDatum(found.val.numeric), most) > 0))
 		mt_fault(fields, key, "must be between %s and %s", least, most);
+	else if (DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(found.val.numeric))) > SCALE_MAX)
+		mt_fault(fields, key, "must not have more than %d digits after the point", SCALE_MAX);
 	else
 	{
 		*value = NumericGetDatum(found.val.numeric);

@@ -12,6 +12,7 @@
 
 #include "access.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "service_call.h"
 #include "utils/builtins.h"
@@ -111,9 +112,11 @@ mt_tenant_in_force(void)
 void
 mt_refuse_tenant(const char *tenant)
 {
+	int			length = pg_mbcliplen(tenant, (int) strlen(tenant), MT_TENANT_MAX);
+
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied for tenant \"%s\"", tenant),
+			 errmsg("permission denied for tenant \"%.*s\"", length, tenant),
 			 errhint("SELECT * FROM mt_whoami() shows the tenants that your role may act for.")));
 }
 

@@ -16,11 +16,14 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+/* Most bytes of settings in one call. */
+#define SETTINGS_MAX	65536
+
 PG_FUNCTION_INFO_V1(mt_configure_tenant);
 
 /*
  * mt_configure_tenant(tenant, settings jsonb) -> jsonb: the settings as they are afterwards. ERROR 22023 for a key or value that is none, 42501
- * for a key that only the owner may set.
+ * for a key that only the owner may set, 40001 where the tenant is newer than the transaction's snapshot.
  */
 Datum
 mt_configure_tenant(PG_FUNCTION_ARGS)
@@ -31,12 +34,21 @@ mt_configure_tenant(PG_FUNCTION_ARGS)
 	};
 	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	MtServiceCall call;
-	Datum		values[3] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), BoolGetDatum(mt_is_owner(GetUserId()))};
+	Datum		values[3] = {PG_GETARG_DATUM(0), PointerGetDatum(PG_GETARG_JSONB_P(1)), BoolGetDatum(mt_is_owner(GetUserId()))};
 	Datum		settings;
 	bool		isnull;
 
 	mt_service_enter(&call, tenant, MT_ACCESS_ADMIN, true);
-	mt_plan_run(&merge, values, NULL, SPI_OK_UPDATE_RETURNING);
+	if (VARSIZE_ANY(DatumGetPointer(values[1])) > SETTINGS_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("settings must not be larger than %d bytes", SETTINGS_MAX)));
+	/* The right to a tenant is checked by what is there now, the snapshot may be older. */
+	if (mt_plan_run(&merge, values, NULL, SPI_OK_UPDATE_RETURNING) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access: tenant \"%s\" was made after this transaction began", tenant),
+				 errhint("Run the transaction again.")));
 	settings = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	MemoryContextSwitchTo(call.context);
 	settings = PointerGetDatum(PG_DETOAST_DATUM_COPY(settings));

@@ -23,7 +23,7 @@
 
 /* Rounds of "look it up, else insert it" before a concurrent insertion of another user with the same key is an error. */
 #define STORE_ROUNDS	4
-/* Locks of a kind in all tenants together: few, so that a transaction that brings a whole staff does not fill the lock table. */
+/* Locks of a kind in each tenant: few, so that a transaction that brings a whole staff does not fill the lock table. */
 #define KEY_LOCKS		256
 #define LOCK_EMAIL		0
 #define LOCK_ID			1
@@ -102,14 +102,14 @@ first_text(void)
 	return copy_text(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
-/* Takes one of a few locks that stand for ids or e-mails until the transaction ends; kind keeps the two apart. */
+/* Takes one of a tenant's few locks that stand for ids or e-mails, until the transaction ends; kind keeps the two apart. */
 static void
 lock_key(const char *tenant, const char *key, uint16 kind, LOCKMODE mode)
 {
-	char	   *name = psprintf("%s %s", tenant, key);
-	uint32		bucket = hash_bytes((const unsigned char *) name, (int) strlen(name)) % KEY_LOCKS;
+	uint32		tenant_hash = hash_bytes((const unsigned char *) tenant, (int) strlen(tenant));
+	uint32		bucket = hash_bytes((const unsigned char *) key, (int) strlen(key)) % KEY_LOCKS;
 
-	LockDatabaseObject(mt_relation("users"), (Oid) bucket, kind, mode);
+	LockDatabaseObject(mt_relation("users"), (Oid) tenant_hash, kind * KEY_LOCKS + bucket, mode);
 }
 
 /*

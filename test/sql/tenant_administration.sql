@@ -87,14 +87,17 @@ INSERT INTO bad_setting VALUES
 	('{"base_urls": ["http://127.0.0.1.example.com/v2"], "allow_http": true}', 'base_urls must begin with https://; http is for loopback addresses only'),
 	('{"base_urls": ["http://127.0.0.1:8090/v2"]}', 'base_urls must begin with https://; http is for loopback addresses and needs allow_http'),
 	('{"base_urls": ["http://127.0.0.1:8090/v2"], "allow_http": "true"}', 'allow_http must be true or false'),
+	('{"sync_interval": "10000000 mons -304374990 days"}', 'sync_interval must be an interval between 1 and 31536000 seconds, such as "15 min"'),
+	(jsonb_build_object('profile_map', (SELECT jsonb_object_agg('k' || n, 'v') FROM generate_series(1, 201) AS n))::text, 'profile_map must be an object of at most 200 short strings'),
+	(jsonb_build_object('profile_map', (SELECT jsonb_object_agg('k' || n, repeat('v', 500)) FROM generate_series(1, 200) AS n))::text, 'settings must not be larger than 65536 bytes'),
 	('{"reporting_url": "x"}', 'reporting_url must be a URL such as "https://api.example.com/v2", without user name and password'),
 	('{"scim_url": ""}', 'scim_url must be a string of 1 to 1024 bytes'), ('{"learning_site": {"a": 1}}', 'learning_site must be a string of 1 to 1024 bytes'),
 	('{"requests_per_second": 0}', 'requests_per_second must be a number between 0.01 and 1000'), ('{"requests_per_second": "3"}', 'requests_per_second must be a number between 0.01 and 1000'),
 	('{"requests_per_minute": 1e9}', 'requests_per_minute must be a number between 1 and 60000'), ('{"requests_per_hour": -1}', 'requests_per_hour must be a number between 1 and 3600000'),
 	('{"sync_interval": "soon"}', 'sync_interval must be an interval between 1 and 31536000 seconds, such as "15 min"'), ('{"sync_interval": "0"}', 'sync_interval must be an interval between 1 and 31536000 seconds, such as "15 min"'),
 	('{"freshness": "-1 hour"}', 'freshness must be an interval between 1 and 31536000 seconds, such as "15 min"'), ('{"freshness": 60}', 'freshness must be a string of 1 to 1024 bytes'),
-	('{"timezone": "Mars/Olympus"}', 'timezone must be the name of a time zone such as "Europe/Berlin"'), ('{"profile_map": []}', 'profile_map must be an object of strings'),
-	('{"role_map": {"a": 1}}', 'role_map must be an object of strings'), ('{"ready_score": 101}', 'ready_score must be a number between 0 and 100'), ('{"ready_completion": 80}', 'ready_completion must be a number between 0 and 1'),
+	('{"timezone": "Mars/Olympus"}', 'timezone must be the name of a time zone such as "Europe/Berlin"'), ('{"profile_map": []}', 'profile_map must be an object of at most 200 short strings'),
+	('{"role_map": {"a": 1}}', 'role_map must be an object of at most 200 short strings'), ('{"ready_score": 101}', 'ready_score must be a number between 0 and 100'), ('{"ready_completion": 80}', 'ready_completion must be a number between 0 and 1'),
 	('{"retain_events": "59 s"}', 'retain_events must be an interval between 60 and 315360000 seconds, such as "15 min"'), ('{"push_users": 1}', 'push_users must be true or false');
 SELECT is_empty($$SELECT settings, r FROM bad_setting, pg_temp.configure(settings) AS r WHERE r <> '22023: ' || message$$, 'what is wrong is named');
 CREATE TEMP TABLE settings_before AS SELECT settings FROM mindtickle.tenant WHERE tenant_id = 'adm-a';

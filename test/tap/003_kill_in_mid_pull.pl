@@ -16,15 +16,15 @@ use Time::HiRes qw(time usleep);
 
 use constant KILLS => 8;
 
-my @tenants = qw(acme globex initech);
+my @tenants = map { sprintf 'company-%02d', $_ } 1 .. 20;
 my $sandbox = MindTickle::Sandbox->start(
 	'--seed', 5, '--slow-ms', 200,
-	(map { ('--fault', "$_=3") } qw(error500 slow truncated reset)),
-	map { ('--tenant', "$_,users=90,courses=10,rps=10,rpm=600") } @tenants);
+	(map { ('--fault', "$_=5") } qw(error500 slow truncated html200 reset)),
+	map { ('--tenant', "$_,users=60,courses=8,rps=6,rpm=360") } @tenants);
 
 my $node = start_node('primary', configuration => "restart_after_crash = on\n");
 add_extension($node);
-add_tenant($node, $sandbox, $_, requests_per_second => 10, requests_per_minute => 600) foreach @tenants;
+add_tenant($node, $sandbox, $_, requests_per_second => 6, requests_per_minute => 360) foreach @tenants;
 
 # Requests that the sandbox has seen in all.
 sub requests
@@ -69,7 +69,7 @@ sub kill_and_start
 my $killed = 0;
 for my $round (1 .. KILLS)
 {
-	last unless wait_for_requests(5 + int(rand(20)));
+	last unless wait_for_requests(40 + int(rand(100)));
 	if ($round % 2)
 	{
 		my $pid = worker_pid($node, 'mindtickle sync');

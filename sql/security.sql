@@ -2,7 +2,7 @@
  * Secrets, tokens and alerts. Nobody but the service role reads the first two; members of pg_monitor read the alerts.
  */
 CREATE TABLE mindtickle.credential (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	name pg_catalog.text COLLATE pg_catalog."C" NOT NULL CHECK (name OPERATOR(pg_catalog.=) ANY
 		(ARRAY['api_key', 'secret_key', 'reporting_user', 'reporting_password', 'scim_token'])),
 	secret pg_catalog.text,

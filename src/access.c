@@ -335,6 +335,10 @@ mt_role_access(Oid role, const char *tenant)
 	}
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
+
+	/* Grants are loaded before or after their tenants by a restore; one without its tenant is worth nothing. */
+	if (access != MT_ACCESS_NONE && !mt_tenant_exists(tenant))
+		access = MT_ACCESS_NONE;
 	return access;
 }
 

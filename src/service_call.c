@@ -23,6 +23,7 @@
 /* "pg_catalog, pg_temp": nothing of the caller's is looked at. */
 #define SAFE_SEARCH_PATH	"pg_catalog, pg_temp"
 
+PG_FUNCTION_INFO_V1(mt_lock_tenant_for_write);
 PG_FUNCTION_INFO_V1(mt_lock_tenant_for_drop);
 
 /*
@@ -35,6 +36,16 @@ mt_lock_tenant(const char *tenant, LOCKMODE mode)
 	uint32		hash = hash_bytes((const unsigned char *) tenant, (int) strlen(tenant));
 
 	LockDatabaseObject(mt_relation("tenant"), (Oid) hash, 0, mode);
+}
+
+/*
+ * mindtickle.lock_tenant(tenant): keeps mt_drop_tenant waiting until the end of the transaction.
+ */
+Datum
+mt_lock_tenant_for_write(PG_FUNCTION_ARGS)
+{
+	mt_lock_tenant(text_to_cstring(PG_GETARG_TEXT_PP(0)), AccessShareLock);
+	PG_RETURN_VOID();
 }
 
 /*

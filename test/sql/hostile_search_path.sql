@@ -151,7 +151,7 @@ INSERT INTO call (role_name, statement) VALUES
 	('none', 'public.mt_grant_tenant(''hp'', ''hp_spare'', ''writer'')'), ('none', 'public.mt_grant_tenant(''hp'', ''hp_spare'', ''reader'', true)'), ('none', 'public.mt_revoke_tenant(''hp'', ''hp_spare'')'),
 	('none', 'public.mt_set_credential(''hp'', ''{"api_key": "k2", "scim_token": {"file": "x"}}'')'), ('none', 'public.mt_set_credential(''hp'', ''{"scim_token": null}'')'),
 	('none', 'public.mt_configure_tenant(''hp'', ''{"base_urls": ["https://a.example/v2"], "contract": "live", "sync_interval": "1 min", "push_users": true}'')'),
-	('none', 'mindtickle.lock_tenant_for_drop(''hp-drop'')'), ('none', 'mindtickle.require_tenant(''hp'')'), ('none', 'public.mt_drop_tenant(''hp-drop'')'),
+	('none', 'mindtickle.lock_tenant(''hp'')'), ('none', 'mindtickle.lock_tenant_for_drop(''hp-drop'')'), ('none', 'mindtickle.require_tenant(''hp'')'), ('none', 'public.mt_drop_tenant(''hp-drop'')'),
 	('none', 'mindtickle.setting_definitions()'), ('none', 'mindtickle.effective_settings(''hp'')'), ('none', 'mindtickle.setting_fault(''interval'', ''"x"'', 1, 2, false)'), ('none', 'mindtickle.setting_fault(''urls'', ''["https://a.example"]'', 1, 2, false)'),
 	('none', 'mindtickle.merge_settings(''{}'', ''{"timezone": "UTC"}'', true)'), ('none', 'mindtickle.user_as_json((SELECT u FROM mindtickle.users AS u LIMIT 1))'),
 	('none', 'mindtickle.provisional_reason(''hp'')'), ('none', 'mindtickle.compute_readiness(''hp'')'), ('none', 'mindtickle.credential_of(''hp'')'), ('none', 'mindtickle.sync_overview()'),

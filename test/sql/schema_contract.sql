@@ -71,7 +71,7 @@ SELECT is(pg_temp.columns_of('mindtickle.readiness_report'),
 	'quiz_results bigint !, assignments bigint !, completed bigint !, data_as_of timestamptz, provisional boolean !, '
 	'provisional_reason text', 'columns of readiness_report');
 SELECT is(pg_temp.columns_of('mindtickle.security_alert'),
-	'alert_id bigint !, at timestamptz !, session_role text !, current_role text !, client_addr inet, tenant_in_force text C, '
+	'alert_id bigint !, at timestamptz !, session_role text !, current_role text, client_addr inet, database text !, tenant_in_force text C, '
 	'tenant_asked text C, object text, count bigint !, last_at timestamptz !', 'columns of security_alert');
 SELECT is(pg_temp.columns_of('mindtickle.sync_budget'),
 	'tenant_id text C !, budget_until timestamptz !', 'columns of sync_budget');

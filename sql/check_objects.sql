@@ -78,7 +78,7 @@ CREATE FUNCTION mindtickle.check_tables(OUT check_name pg_catalog.text, OUT deta
 					(SELECT format(' CREATE POLICY tenant_isolation ON %s USING (%s) WITH CHECK (%s);', f.oid::regclass, e.using_expression, e.check_expression)
 					 FROM mindtickle.expected_policy('') AS e) ELSE '' END END
 	FROM foreign_table AS f JOIN granted AS g ON g.oid = f.oid
-	WHERE NOT f.relrowsecurity AND g.grantee IS DISTINCT FROM mindtickle.service_role() AND g.grantee <> mindtickle.extension_owner()
+	WHERE NOT f.relrowsecurity AND g.grantee IS DISTINCT FROM (SELECT mindtickle.service_role()) AND g.grantee <> (SELECT mindtickle.extension_owner())
 		AND g.grantee <> 'pg_monitor'::regrole
 	GROUP BY f.oid, f.relkind
 $$;
@@ -106,7 +106,7 @@ CREATE FUNCTION mindtickle.check_views(OUT check_name pg_catalog.text, OUT detai
 	), suspect AS (
 		SELECT c.oid, c.relkind, c.relacl, o.rolname FROM reading AS x JOIN pg_class AS c ON c.oid = x.oid JOIN pg_roles AS o ON o.oid = c.relowner
 		WHERE c.oid NOT IN (SELECT mindtickle.own_relations('v')) AND (c.relkind = 'm' OR NOT mindtickle.invoker_view(c.reloptions))
-			AND (o.rolsuper OR o.rolbypassrls OR o.oid = mindtickle.extension_owner() OR o.oid = mindtickle.service_role())
+			AND (o.rolsuper OR o.rolbypassrls OR o.oid = (SELECT mindtickle.extension_owner()) OR o.oid = (SELECT mindtickle.service_role()))
 	), reader AS (
 		SELECT s.oid, 0::oid AS role FROM suspect AS s, LATERAL (
 			SELECT s.relacl UNION ALL SELECT t.attacl FROM pg_attribute AS t WHERE t.attrelid = s.oid AND t.attacl IS NOT NULL) AS g (acl), aclexplode(g.acl) AS a
@@ -147,7 +147,7 @@ CREATE FUNCTION mindtickle.check_functions(OUT check_name pg_catalog.text, OUT d
 	WHERE c.prosecdef AND NOT (c.own AND c.pronamespace = 'mindtickle'::regnamespace AND c.proname = ANY (ARRAY['granted_roles', 'unconfirmed_credentials']::name[]))
 		AND (c.own OR c.pronamespace = 'mindtickle'::regnamespace
 			OR c.concerned AND NOT pg_is_other_temp_schema(c.pronamespace) AND c.pronamespace <> pg_my_temp_schema()
-				AND (o.rolsuper OR o.rolbypassrls OR o.oid = mindtickle.extension_owner() OR o.oid = mindtickle.service_role())
+				AND (o.rolsuper OR o.rolbypassrls OR o.oid = (SELECT mindtickle.extension_owner()) OR o.oid = (SELECT mindtickle.service_role()))
 				AND (EXISTS (SELECT FROM aclexplode(coalesce(c.proacl, acldefault('f', c.proowner))) AS a WHERE a.grantee = 0)
 					OR EXISTS (SELECT FROM tenant_role AS t WHERE has_function_privilege(t.role, c.oid, 'EXECUTE'))))
 	UNION ALL

@@ -30,31 +30,33 @@ CREATE FUNCTION mindtickle.added_rights(OUT classid pg_catalog.oid, OUT objid pg
 		-- What PUBLIC has, everyone has; what was given on the table, was given on each column.
 		AND NOT EXISTS (SELECT FROM initial AS i WHERE i.classid = o.classid AND i.objid = o.objid AND i.objsubid IN (0, o.objsubid)
 						AND i.grantee IN (0, a.grantee) AND i.privilege_type = a.privilege_type)
-		AND NOT (a.grantee IS NOT DISTINCT FROM mindtickle.service_role() AND mindtickle.right_of_service(o.classid, o.objid, a.privilege_type))
+		AND NOT (a.grantee IS NOT DISTINCT FROM (SELECT mindtickle.service_role()) AND mindtickle.right_of_service(o.classid, o.objid, a.privilege_type))
 $$;
 COMMENT ON FUNCTION mindtickle.added_rights() IS 'rights on the extension''s objects that neither the install script nor mt_setup gave';
 
 CREATE FUNCTION mindtickle.check_rights(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE WHEN p.pronamespace = 'mindtickle'::regnamespace THEN 'internal_functions' ELSE 'owner_functions' END,
-		format('%s may execute %s, which is %s', mindtickle.role_text(r.grantee), p.oid::regprocedure,
-			CASE WHEN p.pronamespace = 'mindtickle'::regnamespace THEN 'internal' ELSE 'the owner''s' END),
-		format('REVOKE EXECUTE ON FUNCTION %s FROM %s CASCADE;', p.oid::regprocedure, mindtickle.role_text(r.grantee))
-	FROM mindtickle.added_rights() AS r JOIN pg_proc AS p ON p.oid = r.objid WHERE r.classid = 'pg_proc'::regclass
-	UNION ALL
-	SELECT CASE WHEN r.privilege = 'SELECT' THEN 'read_rights' ELSE 'write_rights' END,
-		format('%s has %s on %s%s, which the installation gives %s', mindtickle.role_text(r.grantee), r.privilege, c.oid::regclass,
-			' (' || quote_ident(a.attname) || ')', CASE WHEN r.privilege = 'SELECT' THEN 'to nobody or to others' ELSE 'to the service role at most' END),
-		format('REVOKE %s%s ON %s%s FROM %s CASCADE;', r.privilege, ' (' || quote_ident(a.attname) || ')', CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END,
-			c.oid::regclass, mindtickle.role_text(r.grantee))
-	FROM mindtickle.added_rights() AS r JOIN pg_class AS c ON c.oid = r.objid
-		LEFT JOIN pg_attribute AS a ON a.attrelid = r.objid AND a.attnum = r.objsubid AND r.objsubid <> 0
-	WHERE r.classid = 'pg_class'::regclass
-	UNION ALL
-	SELECT 'schema_rights', format('%s has %s on schema mindtickle', mindtickle.role_text(r.grantee), r.privilege),
-		format('REVOKE %s ON SCHEMA mindtickle FROM %s CASCADE;', r.privilege, mindtickle.role_text(r.grantee))
-	FROM mindtickle.added_rights() AS r WHERE r.classid = 'pg_namespace'::regclass
+	WITH beyond AS MATERIALIZED (SELECT r.* FROM mindtickle.added_rights() AS r),
+	added AS (
+		SELECT CASE WHEN p.pronamespace = 'mindtickle'::regnamespace THEN 'internal_functions' ELSE 'owner_functions' END AS check_name, r.grantee,
+			format('EXECUTE on %s', p.oid::regprocedure) AS what, format('EXECUTE ON FUNCTION %s', p.oid::regprocedure) AS revoked
+		FROM beyond AS r JOIN pg_proc AS p ON p.oid = r.objid WHERE r.classid = 'pg_proc'::regclass
+		UNION ALL
+		SELECT CASE WHEN r.privilege = 'SELECT' THEN 'read_rights' ELSE 'write_rights' END, r.grantee,
+			format('%s%s on %s', r.privilege, ' (' || quote_ident(a.attname) || ')', c.oid::regclass),
+			format('%s%s ON %s %s', r.privilege, ' (' || quote_ident(a.attname) || ')', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::regclass)
+		FROM beyond AS r JOIN pg_class AS c ON c.oid = r.objid
+			LEFT JOIN pg_attribute AS a ON a.attrelid = r.objid AND a.attnum = r.objsubid AND r.objsubid <> 0
+		WHERE r.classid = 'pg_class'::regclass
+		UNION ALL
+		SELECT 'schema_rights', r.grantee, format('%s on schema mindtickle', r.privilege), format('%s ON SCHEMA mindtickle', r.privilege)
+		FROM beyond AS r WHERE r.classid = 'pg_namespace'::regclass
+	)
+	SELECT a.check_name, format('%s has what the installation does not give: %s%s', mindtickle.role_text(a.grantee),
+			array_to_string((array_agg(a.what ORDER BY a.what COLLATE "C"))[1:5], ', '), CASE WHEN count(*) > 5 THEN format(' and %s more', count(*) - 5) END),
+		string_agg(format('REVOKE %s FROM %s CASCADE;', a.revoked, mindtickle.role_text(a.grantee)), ' ' ORDER BY a.what COLLATE "C")
+	FROM added AS a GROUP BY a.check_name, a.grantee
 	UNION ALL
 	SELECT 'schema_rights', format('everyone may create objects in schema %I, and so functions that are called instead of the extension''s', n.nspname),
 		format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC CASCADE;', n.nspname)
@@ -80,7 +82,7 @@ CREATE FUNCTION mindtickle.check_owners(OUT check_name pg_catalog.text, OUT deta
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT 'ownership', format('the owner of the extension, %I, is no superuser: row security binds it, and administration fails', r.rolname),
 		format('REASSIGN OWNED BY %I TO %I;', r.rolname, pg_get_userbyid(10))
-	FROM pg_roles AS r WHERE r.oid = mindtickle.extension_owner() AND NOT r.rolsuper
+	FROM pg_roles AS r WHERE r.oid = (SELECT mindtickle.extension_owner()) AND NOT r.rolsuper
 	UNION ALL
 	SELECT 'ownership', format('%I owns %s, and so may change its rights and its row security', pg_get_userbyid(o.owner), o.name),
 		format('ALTER %s OWNER TO %I;', o.name, pg_get_userbyid(mindtickle.extension_owner()))
@@ -93,7 +95,7 @@ CREATE FUNCTION mindtickle.check_owners(OUT check_name pg_catalog.text, OUT deta
 		FROM pg_proc AS p JOIN mindtickle.own_objects() AS m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
 		UNION ALL
 		SELECT n.nspowner, 'SCHEMA mindtickle' FROM pg_namespace AS n WHERE n.nspname = 'mindtickle') AS o (owner, name)
-	WHERE o.owner <> mindtickle.extension_owner()
+	WHERE o.owner <> (SELECT mindtickle.extension_owner())
 $$;
 COMMENT ON FUNCTION mindtickle.check_owners() IS 'part of mt_check: everything belongs to the extension''s owner';
 
@@ -107,7 +109,7 @@ CREATE FUNCTION mindtickle.role_dangers(OUT role pg_catalog.oid, OUT danger pg_c
 		-- From 16 on it reaches only the roles that it made.
 		(r.rolcreaterole AND NOT r.rolsuper AND current_setting('server_version_num')::int4 < 160000,
 			'has CREATEROLE, with which it may join any role but superusers, other tenants'' among them', 'CREATEROLE'),
-		(r.oid = mindtickle.extension_owner() AND NOT r.rolsuper, 'is the owner of the extension', NULL),
+		(r.oid = (SELECT mindtickle.extension_owner()) AND NOT r.rolsuper, 'is the owner of the extension', NULL),
 		(r.rolname = ANY (ARRAY['pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program']), 'reaches the files of the server', NULL),
 		(r.rolname = 'pg_write_all_data', 'writes to every table', NULL)) AS d (present, danger, attribute)
 	WHERE d.present
@@ -131,7 +133,7 @@ CREATE FUNCTION mindtickle.check_tenant_roles(OUT check_name pg_catalog.text, OU
 			pg_get_userbyid(d.role), d.danger, pg_get_userbyid(m.member)),
 		format('REVOKE %I FROM %I CASCADE;', pg_get_userbyid(d.role), pg_get_userbyid(m.member))
 	FROM danger AS d JOIN pg_auth_members AS m ON m.roleid = d.role JOIN reaching AS e ON e.reached = m.member
-	WHERE d.role NOT IN (SELECT a.role FROM acting AS a) AND d.role IS DISTINCT FROM mindtickle.service_role()
+	WHERE d.role NOT IN (SELECT a.role FROM acting AS a) AND d.role IS DISTINCT FROM (SELECT mindtickle.service_role())
 	GROUP BY d.role, d.danger, m.member
 $$;
 COMMENT ON FUNCTION mindtickle.check_tenant_roles() IS 'part of mt_check: roles that act for a tenant and that row security does not bind, or may not for long';

@@ -131,13 +131,13 @@ CREATE FUNCTION mindtickle.check_workers(OUT check_name pg_catalog.text, OUT det
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT 'workers', 'the launcher is not running', '# restart the server; its log says what became of the launcher'
-	WHERE mindtickle.library_preloaded() AND NOT pg_is_in_recovery()
+	WHERE (SELECT mindtickle.library_preloaded()) AND NOT pg_is_in_recovery()
 		AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.backend_type = 'mindtickle launcher')
 	UNION ALL
 	SELECT 'workers', format('there is no %s worker in this database; unless it has just ended and comes back by itself, no worker slot is free', k.kind),
 		format('max_worker_processes = %s  # in postgresql.conf, then restart the server', current_setting('max_worker_processes')::int4 + 8)
 	FROM unnest(ARRAY['publisher', 'sync']) AS k (kind), pg_database AS d
-	WHERE mindtickle.library_preloaded() AND NOT pg_is_in_recovery()
+	WHERE (SELECT mindtickle.library_preloaded()) AND NOT pg_is_in_recovery()
 		AND d.datname = current_database() AND d.datallowconn AND NOT d.datistemplate
 		AND CASE WHEN mindtickle.library_version() IS NOT NULL THEN
 				current_setting('mindtickle.databases') = ''
@@ -152,17 +152,17 @@ CREATE FUNCTION mindtickle.check_service_role(OUT check_name pg_catalog.text, OU
 	SELECT 'service_role', format('the service role %I does not exist: no worker works and nothing can be written', s.name),
 		format('CREATE ROLE %I NOLOGIN; SELECT @extschema@.mt_setup();', s.name)
 	FROM (SELECT CASE WHEN mindtickle.library_version() IS NOT NULL THEN current_setting('mindtickle.service_role') END) AS s (name)
-	WHERE mindtickle.service_role() IS NULL
+	WHERE (SELECT mindtickle.service_role()) IS NULL
 	UNION ALL
 	SELECT 'service_role', format('the service role %I %s', r.rolname, f.fault), format('ALTER ROLE %I %s;', r.rolname, f.attribute)
 	FROM pg_roles AS r, LATERAL (VALUES (r.rolsuper, 'is a superuser: row security does not bind it', 'NOSUPERUSER'),
 		(r.rolbypassrls, 'has BYPASSRLS: row security does not bind it', 'NOBYPASSRLS'),
 		(r.rolcanlogin, 'may log in', 'NOLOGIN')) AS f (present, fault, attribute)
-	WHERE r.oid = mindtickle.service_role() AND f.present
+	WHERE r.oid = (SELECT mindtickle.service_role()) AND f.present
 	UNION ALL
 	SELECT 'service_role', format('%I is a member of the service role %I, which writes every tenant''s rows', pg_get_userbyid(m.member), pg_get_userbyid(m.roleid)),
 		format('REVOKE %I FROM %I;', pg_get_userbyid(m.roleid), pg_get_userbyid(m.member))
-	FROM pg_auth_members AS m WHERE m.roleid = mindtickle.service_role()
+	FROM pg_auth_members AS m WHERE m.roleid = (SELECT mindtickle.service_role())
 	UNION ALL
 	SELECT 'service_role', format('the service role %I lacks rights that it needs (%s and others): mt_setup has not run since it was made or since the extension was updated',
 			pg_get_userbyid(mindtickle.service_role()), min(n.missing COLLATE "C")), 'SELECT @extschema@.mt_setup();'

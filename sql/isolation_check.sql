@@ -1,14 +1,15 @@
 /*
  * mt_verify_isolation(): proves isolation by trying to break it. Two tenants that nobody has a right to get a row in every table; then every
- * role with a grant tries to read them, write them and enter them. Everything happens in subtransactions that are rolled back, with ids that
+ * role with a grant, or that such a one may become, tries to read them, write them and enter them. Everything happens in subtransactions that are rolled back, with ids that
  * take nothing from a sequence, so that nothing remains. For superusers, who alone may become every role.
  */
-CREATE FUNCTION mindtickle.add_probe_row(relation pg_catalog.regclass, tenant pg_catalog.text) RETURNS pg_catalog.bool
+CREATE FUNCTION mindtickle.add_probe_row(relation pg_catalog.regclass, tenant pg_catalog.text) RETURNS pg_catalog.text
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	columns text;
 	sources text;
 	added int8;
+	fault text;
 BEGIN
 	SELECT string_agg(quote_ident(a.attname), ', '), string_agg(quote_literal(CASE
 			WHEN a.attname = 'tenant_id' THEN tenant
@@ -26,15 +27,19 @@ BEGIN
 			SELECT (regexp_match(pg_get_constraintdef(c.oid), '\m' || a.attname || ' = ANY \(ARRAY\[''([^'']+)'''))[1] AS choice
 			FROM pg_constraint AS c WHERE c.conrelid = a.attrelid AND c.contype = 'c' ORDER BY 1 LIMIT 1) AS k ON true
 		WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-			AND (a.attnotnull AND NOT a.atthasdef
+			AND (a.attname = 'tenant_id' OR a.attnotnull AND NOT a.atthasdef
 				 -- a credential is either a secret or a file
 				 OR relation = 'mindtickle.credential'::regclass AND a.attname = 'file');
 	EXECUTE format('INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE VALUES (%s)', relation, columns, sources);
 	GET DIAGNOSTICS added = ROW_COUNT;
-	RETURN added = 1;
+	RETURN CASE WHEN added <> 1 THEN 'it was not stored' END;
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS fault = MESSAGE_TEXT;
+	RETURN fault;
 END
 $$;
-COMMENT ON FUNCTION mindtickle.add_probe_row(pg_catalog.regclass, pg_catalog.text) IS 'gives a tenant a row in a table, made from the catalog';
+COMMENT ON FUNCTION mindtickle.add_probe_row(pg_catalog.regclass, pg_catalog.text)
+	IS 'gives a tenant a row in a table, made from the catalog; in words why that was not possible, else NULL';
 
 CREATE FUNCTION mindtickle.probe(role pg_catalog.name, setting pg_catalog.text, statement pg_catalog.text, tenants pg_catalog.text[]) RETURNS pg_catalog.text
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -97,6 +102,7 @@ DECLARE
 	views regclass[] := ARRAY(SELECT a.attrelid::regclass FROM pg_attribute AS a
 							  WHERE a.attrelid IN (SELECT mindtickle.own_relations('v')) AND a.attname = 'tenant_id' ORDER BY a.attrelid::regclass::text COLLATE "C");
 	relation regclass;
+	fault text;
 	role name;
 	result record;
 	details text[] := ARRAY[]::text[];
@@ -105,13 +111,16 @@ BEGIN
 	BEGIN
 		PERFORM mindtickle.begin_probe();
 		FOREACH relation IN ARRAY tables LOOP
-			IF NOT mindtickle.add_probe_row(relation, tenants[1]) OR NOT mindtickle.add_probe_row(relation, tenants[2]) THEN
+			fault := coalesce(mindtickle.add_probe_row(relation, tenants[1]), mindtickle.add_probe_row(relation, tenants[2]));
+			IF fault IS NOT NULL THEN
 				outcomes := outcomes || false;
-				details := details || format('%s did not take a row to look for', relation);
+				details := details || format('%s took no row to look for: %s', relation, fault);
 			END IF;
 		END LOOP;
 		FOR role IN
-			SELECT DISTINCT r.rolname FROM mindtickle.granted_roles() AS g JOIN pg_roles AS r ON r.oid = g.role_oid AND r.rolname = g.role_name ORDER BY 1
+			-- also what it may become with SET ROLE
+			SELECT DISTINCT r.rolname FROM mindtickle.granted_roles() AS g JOIN mindtickle.acting_roles() AS a ON a.acting = g.role_oid
+				JOIN pg_roles AS r ON r.oid = a.reached ORDER BY 1
 		LOOP
 			result := mindtickle.probe_role(role, tenants, tables, views);
 			outcomes := outcomes || (cardinality(result.breaches) = 0);

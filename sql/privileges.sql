@@ -3,6 +3,9 @@
  * calls the functions that check the caller themselves. Everything else is given to the service role by mt_setup, or to nobody.
  */
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA mindtickle FROM PUBLIC;
+-- Where default privileges have given more.
+REVOKE ALL ON ALL TABLES IN SCHEMA mindtickle FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA mindtickle FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	@extschema@.mt_setup(),
 	@extschema@.mt_create_tenant(pg_catalog.text, pg_catalog.text),

@@ -33,6 +33,7 @@ BEGIN
 		END IF;
 		recorded := recorded + 1;
 	END LOOP;
+	DELETE FROM mindtickle.security_alert AS a WHERE a.at < now() - interval '400 days';
 	-- Anyone may LISTEN, so the payload says nothing.
 	IF recorded > 0 AND current_setting('mindtickle.notify')::bool THEN
 		PERFORM pg_notify('mindtickle.alert', '');
@@ -40,7 +41,7 @@ BEGIN
 	RETURN recorded;
 END
 $$;
-COMMENT ON FUNCTION mindtickle.record_alerts() IS 'stores refused attempts and NOTIFYs mindtickle.alert; returns how many kinds there were';
+COMMENT ON FUNCTION mindtickle.record_alerts() IS 'stores refused attempts for 400 days and NOTIFYs mindtickle.alert; returns how many kinds there were';
 
 CREATE FUNCTION mindtickle.begin_probe() RETURNS pg_catalog.void
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_begin_probe';

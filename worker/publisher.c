@@ -8,7 +8,7 @@
  * hour each is trimmed to its retention.
  *
  * A refused attempt to reach a tenant sets the latch too. Alerts are stored at once, but in a flood only every second, when they have been
- * added up.
+ * added up, and once more before the process ends.
  *
  * Its commits wait for the disk: a number that somebody has seen must not be given to another event after a crash.
  */
@@ -58,6 +58,7 @@ typedef struct OutletWork
 static HTAB *outlets;
 static dlist_head queue = DLIST_STATIC_INIT(queue);
 static MemoryContext turn_context;
+static int	last_alerts;
 
 /* Queues the tenant, as one that may have something to publish. */
 static void
@@ -263,6 +264,7 @@ start(Oid database)
 	mt_worker_start(database, "publisher", "mindtickle publisher");
 	MemoryContextSwitchTo(TopMemoryContext);
 	outlets = hash_create("mindtickle outlets", 256, &control, HASH_ELEM | HASH_STRINGS);
+	mt_worker_do_last(alert_work, &last_alerts);
 	turn_context = AllocSetContextCreate(TopMemoryContext, "mindtickle publisher turn", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(turn_context);
 }

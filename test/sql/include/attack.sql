@@ -3,10 +3,10 @@ CREATE TEMP VIEW extension_object AS
 	SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
 	WHERE e.extname = 'mindtickle' AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e';
 
--- A pattern for all that fill_every_table makes of a mark, in whichever form it is put out.
-CREATE FUNCTION pg_temp.mark_of(mark text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-	SELECT concat_ws('|', 'canary"?:? ?"?' || mark, '(user|course|quiz|team|manager|object|scope|mindtickle) ' || mark, concat(n, n, n), concat(n / 10, n),
-		'0[.]' || n || '\M', '\m' || n || '-01-0[12]', encode(sha256(convert_to(mark, 'UTF8')), 'hex'))
+-- A pattern for all that fill_every_table makes of a mark, in whichever form it is put out; or without the ids, where the attacker says them himself.
+CREATE FUNCTION pg_temp.mark_of(mark text, with_ids bool DEFAULT true) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+	SELECT concat_ws('|', 'canary"?:? ?"?' || mark, CASE WHEN with_ids THEN '(user|course|quiz|team|manager|object|scope|mindtickle) ' || mark END, concat(n, n, n),
+		concat(n / 10, n), '0[.]' || n || '\M', '\m' || n || '-01-0[12]', encode(sha256(convert_to(mark, 'UTF8')), 'hex'))
 	FROM (SELECT abs(hashtext(mark)) % 9000 + 1000) AS m (n)
 $$;
 
@@ -54,6 +54,6 @@ EXCEPTION WHEN OTHERS THEN
 		context = PG_EXCEPTION_CONTEXT, column_name = COLUMN_NAME, constraint_name = CONSTRAINT_NAME;
 	context := replace(context, statement, '');
 	heard := concat_ws('|', message, nullif(detail, ''), nullif(hint, ''), nullif(column_name, ''), nullif(constraint_name, ''),
-		regexp_replace(context, '(SQL statement ""\n)?PL/pgSQL function pg_temp_\d+.heard.*', '')) || E'\n' || heard;
+		nullif(regexp_replace(context, '(SQL statement ""\n)?PL/pgSQL function pg_temp_\d+.heard.*', ''), '')) || E'\n' || heard;
 END
 $$;

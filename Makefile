@@ -14,12 +14,14 @@ MODULE_big = mindtickle
 OBJS = \
 	src/mindtickle.o \
 	src/access.o \
+	src/alert.o \
 	src/api_version.o \
 	src/dead_letter.o \
 	src/event.o \
 	src/field.o \
 	src/iso_timestamp.o \
 	src/launcher.o \
+	src/log_redaction.o \
 	src/plan.o \
 	src/progress.o \
 	src/pull_store.o \
@@ -33,6 +35,7 @@ OBJS = \
 	src/sync_request.o \
 	src/tenant_context.o \
 	src/tenant_settings.o \
+	src/token.o \
 	src/user.o \
 	src/utility_hook.o
 
@@ -51,6 +54,8 @@ SQL_PARTS = \
 	sql/setup.sql \
 	sql/tenant_admin.sql \
 	sql/credential.sql \
+	sql/token.sql \
+	sql/alert.sql \
 	sql/scoring.sql \
 	sql/users_api.sql \
 	sql/readiness_api.sql \

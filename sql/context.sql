@@ -7,16 +7,16 @@ COMMENT ON FUNCTION @extschema@.mt_current_tenant() IS 'the tenant in force for 
 
 CREATE FUNCTION @extschema@.mt_set_tenant(tenant pg_catalog.text, token pg_catalog.text DEFAULT NULL) RETURNS pg_catalog.void
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_set_tenant';
-COMMENT ON FUNCTION @extschema@.mt_set_tenant(pg_catalog.text, pg_catalog.text) IS 'makes this tenant the one in force until the end of the transaction';
+COMMENT ON FUNCTION @extschema@.mt_set_tenant(pg_catalog.text, pg_catalog.text) IS 'makes this tenant the one in force until the end of the transaction; a grant with token_required needs a token of the tenant with scope sql, given as a bind parameter';
 
 CREATE FUNCTION @extschema@.mt_whoami(OUT role_name pg_catalog.name, OUT tenant_id pg_catalog.text, OUT access pg_catalog.text,
 									  OUT grants pg_catalog.jsonb, OUT reason pg_catalog.text) RETURNS pg_catalog.record
 	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'mt_whoami';
 COMMENT ON FUNCTION @extschema@.mt_whoami() IS 'the current role, the tenant in force, its access level, all its grants, and in words why there is no tenant';
 
-CREATE FUNCTION mindtickle.row_allowed(tenant_id pg_catalog.text) RETURNS pg_catalog.bool
+CREATE FUNCTION mindtickle.row_allowed(tenant_id pg_catalog.text, relation pg_catalog.oid DEFAULT NULL) RETURNS pg_catalog.bool
 	LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mt_row_allowed';
-COMMENT ON FUNCTION mindtickle.row_allowed(pg_catalog.text) IS 'true when a row of this tenant may be written now; otherwise an error, so that the attempt is seen';
+COMMENT ON FUNCTION mindtickle.row_allowed(pg_catalog.text, pg_catalog.oid) IS 'true when a row of this tenant may be written now; otherwise an error, so that the attempt is seen';
 
 CREATE FUNCTION mindtickle.acting_as_service() RETURNS pg_catalog.bool
 	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mt_acting_as_service';

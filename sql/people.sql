@@ -3,7 +3,7 @@
  * on the expression could not be used, while one on a plain column can.
  */
 CREATE TABLE mindtickle.users (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	user_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL CHECK (pg_catalog.octet_length(user_id) BETWEEN 1 AND 255),
 	mindtickle_id pg_catalog.text COLLATE pg_catalog."C",
 	scim_external_id pg_catalog.text COLLATE pg_catalog."C",
@@ -38,7 +38,7 @@ CREATE INDEX users_scim_external_id_idx ON mindtickle.users (tenant_id, scim_ext
 CREATE INDEX users_email_key_idx ON mindtickle.users (tenant_id, email_key) WHERE email_key IS NOT NULL;
 
 CREATE TABLE mindtickle.team (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	team_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL CHECK (pg_catalog.octet_length(team_id) BETWEEN 1 AND 255),
 	name pg_catalog.text NOT NULL,
 	manager_id pg_catalog.text COLLATE pg_catalog."C",
@@ -55,8 +55,7 @@ CREATE TABLE mindtickle.team_member (
 	user_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	source pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	active pg_catalog.bool NOT NULL DEFAULT true,
-	PRIMARY KEY (tenant_id, team_id, user_id),
-	FOREIGN KEY (tenant_id, team_id) REFERENCES mindtickle.team ON DELETE CASCADE
+	PRIMARY KEY (tenant_id, team_id, user_id)
 );
-COMMENT ON TABLE mindtickle.team_member IS 'who is in which team; a user may be in several';
+COMMENT ON TABLE mindtickle.team_member IS 'who is in which team; a user may be in several; whoever removes a team removes its rows here';
 CREATE INDEX team_member_user_idx ON mindtickle.team_member (tenant_id, user_id);

@@ -15,7 +15,7 @@ REVOKE ALL ON FUNCTION
 	FROM PUBLIC;
 
 -- The policies call these as whoever asks.
-GRANT EXECUTE ON FUNCTION mindtickle.row_allowed(pg_catalog.text), mindtickle.acting_as_service() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION mindtickle.row_allowed(pg_catalog.text, pg_catalog.oid), mindtickle.acting_as_service() TO PUBLIC;
 
 GRANT SELECT ON mindtickle.users, mindtickle.team, mindtickle.team_member, mindtickle.course, mindtickle.quiz, mindtickle.course_progress,
 	mindtickle.quiz_submission, mindtickle.readiness_report, mindtickle.readiness_daily, mindtickle.event, mindtickle.dead_letter,

@@ -12,7 +12,7 @@ CREATE TABLE mindtickle.outbox (
 COMMENT ON TABLE mindtickle.outbox IS 'events written by the transaction of the change, until the publisher numbers them';
 
 CREATE TABLE mindtickle.event_counter (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL PRIMARY KEY REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL PRIMARY KEY,
 	last_seq pg_catalog.int8 NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE mindtickle.event_counter IS 'the last seq given out; advanced by the publishing transaction, so that seq has no gaps';
@@ -39,7 +39,7 @@ CREATE TABLE mindtickle.event_overflow (
 COMMENT ON TABLE mindtickle.event_overflow IS 'events of a tenant past its queue_limit, first in, first out';
 
 CREATE TABLE mindtickle.dead_letter (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	letter_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY,
 	source pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	resource pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
@@ -53,7 +53,7 @@ COMMENT ON TABLE mindtickle.dead_letter IS 'input that could not be processed, w
 COMMENT ON COLUMN mindtickle.dead_letter.resource IS 'what it was to become: users, courses, quiz_results, or progress/ and the user_id';
 
 CREATE TABLE mindtickle.cache_entry (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	resource pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	version pg_catalog.int8 NOT NULL,
 	body pg_catalog.text COMPRESSION lz4 NOT NULL,

@@ -2,7 +2,7 @@
  * Stored readiness: reports as they were given out, and one row a day.
  */
 CREATE TABLE mindtickle.readiness_report (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	computed_at pg_catalog.timestamptz NOT NULL,
 	avg_score pg_catalog.numeric(7, 4),
 	completion_rate pg_catalog.numeric(5, 4),
@@ -18,7 +18,7 @@ CREATE TABLE mindtickle.readiness_report (
 COMMENT ON TABLE mindtickle.readiness_report IS 'every report that mt_aggregate_readiness gave out';
 
 CREATE TABLE mindtickle.readiness_daily (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	day pg_catalog.date NOT NULL,
 	scope pg_catalog.text COLLATE pg_catalog."C" NOT NULL
 		CHECK (scope OPERATOR(pg_catalog.=) ANY (ARRAY['tenant', 'team', 'course'])),

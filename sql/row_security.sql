@@ -18,7 +18,7 @@ BEGIN
 		EXECUTE pg_catalog.format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', protected);
 		EXECUTE pg_catalog.format('CREATE POLICY tenant_isolation ON %s '
 								  'USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant()) '
-								  'WITH CHECK (mindtickle.row_allowed(tenant_id))', protected);
+								  'WITH CHECK (mindtickle.row_allowed(tenant_id, tableoid))', protected);
 	END LOOP;
 END
 $$;
@@ -32,7 +32,12 @@ ALTER POLICY tenant_isolation ON mindtickle.sync_budget
 -- Secrets, tokens and grants are the service role's alone, even where a role may read every table (pg_read_all_data).
 ALTER POLICY tenant_isolation ON mindtickle.credential
 	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() AND mindtickle.acting_as_service());
-ALTER POLICY tenant_isolation ON mindtickle.api_token
-	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() AND mindtickle.acting_as_service());
 ALTER POLICY tenant_isolation ON mindtickle.tenant_grant
 	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() AND mindtickle.acting_as_service());
+
+-- Tokens that belong to no tenant are the owner's, for whom the service role acts without a tenant.
+ALTER POLICY tenant_isolation ON mindtickle.api_token
+	USING ((tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() OR tenant_id OPERATOR(pg_catalog.=) '')
+		   AND mindtickle.acting_as_service())
+	WITH CHECK (CASE WHEN tenant_id OPERATOR(pg_catalog.=) '' THEN mindtickle.acting_as_service()
+					 ELSE mindtickle.row_allowed(tenant_id, tableoid) END);

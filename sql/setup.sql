@@ -35,7 +35,7 @@ BEGIN
 	FOR relation IN
 		SELECT c.oid FROM pg_class AS c
 		WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relkind = 'r'
-			AND c.relname <> ALL (ARRAY['tenant_grant', 'api_token'])
+			AND c.relname <> 'tenant_grant'
 	LOOP
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I', relation, service_name);
 	END LOOP;

@@ -2,7 +2,7 @@
  * The state of pulling: jobs with their saved position, the last good pull of each resource, what a listing has shown so far, and the budget.
  */
 CREATE TABLE mindtickle.sync_job (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	job_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY,
 	kind pg_catalog.text COLLATE pg_catalog."C" NOT NULL CHECK (kind OPERATOR(pg_catalog.=) ANY (ARRAY['full', 'user'])),
 	state pg_catalog.text COLLATE pg_catalog."C" NOT NULL DEFAULT 'queued'
@@ -30,7 +30,7 @@ CREATE UNIQUE INDEX sync_job_open_idx ON mindtickle.sync_job (tenant_id)
 	WHERE kind OPERATOR(pg_catalog.=) 'full' AND state OPERATOR(pg_catalog.=) ANY (ARRAY['queued', 'running']);
 
 CREATE TABLE mindtickle.sync_resource (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	resource pg_catalog.text COLLATE pg_catalog."C" NOT NULL
 		CHECK (resource OPERATOR(pg_catalog.=) ANY (ARRAY['roster', 'catalog', 'progress', 'quiz_results'])),
 	data_as_of pg_catalog.timestamptz,
@@ -52,7 +52,7 @@ CREATE TABLE mindtickle.sync_seen (
 COMMENT ON TABLE mindtickle.sync_seen IS 'ids that the running listing has shown: tells a loop from progress, and who is absent at the end';
 
 CREATE TABLE mindtickle.sync_budget (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL PRIMARY KEY REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL PRIMARY KEY,
 	budget_until pg_catalog.timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE mindtickle.sync_budget IS 'the moment up to which requests are accounted for; after a crash nothing is sent before it, so no window is exceeded';

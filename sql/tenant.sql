@@ -24,7 +24,7 @@ COMMENT ON COLUMN mindtickle.tenant.open_job_id IS 'the full pull that is queued
 COMMENT ON COLUMN mindtickle.tenant.backoff_until IS 'no call goes upstream before this moment';
 
 CREATE TABLE mindtickle.tenant_grant (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	role_name pg_catalog.name NOT NULL,
 	role_oid pg_catalog.oid NOT NULL DEFAULT 0,
 	access pg_catalog.text COLLATE pg_catalog."C" NOT NULL

@@ -1,19 +1,25 @@
 /*
- * Administration of tenants: all of it the owner's, but for the settings that a tenant's own admin may change.
+ * Administration of tenants: all of it the owner's, but for the settings that a tenant's own admin may change. No table refers to tenant by a
+ * foreign key: pg_restore -j loads the tables in any order. What a key would do, the lock of a tenant and mt_drop_tenant do.
  */
+CREATE FUNCTION mindtickle.lock_tenant(tenant pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_lock_tenant_for_write';
+COMMENT ON FUNCTION mindtickle.lock_tenant(pg_catalog.text) IS 'keeps mt_drop_tenant away until the end of the transaction';
+
 CREATE FUNCTION mindtickle.lock_tenant_for_drop(tenant pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_lock_tenant_for_drop';
 COMMENT ON FUNCTION mindtickle.lock_tenant_for_drop(pg_catalog.text) IS 'waits until nobody writes for the tenant any more';
 
 CREATE FUNCTION mindtickle.require_tenant(tenant pg_catalog.text) RETURNS pg_catalog.void
-	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	PERFORM mindtickle.lock_tenant(tenant);
 	IF NOT EXISTS (SELECT FROM mindtickle.tenant AS t WHERE t.tenant_id = tenant) THEN
 		RAISE EXCEPTION 'tenant "%" does not exist', tenant USING ERRCODE = 'undefined_object';
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION mindtickle.require_tenant(pg_catalog.text) IS 'error 42704 where there is no such tenant; for functions of the owner, who may know';
+COMMENT ON FUNCTION mindtickle.require_tenant(pg_catalog.text) IS 'keeps a tenant from being dropped until the end of the transaction; error 42704 where there is none; for functions of the owner, who may know';
 
 CREATE FUNCTION @extschema@.mt_create_tenant(tenant pg_catalog.text, display_name pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -61,14 +67,19 @@ CREATE FUNCTION @extschema@.mt_drop_tenant(tenant pg_catalog.text) RETURNS pg_ca
 DECLARE
 	relation regclass;
 BEGIN
-	PERFORM mindtickle.require_tenant(tenant);
+	-- An older snapshot would miss rows that have been committed since, a grant above all, and leave them to the next tenant of this name.
+	IF current_setting('transaction_isolation') <> 'read committed' THEN
+		RAISE EXCEPTION 'mt_drop_tenant must see every row that has been committed'
+			USING ERRCODE = 'invalid_transaction_state', HINT = 'Call it in a transaction with the isolation level READ COMMITTED.';
+	END IF;
 	PERFORM mindtickle.lock_tenant_for_drop(tenant);
-	-- Every table with a tenant, whichever there are; tenant itself last, as others refer to it.
+	PERFORM mindtickle.require_tenant(tenant);
+	-- Every table with a tenant, whichever there are.
 	FOR relation IN
 		SELECT c.oid FROM pg_class AS c
 		JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
 		WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relkind = 'r'
-		ORDER BY c.relname = 'tenant', c.relname
+		ORDER BY c.relname
 	LOOP
 		EXECUTE format('DELETE FROM %s WHERE tenant_id = $1', relation) USING tenant;
 	END LOOP;

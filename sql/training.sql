@@ -1,9 +1,9 @@
 /*
  * Courses, quizzes, progress and quiz results. Progress and results have no foreign key to users or course: they may arrive first and are
- * accepted. Nor have they one to tenant: it would cost each row a lookup and a lock; enter_tenant's lock and row_allowed stand in for it.
+ * accepted.
  */
 CREATE TABLE mindtickle.course (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	course_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL CHECK (pg_catalog.octet_length(course_id) BETWEEN 1 AND 255),
 	title pg_catalog.text,
 	kind pg_catalog.text,
@@ -14,7 +14,7 @@ CREATE TABLE mindtickle.course (
 COMMENT ON TABLE mindtickle.course IS 'the catalog of a tenant';
 
 CREATE TABLE mindtickle.quiz (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL REFERENCES mindtickle.tenant ON DELETE CASCADE,
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	quiz_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL CHECK (pg_catalog.octet_length(quiz_id) BETWEEN 1 AND 255),
 	course_id pg_catalog.text COLLATE pg_catalog."C",
 	title pg_catalog.text,

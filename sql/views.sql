@@ -62,7 +62,8 @@ CREATE VIEW @extschema@.mt_dead_letters WITH (security_invoker = true) AS
 COMMENT ON VIEW @extschema@.mt_dead_letters IS 'input that could not be processed, with the reason';
 
 CREATE VIEW @extschema@.mt_security_alerts WITH (security_invoker = true) AS
-	SELECT a.alert_id, a.at, a.session_role, a."current_role", a.client_addr, a.tenant_in_force, a.tenant_asked, a.object, a.count
+	SELECT a.alert_id, a.at, a.session_role, a."current_role", a.client_addr, a.database, a.tenant_in_force, a.tenant_asked,
+		a.object, a.count, a.last_at
 	FROM mindtickle.security_alert AS a;
 COMMENT ON VIEW @extschema@.mt_security_alerts IS 'refused attempts to reach a tenant; for members of pg_monitor';
 

@@ -5,7 +5,7 @@
  * Answers come from mindtickle.tenant and mindtickle.tenant_grant, read by index scans under a fresh catalog snapshot. SPI would not do: a
  * row security policy that reads its own table recurses, an active snapshot keeps a revoked grant alive in REPEATABLE READ, and the latest
  * snapshot fails in parallel workers. What is found is kept by the callers under a generation number, which moves whenever the tables, role
- * memberships or roles change in any backend: triggers on both tables send a relation cache invalidation (mt_forget_access).
+ * memberships or roles change in any backend: triggers on these tables and on api_token send a relation cache invalidation (mt_forget_access).
  *
  * Called by tenant_context.c and service_call.c. Never raises an error that names what the caller may not know.
  */
@@ -21,11 +21,14 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "token.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/catcache.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -49,15 +52,26 @@ static struct
 	Oid			grants;
 	Oid			grants_pkey;
 	Oid			grants_role;
+	Oid			tokens;
 	Oid			service_role;
+	Oid			owner;
 } relations;
+
+/* The grants of the role that was asked for last, inherited ones too, in the order of their tenants. */
+static struct
+{
+	uint64		generation;
+	Oid			role;
+	int			count;
+	MtGrant    *grants;			/* in TopMemoryContext */
+} role_grants;
 
 PG_FUNCTION_INFO_V1(mt_forget_access);
 
 static void
 relation_changed(Datum arg, Oid relid)
 {
-	if (!OidIsValid(relid) || relid == relations.tenant || relid == relations.grants)
+	if (!OidIsValid(relid) || relid == relations.tenant || relid == relations.grants || relid == relations.tokens)
 		access_generation++;
 }
 
@@ -98,7 +112,7 @@ mt_access_generation(void)
 }
 
 /*
- * Trigger on tenant and tenant_grant: every backend looks its answers up anew once this transaction commits, this one at once.
+ * Trigger on tenant, tenant_grant and api_token: every backend looks its answers up anew once this transaction commits, this one at once.
  */
 Datum
 mt_forget_access(PG_FUNCTION_ARGS)
@@ -142,7 +156,9 @@ look_up_relations(void)
 	relations.grants = mt_relation("tenant_grant");
 	relations.grants_pkey = mt_relation("tenant_grant_pkey");
 	relations.grants_role = mt_relation("tenant_grant_role_oid_idx");
+	relations.tokens = mt_relation("api_token");
 	relations.service_role = get_role_oid(mt_setting_service_role, true);
+	relations.owner = mt_extension_owner();
 	relations.generation = generation;
 }
 
@@ -237,7 +253,8 @@ mt_service_role_ready(void)
 bool
 mt_is_owner(Oid role)
 {
-	return superuser_arg(role) || has_privs_of_role(role, mt_extension_owner());
+	look_up_relations();
+	return superuser_arg(role) || has_privs_of_role(role, relations.owner);
 }
 
 /*
@@ -298,6 +315,7 @@ grant_for_role(HeapTuple tuple, TupleDesc descriptor, Oid role, MtGrant *grant)
 	if (grantee_name == NULL || strcmp(grantee_name, NameStr(*DatumGetName(values[GRANT_ROLE_NAME - 1]))) != 0)
 		return false;
 
+	memset(grant, 0, sizeof(MtGrant));
 	text_to_cstring_buffer(DatumGetTextPP(values[GRANT_TENANT_ID - 1]), grant->tenant, sizeof(grant->tenant));
 	grant->access = access_from_name(TextDatumGetCString(values[GRANT_ACCESS - 1]));
 	grant->token_required = DatumGetBool(values[GRANT_TOKEN_REQUIRED - 1]);
@@ -307,67 +325,135 @@ grant_for_role(HeapTuple tuple, TupleDesc descriptor, Oid role, MtGrant *grant)
 }
 
 /*
- * How far the role may go for the tenant: the highest of its grants that need no token. The owner and the service role reach every tenant
- * that exists. MT_ACCESS_NONE alike for a tenant that does not exist and for one that is another's.
+ * The role and all roles that it is a member of, directly or not. More than those whose rights it has, which grant_for_role sorts out.
+ */
+static List *
+role_and_memberships(Oid role)
+{
+	List	   *roles = list_make1_oid(role);
+
+	for (int i = 0; i < list_length(roles); i++)
+	{
+		CatCList   *memberships = SearchSysCacheList1(AUTHMEMMEMROLE, ObjectIdGetDatum(list_nth_oid(roles, i)));
+
+		for (int j = 0; j < memberships->n_members; j++)
+			roles = list_append_unique_oid(roles,
+										   ((Form_pg_auth_members) GETSTRUCT(&memberships->members[j]->tuple))->roleid);
+		ReleaseSysCacheList(memberships);
+	}
+	/* A membership that no row tells of. */
+	return list_append_unique_oid(roles, ROLE_PG_DATABASE_OWNER);
+}
+
+static int
+compare_grants(const void *left, const void *right)
+{
+	return strcmp(((const MtGrant *) left)->tenant, ((const MtGrant *) right)->tenant);
+}
+
+/* Reads the grants of a role into role_grants. */
+static void
+read_role_grants(Oid role)
+{
+	List	   *roles = role_and_memberships(role);
+	Relation	relation = table_open(relations.grants, AccessShareLock);
+	int			allocated = 8;
+	int			count = 0;
+	MtGrant    *grants = MemoryContextAlloc(TopMemoryContext, sizeof(MtGrant) * allocated);
+	ListCell   *cell;
+
+	role_grants.generation = 0;
+	if (role_grants.grants != NULL)
+		pfree(role_grants.grants);
+	role_grants.grants = grants;
+	foreach(cell, roles)
+	{
+		ScanKeyData key;
+		SysScanDesc scan;
+		HeapTuple	tuple;
+
+		ScanKeyInit(&key, GRANT_ROLE_OID, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(lfirst_oid(cell)));
+		scan = systable_beginscan(relation, relations.grants_role, true, NULL, 1, &key);
+		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		{
+			if (count == allocated)
+			{
+				allocated *= 2;
+				role_grants.grants = grants = repalloc(grants, sizeof(MtGrant) * allocated);
+			}
+			if (grant_for_role(tuple, RelationGetDescr(relation), role, &grants[count]))
+				count++;
+		}
+		systable_endscan(scan);
+	}
+	table_close(relation, AccessShareLock);
+	list_free(roles);
+	qsort(grants, count, sizeof(MtGrant), compare_grants);
+	role_grants.count = count;
+	role_grants.role = role;
+}
+
+/*
+ * The grants of a role, its own and those of the roles whose rights it has, in the order of their tenants. Good until the next call.
+ */
+MtGrant *
+mt_role_grants(Oid role, int *count)
+{
+	uint64		generation;
+
+	look_up_relations();
+	generation = relations.generation;
+	if (role_grants.generation != generation || role_grants.role != role)
+	{
+		read_role_grants(role);
+		role_grants.generation = generation;
+	}
+	*count = role_grants.count;
+	return role_grants.grants;
+}
+
+/*
+ * How far the role may go for the tenant: the highest of its grants, where those that need a token count only while proven by one
+ * (mt_token_proof), unless ignore_tokens is set. The owner and the service role reach every tenant that exists. MT_ACCESS_NONE alike, and by
+ * the same steps, for a tenant that does not exist and for one that is another's. *valid_until is when the answer ends, DT_NOEND: never.
  */
 MtAccess
-mt_role_access(Oid role, const char *tenant)
+mt_role_access(Oid role, const char *tenant, bool ignore_tokens, TimestampTz *valid_until)
 {
-	Relation	relation;
-	SysScanDesc scan;
-	ScanKeyData key;
-	HeapTuple	tuple;
 	MtAccess	access = MT_ACCESS_NONE;
+	MtAccess	proven_access = MT_ACCESS_NONE;
+	MtGrant    *grants;
+	int			count;
+	int			low = 0;
+	int			high;
 
+	*valid_until = DT_NOEND;
 	look_up_relations();
 	if (role == relations.service_role || mt_is_owner(role))
 		return mt_tenant_exists(tenant) ? MT_ACCESS_OWNER : MT_ACCESS_NONE;
 
-	relation = table_open(relations.grants, AccessShareLock);
-	ScanKeyInit(&key, GRANT_TENANT_ID, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(tenant));
-	scan = systable_beginscan(relation, relations.grants_pkey, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	grants = mt_role_grants(role, &count);
+	high = count;
+	while (low < high)
 	{
-		MtGrant		grant;
+		int			middle = low + (high - low) / 2;
 
-		if (grant_for_role(tuple, RelationGetDescr(relation), role, &grant) && !grant.token_required)
-			access = Max(access, grant.access);
+		if (strcmp(grants[middle].tenant, tenant) < 0)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	systable_endscan(scan);
-	table_close(relation, AccessShareLock);
+	for (; low < count && strcmp(grants[low].tenant, tenant) == 0; low++)
+	{
+		if (!grants[low].tenant_seen && !mt_tenant_exists(tenant))
+			return MT_ACCESS_NONE;
+		grants[low].tenant_seen = true;
+		if (!grants[low].token_required || ignore_tokens)
+			access = Max(access, grants[low].access);
+		else
+			proven_access = Max(proven_access, grants[low].access);
+	}
+	if (proven_access > access && mt_token_proof(tenant, valid_until))
+		access = proven_access;
 	return access;
-}
-
-/*
- * The grants of a role: its own, which an index finds, or where inherited is set also those of the roles whose rights it has, for which all
- * are read. The array is palloc'd.
- */
-MtGrant *
-mt_role_grants(Oid role, bool inherited, int *count)
-{
-	Relation	relation;
-	SysScanDesc scan;
-	ScanKeyData key;
-	HeapTuple	tuple;
-	int			allocated = 8;
-	MtGrant    *grants = palloc(sizeof(MtGrant) * allocated);
-
-	*count = 0;
-	look_up_relations();
-	relation = table_open(relations.grants, AccessShareLock);
-	ScanKeyInit(&key, GRANT_ROLE_OID, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(role));
-	scan = systable_beginscan(relation, relations.grants_role, !inherited, NULL, inherited ? 0 : 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		if (*count == allocated)
-		{
-			allocated *= 2;
-			grants = repalloc(grants, sizeof(MtGrant) * allocated);
-		}
-		if (grant_for_role(tuple, RelationGetDescr(relation), role, &grants[*count]))
-			(*count)++;
-	}
-	systable_endscan(scan);
-	table_close(relation, AccessShareLock);
-	return grants;
 }

@@ -7,6 +7,8 @@
 
 #include "mindtickle.h"
 
+#include "utils/timestamp.h"
+
 /* One row of tenant_grant as far as a role is concerned. */
 typedef struct MtGrant
 {
@@ -15,6 +17,7 @@ typedef struct MtGrant
 	bool		token_required;
 	bool		is_default;
 	bool		direct;			/* granted to the role itself, not to one it inherits */
+	bool		tenant_seen;	/* there is such a tenant: grants may outlive it in a partial restore */
 } MtGrant;
 
 extern void mt_watch_access(void);
@@ -26,8 +29,8 @@ extern bool mt_tenant_exists(const char *tenant);
 extern Oid	mt_service_role(bool missing_ok);
 extern bool mt_service_role_ready(void);
 extern bool mt_is_owner(Oid role);
-extern MtAccess mt_role_access(Oid role, const char *tenant);
-extern MtGrant *mt_role_grants(Oid role, bool inherited, int *count);
+extern MtAccess mt_role_access(Oid role, const char *tenant, bool ignore_tokens, TimestampTz *valid_until);
+extern MtGrant *mt_role_grants(Oid role, int *count);
 extern Oid	mt_relation(const char *name);
 extern const char *mt_access_name(MtAccess access);
 

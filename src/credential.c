@@ -16,13 +16,11 @@
 #include "access.h"
 #include "catalog/pg_type.h"
 #include "field.h"
+#include "log_redaction.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "plan.h"
 #include "service_call.h"
 #include "shared_state.h"
-#include "tcop/tcopprot.h"
-#include "utils/backend_status.h"
 #include "utils/builtins.h"
 
 /* Longest secret and longest file name, in bytes. */
@@ -35,16 +33,6 @@ static const char *const credential_names[] = {
 
 PG_FUNCTION_INFO_V1(mt_set_credential);
 PG_FUNCTION_INFO_V1(mt_read_secret_file);
-
-/*
- * From here on pg_stat_activity, and the log of an error, show this instead of the statement, which may hold a secret.
- */
-static void
-hide_statement(const char *instead)
-{
-	pgstat_report_activity(STATE_RUNNING, instead);
-	debug_query_string = instead;
-}
 
 static void
 refuse_credential(const char *name, const char *message)
@@ -209,8 +197,8 @@ mt_set_credential(PG_FUNCTION_ARGS)
 	JsonbValue	value;
 	Datum		tenant_datum = PG_GETARG_DATUM(0);
 
-	hide_statement("SELECT mt_set_credential(...)");
-	mt_service_enter(&call, tenant, MT_ACCESS_OWNER, true);
+	mt_hide_statement("SELECT mt_set_credential(...)");
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_OWNER, true);
 	if (!JB_ROOT_IS_OBJECT(credential))
 		refuse_credential("the credential", "must be a JSON object");
 	iterator = JsonbIteratorInit(&credential->root);

@@ -8,6 +8,8 @@
 #include "mindtickle.h"
 
 #include "access.h"
+#include "alert.h"
+#include "log_redaction.h"
 #include "miscadmin.h"
 #include "shared_state.h"
 #include "utils/guc.h"
@@ -21,10 +23,12 @@ _PG_init(void)
 {
 	mt_define_settings();
 	mt_watch_access();
+	mt_install_log_redaction();
 
 	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)
 	{
 		mt_request_shared_state();
+		mt_request_alert_memory();
 		mt_install_utility_hook();
 		mt_register_launcher();
 	}

@@ -34,6 +34,8 @@ typedef enum MtAccess
 /* settings.c */
 extern void mt_define_settings(void);
 extern char *mt_setting_tenant;
+extern char *mt_setting_token_id;
+extern uint64 mt_context_changes;
 extern char *mt_setting_service_role;
 extern char *mt_setting_databases;
 extern char *mt_setting_secret_directory;

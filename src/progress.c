@@ -359,7 +359,7 @@ mt_upsert_progress(PG_FUNCTION_ARGS)
 	int			count;
 	int64		changed = 0;
 
-	mt_service_enter(&call, tenant, MT_ACCESS_WRITER, true);
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_WRITER, true);
 	mt_check_argument_id("user_id", user_id);
 	items = read_items(progress, &count);
 	if (count > 0)

@@ -58,7 +58,7 @@ open_page(PulledPage *page, FunctionCallInfo fcinfo, int records_argument, const
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("records must not hold nulls")));
-	mt_service_enter(&page->call, page->tenant, MT_ACCESS_OWNER, true);
+	mt_service_enter(&page->call, fcinfo, page->tenant, MT_ACCESS_OWNER, true);
 	deconstruct_array(records, BYTEAOID, -1, false, TYPALIGN_INT, &page->records, NULL, &page->received);
 	page->ids = palloc(sizeof(Datum) * Max(page->received, 1));
 }

@@ -167,7 +167,7 @@ mt_process_quiz_result(PG_FUNCTION_ARGS)
 	MtQuizResult result;
 	bool		recorded;
 
-	mt_service_enter(&call, tenant, MT_ACCESS_WRITER, true);
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_WRITER, true);
 	if (!mt_fields_open_document(&fields, document, &fault) || !mt_quiz_result_read(&fields, &result))
 		mt_raise_fault(&fault);
 	recorded = mt_quiz_result_store(tenant, &result, document, "sql");

@@ -60,7 +60,7 @@ mt_readiness(PG_FUNCTION_ARGS)
 	Datum		columns[REPORT_COLUMNS];
 	bool		nulls[REPORT_COLUMNS];
 
-	mt_service_enter(&call, tenant, MT_ACCESS_READER, false);
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_READER, false);
 	mt_plan_run(&compute, &value, NULL, SPI_OK_SELECT);
 	take_row(&call, columns, nulls);
 	mt_service_leave(&call);
@@ -93,7 +93,7 @@ mt_aggregate_readiness(PG_FUNCTION_ARGS)
 	bool		nulls[REPORT_COLUMNS + 1];
 	int			round = 0;
 
-	mt_service_enter(&call, tenant, MT_ACCESS_READER, true);
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_READER, true);
 
 	/* Another report of the same microsecond makes way for a later one. */
 	while (mt_plan_run(&store, values, NULL, SPI_OK_INSERT_RETURNING) == 0)

@@ -23,6 +23,7 @@
 /* "pg_catalog, pg_temp": nothing of the caller's is looked at. */
 #define SAFE_SEARCH_PATH	"pg_catalog, pg_temp"
 
+PG_FUNCTION_INFO_V1(mt_lock_tenant_for_write);
 PG_FUNCTION_INFO_V1(mt_lock_tenant_for_drop);
 
 /*
@@ -35,6 +36,16 @@ mt_lock_tenant(const char *tenant, LOCKMODE mode)
 	uint32		hash = hash_bytes((const unsigned char *) tenant, (int) strlen(tenant));
 
 	LockDatabaseObject(mt_relation("tenant"), (Oid) hash, 0, mode);
+}
+
+/*
+ * mindtickle.lock_tenant(tenant): keeps mt_drop_tenant waiting until the end of the transaction.
+ */
+Datum
+mt_lock_tenant_for_write(PG_FUNCTION_ARGS)
+{
+	mt_lock_tenant(text_to_cstring(PG_GETARG_TEXT_PP(0)), AccessShareLock);
+	PG_RETURN_VOID();
 }
 
 /*
@@ -53,27 +64,10 @@ set_for_call(const char *name, const char *value)
 	set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, ERROR, false);
 }
 
-/*
- * Steps 1 to 3, and a connection to SPI. writes: the function changes rows, so the tenant must not be dropped under it. Errors are those of
- * mt_require_access, and 42704 where the service role does not exist.
- */
-void
-mt_service_enter(MtServiceCall *call, const char *tenant, MtAccess needed, bool writes)
+/* Steps 2 and 3. */
+static void
+service_begin(MtServiceCall *call, Oid service_role, const char *tenant)
 {
-	Oid			service_role;
-
-	mt_require_access(tenant, needed);
-	service_role = mt_service_role(false);
-	if (writes)
-	{
-		uint64		generation = mt_access_generation();
-
-		mt_lock_tenant(tenant, AccessShareLock);
-		/* Having waited for a drop means that there is nothing left to write to. */
-		if (mt_access_generation() != generation)
-			mt_require_access(tenant, needed);
-	}
-
 	call->tenant = tenant;
 	call->context = CurrentMemoryContext;
 	call->guc_nest_level = NewGUCNestLevel();
@@ -87,6 +81,39 @@ mt_service_enter(MtServiceCall *call, const char *tenant, MtAccess needed, bool 
 						   call->security_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
+}
+
+/*
+ * Steps 1 to 3, and a connection to SPI. fcinfo is the SQL function's own; writes: it changes rows, so the tenant must not be dropped under
+ * it. Errors are those of mt_require_access, and 42704 where the service role does not exist.
+ */
+void
+mt_service_enter(MtServiceCall *call, FunctionCallInfo fcinfo, const char *tenant, MtAccess needed, bool writes)
+{
+	Oid			service_role;
+
+	mt_require_access(fcinfo, tenant, needed);
+	service_role = mt_service_role(false);
+	if (writes)
+	{
+		uint64		generation = mt_access_generation();
+
+		mt_lock_tenant(tenant, AccessShareLock);
+		/* Having waited for a drop means that there is nothing left to write to. */
+		if (mt_access_generation() != generation)
+			mt_require_access(fcinfo, tenant, needed);
+	}
+	service_begin(call, service_role, tenant);
+}
+
+/*
+ * The same for the extension's owner and what belongs to no tenant: ERROR 42501 for anybody else.
+ */
+void
+mt_service_enter_as_owner(MtServiceCall *call, FunctionCallInfo fcinfo)
+{
+	mt_require_owner(fcinfo);
+	service_begin(call, mt_service_role(false), "");
 }
 
 /*

@@ -19,7 +19,8 @@ typedef struct MtServiceCall
 	MemoryContext context;		/* of the caller; results belong there */
 } MtServiceCall;
 
-extern void mt_service_enter(MtServiceCall *call, const char *tenant, MtAccess needed, bool writes);
+extern void mt_service_enter(MtServiceCall *call, FunctionCallInfo fcinfo, const char *tenant, MtAccess needed, bool writes);
+extern void mt_service_enter_as_owner(MtServiceCall *call, FunctionCallInfo fcinfo);
 extern void mt_service_leave(MtServiceCall *call);
 extern void mt_lock_tenant(const char *tenant, LOCKMODE mode);
 

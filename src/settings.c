@@ -2,8 +2,9 @@
  * settings.c
  *		Every setting of mindtickle, defined in one place and called once by _PG_init.
  *
- * mindtickle.tenant proves nothing: anyone may set it, and the right to it is checked where it is used (access.c). The others are the
- * administrator's and take effect on reload.
+ * mindtickle.tenant proves nothing: anyone may set it, and the right to it is checked where it is used (access.c). mindtickle.token_id is
+ * the proof that a token was shown: mt_set_tenant sets it, nobody else may, and it holds the token's number, never its text. Both are settings
+ * because settings reach parallel workers and end with the (sub)transaction. The others are the administrator's and take effect on reload.
  */
 #include "mindtickle.h"
 
@@ -11,11 +12,21 @@
 #include "utils/guc.h"
 
 char	   *mt_setting_tenant = NULL;
+char	   *mt_setting_token_id = NULL;
 char	   *mt_setting_service_role = NULL;
 char	   *mt_setting_databases = NULL;
 char	   *mt_setting_secret_directory = NULL;
 bool		mt_setting_sync_enabled = true;
 bool		mt_setting_notify = true;
+
+/* Moves with every change of the two settings that make up the context. */
+uint64		mt_context_changes = 1;
+
+static void
+assign_context(const char *newval, void *extra)
+{
+	mt_context_changes++;
+}
 
 /* Who is the service role decides who may do what, so what was looked up under the old name is forgotten. */
 static void
@@ -64,7 +75,13 @@ mt_define_settings(void)
 							   "Tenant for which the current role acts.",
 							   "Counts only where the role has a grant for the tenant.",
 							   &mt_setting_tenant, "",
-							   PGC_USERSET, 0, NULL, NULL, NULL);
+							   PGC_USERSET, 0, NULL, assign_context, NULL);
+
+	DefineCustomStringVariable("mindtickle.token_id",
+							   "Number of the token that was shown for the tenant.",
+							   "Set by mt_set_tenant alone.",
+							   &mt_setting_token_id, "",
+							   PGC_SUSET, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL, assign_context, NULL);
 
 	MarkGUCPrefixReserved("mindtickle");
 }

@@ -459,6 +459,23 @@ mt_wake_worker_at_commit(MtWorkerKind kind)
 }
 
 /*
+ * Wakes a worker of this database at once, whatever becomes of the transaction.
+ */
+void
+mt_wake_worker_now(MtWorkerKind kind)
+{
+	DatabaseSlot *slot;
+
+	if (shared == NULL)
+		return;
+	LWLockAcquire(shared->lock, LW_SHARED);
+	slot = find_database(MyDatabaseId, false);
+	if (slot != NULL && slot->workers[kind].pid != 0)
+		set_latch_of(slot->workers[kind].proc_number);
+	LWLockRelease(shared->lock);
+}
+
+/*
  * Makes the launcher look at all databases once the transaction has committed.
  */
 void

@@ -41,6 +41,9 @@ extern uint64 mt_wake_generation(void);
 extern void mt_bar_database(Oid database);
 extern void mt_admit_database(Oid database);
 
+/* for alerts */
+extern void mt_wake_worker_now(MtWorkerKind kind);
+
 /* for functions that leave work for a worker; both take effect at commit */
 extern void mt_mark_tenant(const char *tenant);
 extern void mt_wake_worker_at_commit(MtWorkerKind kind);

@@ -32,7 +32,7 @@ mt_sync_tenant(PG_FUNCTION_ARGS)
 	bool		isnull;
 
 	namestrcpy(&role, GetUserNameFromId(GetUserId(), false));
-	mt_service_enter(&call, tenant, MT_ACCESS_WRITER, true);
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_WRITER, true);
 	mt_plan_run(&request, values, NULL, SPI_OK_SELECT);
 	job_id = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	mt_wake_worker_at_commit(MT_WORKER_SYNC);

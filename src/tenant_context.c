@@ -4,30 +4,35 @@
  *
  * The context is the setting mindtickle.tenant, or where it is empty the role's default grant. It is decided for GetUserId(), the role in
  * force at that moment, on purpose: a pooled application uses SET ROLE, and the session's own role must then not count. The answer is kept
- * for the same setting, role and access generation (access.c), so a policy costs a comparison a call.
+ * for the same settings, role and access generation (access.c), so a policy costs a few comparisons a call.
  *
- * A refusal is one text and SQLSTATE, whether the tenant exists or not.
+ * A refusal is one text and SQLSTATE, whether the tenant exists or not, and leaves an alert (alert.c).
  */
 #include "tenant_context.h"
 
 #include "access.h"
+#include "alert.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "log_redaction.h"
 #include "service_call.h"
+#include "token.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
-#include "utils/memutils.h"
+#include "utils/lsyscache.h"
 
 /* The last answer of mt_tenant_in_force. */
 static struct
 {
 	uint64		generation;
+	uint64		changes;
 	Oid			role;
-	char		setting[MT_TENANT_MAX + 1];
+	TimestampTz valid_until;	/* DT_NOEND: no token in it ends */
 	bool		present;
+	bool		invalid;		/* a tenant is named that the role may not act for */
 	char		tenant[MT_TENANT_MAX + 1];
 } in_force;
 
@@ -48,110 +53,169 @@ default_tenant(Oid role, char *tenant)
 	int			count;
 	MtGrant    *grants;
 	const MtGrant *chosen = NULL;
+	bool		has_own = false;
 	int			candidates = 0;
 
 	if (superuser_arg(role))
 		return false;
-	grants = mt_role_grants(role, false, &count);
-	if (count == 0)
-		grants = mt_role_grants(role, true, &count);
+	grants = mt_role_grants(role, &count);
+	for (int i = 0; i < count; i++)
+		has_own |= grants[i].direct;
 	for (int i = 0; i < count; i++)
 	{
-		if (!grants[i].is_default || grants[i].token_required)
+		if (!grants[i].is_default || grants[i].token_required || grants[i].direct != has_own)
 			continue;
 		chosen = &grants[i];
 		candidates++;
 	}
-	if (candidates == 1 && mt_tenant_exists(chosen->tenant))
-	{
-		strlcpy(tenant, chosen->tenant, MT_TENANT_MAX + 1);
-		pfree(grants);
-		return true;
-	}
-	pfree(grants);
-	return false;
+	if (candidates != 1 || !mt_tenant_exists(chosen->tenant))
+		return false;
+	strlcpy(tenant, chosen->tenant, MT_TENANT_MAX + 1);
+	return true;
 }
 
-/*
- * The tenant in force for the current role, or NULL. The text is good until the next call.
- */
-const char *
-mt_tenant_in_force(void)
+/* Works out in_force anew. */
+static void
+find_tenant_in_force(uint64 generation, Oid role)
 {
-	uint64		generation = mt_access_generation();
-	Oid			role = GetUserId();
 	const char *setting = mt_setting_tenant ? mt_setting_tenant : "";
 
-	if (in_force.generation == generation && in_force.role == role && strcmp(in_force.setting, setting) == 0)
-		return in_force.present ? in_force.tenant : NULL;
-
 	in_force.generation = 0;
+	in_force.valid_until = DT_NOEND;
+	in_force.invalid = false;
 	if (setting[0] == '\0')
 		in_force.present = default_tenant(role, in_force.tenant);
-	else if (mt_tenant_name_valid(setting) && mt_role_access(role, setting) != MT_ACCESS_NONE)
+	else if (mt_tenant_name_valid(setting) &&
+			 mt_role_access(role, setting, false, &in_force.valid_until) != MT_ACCESS_NONE)
 	{
 		strlcpy(in_force.tenant, setting, sizeof(in_force.tenant));
 		in_force.present = true;
 	}
 	else
-		in_force.present = false;
-
-	/* A setting too long to be kept is never a tenant; then the answer is simply worked out again. */
-	if (strlen(setting) < sizeof(in_force.setting))
 	{
-		strlcpy(in_force.setting, setting, sizeof(in_force.setting));
-		in_force.role = role;
-		in_force.generation = generation;
+		in_force.present = false;
+		in_force.invalid = !mt_is_owner(role);
 	}
+	in_force.role = role;
+	in_force.changes = mt_context_changes;
+	in_force.generation = generation;
+}
+
+/*
+ * The tenant in force for the current role, or NULL; makes no alert. The text is good until the next call.
+ */
+const char *
+mt_tenant_in_force_quietly(void)
+{
+	uint64		generation = mt_access_generation();
+	Oid			role = GetUserId();
+
+	if (in_force.generation != generation || in_force.changes != mt_context_changes || in_force.role != role ||
+		(in_force.valid_until != DT_NOEND && in_force.valid_until <= GetCurrentTimestamp()))
+		find_tenant_in_force(generation, role);
 	return in_force.present ? in_force.tenant : NULL;
 }
 
 /*
- * The one refusal: ERROR 42501, the same whether the tenant exists or not.
+ * The tenant in force for the current role, or NULL. One that is named without a right to it makes an alert, once a transaction. The text is
+ * good until the next call.
+ */
+const char *
+mt_tenant_in_force(void)
+{
+	const char *tenant = mt_tenant_in_force_quietly();
+
+	if (tenant == NULL && in_force.invalid)
+		mt_alert_context(mt_setting_tenant);
+	return tenant;
+}
+
+/*
+ * The one refusal: ERROR 42501, the same whether the tenant exists or not, and an alert. object is what was called or written.
  */
 void
-mt_refuse_tenant(const char *tenant)
+mt_refuse_tenant(const char *tenant, const char *object)
 {
 	int			length = pg_mbcliplen(tenant, (int) strlen(tenant), MT_TENANT_MAX);
 
+	mt_alert(tenant, object);
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied for tenant \"%.*s\"", length, tenant),
 			 errhint("SELECT * FROM mt_whoami() shows the tenants that your role may act for.")));
 }
 
+/* The name of the SQL function that is running. */
+static const char *
+function_name(FunctionCallInfo fcinfo)
+{
+	return get_func_name(fcinfo->flinfo->fn_oid);
+}
+
+static void
+require_valid_name(FunctionCallInfo fcinfo, const char *tenant)
+{
+	if (mt_tenant_name_valid(tenant))
+		return;
+	mt_alert(tenant, function_name(fcinfo));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid tenant id"),
+			 errdetail("A tenant id has 1 to %d characters of a-z, 0-9, \"_\" and \"-\", and begins with a letter or digit.",
+					   MT_TENANT_MAX)));
+}
+
+/* For those who may know: ERROR 42704. */
+static void
+report_absent_tenant(const char *tenant)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("tenant \"%s\" does not exist", tenant)));
+}
+
 /*
- * Checks that the current role may go as far as needed for the tenant, and that a context, where one is set, is of the same tenant.
- * ERROR 22023 for a name that cannot be a tenant's, 42501 where the right is missing, 42704 for the owner where there is no such tenant.
+ * Checks that the current role may go as far as needed for the tenant, and that a context, where one is set, is of the same tenant. fcinfo is
+ * that of the SQL function. ERROR 22023 for a name that cannot be a tenant's, 42501 where the right is missing, 42704 for the owner and the
+ * service role where there is no such tenant.
  */
 void
-mt_require_access(const char *tenant, MtAccess needed)
+mt_require_access(FunctionCallInfo fcinfo, const char *tenant, MtAccess needed)
 {
 	Oid			role = GetUserId();
 	MtAccess	access;
+	TimestampTz valid_until;
 
-	if (!mt_tenant_name_valid(tenant))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid tenant id"),
-				 errdetail("A tenant id has 1 to %d characters of a-z, 0-9, \"_\" and \"-\", and begins with a letter or digit.",
-						   MT_TENANT_MAX)));
-
-	access = mt_role_access(role, tenant);
+	require_valid_name(fcinfo, tenant);
+	access = mt_role_access(role, tenant, false, &valid_until);
 	if (mt_setting_tenant && mt_setting_tenant[0] != '\0' && strcmp(mt_setting_tenant, tenant) != 0)
-		mt_refuse_tenant(tenant);
-	if (access == MT_ACCESS_NONE && mt_is_owner(role))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("tenant \"%s\" does not exist", tenant)));
+		mt_refuse_tenant(tenant, function_name(fcinfo));
+	if (access >= needed)
+		return;
+	if (access == MT_ACCESS_NONE && (mt_is_owner(role) || role == mt_service_role(true)))
+		report_absent_tenant(tenant);
 	if (access == MT_ACCESS_NONE)
-		mt_refuse_tenant(tenant);
-	if (access < needed)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for tenant \"%s\"", tenant),
-				 errdetail("Your role has access level \"%s\"; this needs \"%s\".", mt_access_name(access), mt_access_name(needed)),
-				 errhint("The owner of the extension gives it with mt_grant_tenant.")));
+		mt_refuse_tenant(tenant, function_name(fcinfo));
+	mt_alert(tenant, function_name(fcinfo));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for tenant \"%s\"", tenant),
+			 errdetail("Your role has access level \"%s\"; this needs \"%s\".", mt_access_name(access), mt_access_name(needed)),
+			 errhint("The owner of the extension gives it with mt_grant_tenant.")));
+}
+
+/*
+ * Checks that the current role has the rights of the extension's owner. ERROR 42501, with an alert, where it has not.
+ */
+void
+mt_require_owner(FunctionCallInfo fcinfo)
+{
+	if (mt_is_owner(GetUserId()))
+		return;
+	mt_alert("", function_name(fcinfo));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied: %s without a tenant is for the owner of the extension", function_name(fcinfo))));
 }
 
 /*
@@ -168,23 +232,29 @@ mt_current_tenant(PG_FUNCTION_ARGS)
 }
 
 /*
- * mindtickle.row_allowed(tenant_id) -> bool: the WITH CHECK side of every policy. Never false: ERROR 42501 instead.
+ * mindtickle.row_allowed(tenant_id, relation DEFAULT NULL) -> bool: the WITH CHECK side of every policy. Never false: ERROR 42501 instead, with
+ * an alert that names the relation.
  */
 Datum
 mt_row_allowed(PG_FUNCTION_ARGS)
 {
 	const char *tenant = mt_tenant_in_force();
 	text	   *row_tenant;
+	char	   *relation = NULL;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NOT_NULL_VIOLATION),
 				 errmsg("a row needs a tenant_id")));
 	row_tenant = PG_GETARG_TEXT_PP(0);
-	if (tenant == NULL || VARSIZE_ANY_EXHDR(row_tenant) != strlen(tenant) ||
-		memcmp(VARDATA_ANY(row_tenant), tenant, strlen(tenant)) != 0)
-		mt_refuse_tenant(text_to_cstring(row_tenant));
-	PG_RETURN_BOOL(true);
+	if (tenant != NULL && VARSIZE_ANY_EXHDR(row_tenant) == strlen(tenant) &&
+		memcmp(VARDATA_ANY(row_tenant), tenant, strlen(tenant)) == 0)
+		PG_RETURN_BOOL(true);
+
+	if (!PG_ARGISNULL(1))
+		relation = get_rel_name(PG_GETARG_OID(1));
+	mt_refuse_tenant(text_to_cstring(row_tenant), relation == NULL ? "row_allowed" : psprintf("mindtickle.%s", relation));
+	PG_RETURN_BOOL(false);
 }
 
 /*
@@ -196,28 +266,54 @@ mt_acting_as_service(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(GetUserId() == mt_service_role(true));
 }
 
+static void
+set_for_transaction(const char *name, const char *value)
+{
+	set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR, false);
+}
+
 /*
- * mt_set_tenant(tenant, token DEFAULT NULL): the context until the end of the transaction. ERROR 42501 where the role has no right to it.
+ * mt_set_tenant(tenant, token DEFAULT NULL): the context until the end of the transaction. ERROR 42501 where the role has no right to it, or
+ * the token is not a living one of the tenant with scope sql.
  *
- * A token is refused: tokens are not issued, so none can be right.
+ * An older context does not count: going over from one tenant to another is what this function is for.
  */
 Datum
 mt_set_tenant(PG_FUNCTION_ARGS)
 {
+	Oid			role = GetUserId();
 	char	   *tenant;
+	char		proof[MT_TOKEN_ID_SIZE] = "";
+	TimestampTz valid_until;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("the tenant must not be null")));
 	tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	require_valid_name(fcinfo, tenant);
 	if (!PG_ARGISNULL(1))
-		mt_refuse_tenant(tenant);
+		mt_hide_tokens_of_statement();
+	if (strcmp(mt_setting_token_id, "") != 0 && PG_ARGISNULL(1))
+		set_for_transaction("mindtickle.token_id", "");
 
-	/* Going over from one tenant to another is what this function is for, so an older context does not count. */
-	set_config_option("mindtickle.tenant", "", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR, false);
-	mt_require_access(tenant, MT_ACCESS_READER);
-	set_config_option("mindtickle.tenant", tenant, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR, false);
+	/* Tokens are looked at only for who has a grant: to others the tenant is like one that does not exist. */
+	if (mt_role_access(role, tenant, !PG_ARGISNULL(1), &valid_until) == MT_ACCESS_NONE)
+	{
+		if (mt_is_owner(role))
+			report_absent_tenant(tenant);
+		mt_refuse_tenant(tenant, function_name(fcinfo));
+	}
+	if (!PG_ARGISNULL(1))
+	{
+		text	   *token = PG_GETARG_TEXT_PP(1);
+
+		if (!mt_token_valid(tenant, VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), "sql", proof))
+			mt_refuse_tenant(tenant, function_name(fcinfo));
+		if (strcmp(mt_setting_token_id, proof) != 0)
+			set_for_transaction("mindtickle.token_id", proof);
+	}
+	set_for_transaction("mindtickle.tenant", tenant);
 	PG_RETURN_VOID();
 }
 
@@ -229,11 +325,11 @@ mt_enter_tenant(PG_FUNCTION_ARGS)
 {
 	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
 
-	set_config_option("mindtickle.tenant", "", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR, false);
-	mt_require_access(tenant, MT_ACCESS_OWNER);
+	set_for_transaction("mindtickle.tenant", "");
+	mt_require_access(fcinfo, tenant, MT_ACCESS_OWNER);
 	mt_lock_tenant(tenant, AccessShareLock);
-	mt_require_access(tenant, MT_ACCESS_OWNER);
-	set_config_option("mindtickle.tenant", tenant, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR, false);
+	mt_require_access(fcinfo, tenant, MT_ACCESS_OWNER);
+	set_for_transaction("mindtickle.tenant", tenant);
 	PG_RETURN_VOID();
 }
 
@@ -284,14 +380,20 @@ grants_as_json(const MtGrant *grants, int count)
 
 /* In words, why the role has no tenant in force. */
 static const char *
-reason_for_no_tenant(Oid role, int grant_count)
+reason_for_no_tenant(Oid role, const MtGrant *grants, int grant_count)
 {
+	bool		all_need_token = true;
+
+	for (int i = 0; i < grant_count; i++)
+		all_need_token &= grants[i].token_required;
 	if (mt_setting_tenant && mt_setting_tenant[0] != '\0')
 		return "the setting mindtickle.tenant names no tenant that this role may act for without a token";
 	if (superuser_arg(role))
 		return "a superuser has no default tenant; set mindtickle.tenant";
 	if (grant_count == 0)
 		return "this role has no grant; the owner of the extension gives one with mt_grant_tenant";
+	if (all_need_token)
+		return "this role's grants need a token; call mt_set_tenant with the tenant and its token in each transaction";
 	return "none of this role's grants is its one default; set mindtickle.tenant";
 }
 
@@ -304,7 +406,8 @@ mt_whoami(PG_FUNCTION_ARGS)
 	Oid			role = GetUserId();
 	const char *tenant = mt_tenant_in_force();
 	int			count;
-	MtGrant    *grants = mt_role_grants(role, true, &count);
+	MtGrant    *grants = mt_role_grants(role, &count);
+	TimestampTz valid_until;
 	TupleDesc	descriptor;
 	Datum		values[5];
 	bool		nulls[5] = {false};
@@ -319,13 +422,13 @@ mt_whoami(PG_FUNCTION_ARGS)
 	if (tenant != NULL)
 	{
 		values[1] = CStringGetTextDatum(tenant);
-		values[2] = CStringGetTextDatum(mt_access_name(mt_role_access(role, tenant)));
+		values[2] = CStringGetTextDatum(mt_access_name(mt_role_access(role, tenant, false, &valid_until)));
 		nulls[4] = true;
 	}
 	else
 	{
 		nulls[1] = nulls[2] = true;
-		values[4] = CStringGetTextDatum(reason_for_no_tenant(role, count));
+		values[4] = CStringGetTextDatum(reason_for_no_tenant(role, grants, count));
 	}
 	values[3] = JsonbPGetDatum(grants_as_json(grants, count));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls)));

@@ -38,7 +38,7 @@ mt_configure_tenant(PG_FUNCTION_ARGS)
 	Datum		settings;
 	bool		isnull;
 
-	mt_service_enter(&call, tenant, MT_ACCESS_ADMIN, true);
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_ADMIN, true);
 	if (VARSIZE_ANY(DatumGetPointer(values[1])) > SETTINGS_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

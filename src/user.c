@@ -373,7 +373,7 @@ mt_provision_user(PG_FUNCTION_ARGS)
 	MtUser		user;
 	Datum		user_id;
 
-	mt_service_enter(&call, tenant, MT_ACCESS_WRITER, true);
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_WRITER, true);
 	if (!mt_fields_open_document(&fields, PG_GETARG_JSONB_P(1), &fault) || !mt_user_read(&fields, &user))
 		mt_raise_fault(&fault);
 	if (user.user_id == (Datum) 0 && user.nulls[MT_USER_MINDTICKLE_ID] && user.nulls[MT_USER_SCIM_EXTERNAL_ID] && user.nulls[MT_USER_EMAIL])
@@ -411,7 +411,7 @@ mt_deactivate_user(PG_FUNCTION_ARGS)
 	Datum		values[2];
 	bool		changed;
 
-	mt_service_enter(&call, tenant, MT_ACCESS_WRITER, true);
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_WRITER, true);
 	mt_check_argument_id("user_id", id);
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = mt_user_resolve(tenant, PointerGetDatum(id));

@@ -37,6 +37,15 @@ PG_MODULE_MAGIC;
 /* What mindtickle.service_role was when the role was taken on. */
 static char service_role_setting[NAMEDATALEN];
 
+/*
+ * An order to end (SIGTERM) interrupts a transaction, as in any backend. Between transactions it waits for mt_worker_service, so that a
+ * worker can do its last work.
+ */
+static volatile sig_atomic_t in_transaction = false;
+static volatile sig_atomic_t end_ordered = false;
+static MtWork last_work = NULL;
+static void *last_work_argument;
+
 /* Argument and result of the questions of the start. */
 typedef struct StartQuestion
 {
@@ -67,6 +76,40 @@ static const struct
 	{"synchronous_commit", "local"},
 };
 
+static void
+take_order_to_end(SIGNAL_ARGS)
+{
+	int			saved_errno = errno;
+
+	if (in_transaction)
+		die(postgres_signal_arg);
+	end_ordered = true;
+	SetLatch(MyLatch);
+	errno = saved_errno;
+}
+
+/* Does what there is to do last, and ends the process; the launcher starts it again where it shall go on. */
+static void
+end_as_ordered(void)
+{
+	MtFailure	failure;
+
+	end_ordered = false;
+	if (last_work != NULL && !mt_in_transaction(last_work, last_work_argument, &failure))
+		ereport(LOG, (errmsg("a worker of mindtickle could not finish before its end: %s", failure.text)));
+	proc_exit(1);
+}
+
+/*
+ * Has work done in a transaction when the worker is ordered to end, unless that comes in the middle of another one.
+ */
+void
+mt_worker_do_last(MtWork work, void *argument)
+{
+	last_work = work;
+	last_work_argument = argument;
+}
+
 /*
  * Runs work in a transaction of its own. False when it failed: then everything is rolled back and *failure says why. The error's detail and
  * context are dropped, and so is the message of a data exception: they may quote data.
@@ -77,6 +120,12 @@ mt_in_transaction(MtWork work, void *argument, MtFailure *failure)
 	MemoryContext caller = CurrentMemoryContext;
 	volatile bool committed = false;
 
+	in_transaction = true;
+	if (end_ordered)
+	{
+		in_transaction = false;
+		end_as_ordered();
+	}
 	PG_TRY();
 	{
 		SetCurrentStatementStartTimestamp();
@@ -113,6 +162,7 @@ mt_in_transaction(MtWork work, void *argument, MtFailure *failure)
 	}
 	PG_END_TRY();
 
+	in_transaction = false;
 	MemoryContextSwitchTo(caller);
 	pgstat_report_stat(false);
 	return committed;
@@ -241,7 +291,7 @@ mt_worker_start(Oid database, const char *kind, const char *title)
 	MtFailure	failure;
 	char		role[NAMEDATALEN];
 
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, take_order_to_end);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGPIPE, SIG_IGN);
 	BackgroundWorkerUnblockSignals();
@@ -279,6 +329,8 @@ mt_worker_service(void)
 	/* Nothing runs that could be cancelled, as in an idle session. */
 	QueryCancelPending = false;
 	CHECK_FOR_INTERRUPTS();
+	if (end_ordered)
+		end_as_ordered();
 
 	if (ConfigReloadPending)
 	{

@@ -20,6 +20,7 @@ typedef void (*MtWork) (void *argument);
 extern void mt_worker_start(Oid database, const char *kind, const char *title);
 extern void mt_worker_end_without_extension(void);
 extern void mt_worker_service(void);
+extern void mt_worker_do_last(MtWork work, void *argument);
 extern void mt_worker_idle(const char *text);
 extern void mt_worker_busy(const char *text);
 extern bool mt_in_transaction(MtWork work, void *argument, MtFailure *failure);

@@ -1,11 +1,14 @@
 /*
  * publisher.c
- *		The publisher: numbers the changes that transactions have left in the outbox, and notifies those who listen.
+ *		The publisher: numbers the changes that transactions have left in the outbox, stores alerts, and notifies those who listen.
  *
  * Started by the launcher, one in each database. A commit that leaves changes marks its tenant and sets this worker's latch. The publisher then
  * publishes one batch of each marked tenant in turn, until none has a full batch left: a tenant with much delays the others by a batch, not by
  * all it has. Each batch is a transaction of its own. Once a minute all tenants are visited, in case a mark was lost with a process; once an
  * hour each is trimmed to its retention.
+ *
+ * A refused attempt to reach a tenant sets the latch too. Alerts are stored at once, but in a flood only every second, when they have been
+ * added up, and once more before the process ends.
  *
  * Its commits wait for the disk: a number that somebody has seen must not be given to another event after a crash.
  */
@@ -29,6 +32,7 @@ PGDLLEXPORT void mt_publisher_main(Datum argument);
 #define BATCH_ROWS		1000
 #define SWEEP_PAUSE		MT_MINUTE
 #define TRIM_PAUSE		MT_HOUR
+#define ALERT_PAUSE		MT_SECOND
 /* How long a tenant rests after a failure, at first and at most. */
 #define FIRST_PAUSE		MT_SECOND
 #define LAST_PAUSE		MT_MINUTE
@@ -54,6 +58,7 @@ typedef struct OutletWork
 static HTAB *outlets;
 static dlist_head queue = DLIST_STATIC_INIT(queue);
 static MemoryContext turn_context;
+static int	last_alerts;
 
 /* Queues the tenant, as one that may have something to publish. */
 static void
@@ -88,6 +93,14 @@ take_work(void *argument)
 }
 
 static void
+alert_work(void *argument)
+{
+	int		   *recorded = argument;
+
+	*recorded = mt_sql_record_alerts();
+}
+
+static void
 see_tenant(const MtTenantRow *row, void *argument)
 {
 	enqueue(row->tenant_id);
@@ -119,11 +132,11 @@ trim_work(void *argument)
 
 /* Runs a transaction that concerns no tenant in particular. False, and logged once, when it failed. */
 static bool
-general_work(MtWork work, bool *failing)
+general_work(MtWork work, void *argument, bool *failing)
 {
 	MtFailure	failure;
 
-	if (mt_in_transaction(work, NULL, &failure))
+	if (mt_in_transaction(work, argument, &failure))
 	{
 		*failing = false;
 		return true;
@@ -132,7 +145,7 @@ general_work(MtWork work, bool *failing)
 	if (!*failing)
 		ereport(LOG,
 				(errcode(failure.sqlstate),
-				 errmsg("mindtickle publisher could not find out what to publish: %s", failure.text),
+				 errmsg("mindtickle publisher could not look for work: %s", failure.text),
 				 errdetail("It tries again. Repetitions are not logged.")));
 	*failing = true;
 	return false;
@@ -173,7 +186,7 @@ sweep(bool *failing)
 	hash_seq_init(&status, outlets);
 	while ((outlet = hash_seq_search(&status)) != NULL)
 		outlet->listed = false;
-	if (!general_work(sweep_work, failing))
+	if (!general_work(sweep_work, NULL, failing))
 		return;
 	hash_seq_init(&status, outlets);
 	while ((outlet = hash_seq_search(&status)) != NULL)
@@ -229,6 +242,20 @@ serve_queue(bool *worked)
 	return next;
 }
 
+/* Stores alerts when their time has come. Returns when it comes next: MT_NEVER when the latch will tell. */
+static int64
+serve_alerts(int64 *alerts_at, bool *failing)
+{
+	int			recorded = 0;
+
+	if (*alerts_at > mt_now())
+		return *alerts_at;
+	if (general_work(alert_work, &recorded, failing) && recorded == 0)
+		return MT_NEVER;
+	*alerts_at = mt_now() + ALERT_PAUSE;
+	return *alerts_at;
+}
+
 static void
 start(Oid database)
 {
@@ -237,6 +264,7 @@ start(Oid database)
 	mt_worker_start(database, "publisher", "mindtickle publisher");
 	MemoryContextSwitchTo(TopMemoryContext);
 	outlets = hash_create("mindtickle outlets", 256, &control, HASH_ELEM | HASH_STRINGS);
+	mt_worker_do_last(alert_work, &last_alerts);
 	turn_context = AllocSetContextCreate(TopMemoryContext, "mindtickle publisher turn", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(turn_context);
 }
@@ -248,6 +276,8 @@ void
 mt_publisher_main(Datum argument)
 {
 	int64		sweep_at = 0;
+	int64		alerts_at = 0;
+	bool		alerts_failing = false;
 	bool		take_failing = false;
 	bool		sweep_failing = false;
 
@@ -262,13 +292,14 @@ mt_publisher_main(Datum argument)
 		/* Reset before looking: a mark that comes later sets it again. */
 		ResetLatch(MyLatch);
 		mt_worker_busy("publishing");
-		next = general_work(take_work, &take_failing) ? MT_NEVER : mt_now() + FIRST_PAUSE;
+		next = general_work(take_work, NULL, &take_failing) ? MT_NEVER : mt_now() + FIRST_PAUSE;
 		if (sweep_at <= mt_now())
 		{
 			sweep(&sweep_failing);
 			sweep_at = mt_now() + (sweep_failing ? FIRST_PAUSE : SWEEP_PAUSE);
 		}
 		next = Min(Min(next, serve_queue(&worked)), sweep_at);
+		next = Min(next, serve_alerts(&alerts_at, &alerts_failing));
 
 		/* A lock wait may have taken a wake-up for its own, so one look finds nothing before a sleep. */
 		if (worked)

@@ -395,6 +395,19 @@ mt_sql_take_dirty_tenants(MemoryContext context, char ***tenants)
 }
 
 /*
+ * Stores the refusals that wait in shared memory. Returns how many kinds there were.
+ */
+int
+mt_sql_record_alerts(void)
+{
+	static Statement statement = {"SELECT mindtickle.record_alerts()"};
+	bool		isnull;
+
+	run_for_row(&statement, NULL, NULL);
+	return DatumGetInt32(column(0, 1, &isnull));
+}
+
+/*
  * Publishes up to max_rows changes of the tenant. Returns how many.
  */
 int

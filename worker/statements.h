@@ -67,6 +67,7 @@ extern void mt_sql_sync_back_off(const char *tenant, TimestampTz until, const ch
 extern void mt_sql_sync_count(const char *tenant, int64 job_id, int64 requests, int64 throttled, int64 errors);
 
 extern int	mt_sql_take_dirty_tenants(MemoryContext context, char ***tenants);
+extern int	mt_sql_record_alerts(void);
 extern int	mt_sql_publish(const char *tenant, int max_rows);
 extern void mt_sql_trim_tenant(const char *tenant);
 

@@ -217,6 +217,7 @@ INSERT INTO tenant_call
 -- STRICT functions must get values to be called at all.
 UPDATE tenant_call SET call = replace(replace(replace(call, 'NULL::jsonb', '''{}''::jsonb'), 'NULL::text', CASE WHEN signature ~ 'set_tenant' THEN 'NULL::text' ELSE '''u''::text' END),
 	'NULL::interval', '''1 s''::interval');
+UPDATE tenant_call SET call = replace(call, '''u''::text[]', '''{sql}''::text[]');
 SELECT cmp_ok((SELECT count(*) FROM tenant_call), '>=', 9::bigint, 'the functions are found');
 SELECT is_empty($$SELECT c.signature, foreign_one, absent_one FROM tenant_call AS c,
 		pg_temp.refusal('ctx_nobody', format(c.call, 'ctx-b')) AS foreign_one, pg_temp.refusal('ctx_nobody', format(c.call, 'ctx-0')) AS absent_one

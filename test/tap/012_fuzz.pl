@@ -16,7 +16,7 @@ use Time::HiRes qw(time);
 
 my $seconds = 60 * ($ENV{FUZZ_MINUTES} // 0);
 my $seed = $ENV{FUZZ_SEED} // 1;
-my $queries = $seconds ? 2000 : 200;
+my $queries = $seconds ? 1000 : 150;
 
 my $node = start_node('primary', configuration => MindTickle::Fuzz::configuration());
 add_extension($node);
@@ -34,9 +34,8 @@ do
 } while (time() + $took / 2 < $began + $seconds && -e $node->data_dir . '/postmaster.pid');
 
 note(sprintf "seed %d, %d roles: %d queries run, %d of them again with their output searched (%.1f MB, %d lines with own rows); "
-	  . '%d errors, of these %d timeouts, %d refusals of the other tenant, %d internal errors',
-	$seed, scalar @MindTickle::Fuzz::attackers, @$fuzz{qw(queries answered)}, $fuzz->{bytes} / 1e6, @$fuzz{qw(own_rows errors timeouts refusals)},
-	scalar @{ $fuzz->{internal} });
+	  . '%d errors, of these %d timeouts, %d refusals of the other tenant, %d internal errors of the server',
+	$seed, scalar @MindTickle::Fuzz::attackers, @$fuzz{qw(queries answered)}, $fuzz->{bytes} / 1e6, @$fuzz{qw(own_rows errors timeouts refusals internal_errors)});
 
 my $wanted = $fuzz->{rounds} * @MindTickle::Fuzz::attackers * $queries;
 cmp_ok($fuzz->{queries}, '>=', 0.9 * $wanted, 'queries were run');
@@ -47,7 +46,7 @@ is(join('', @{ $fuzz->{traces} }), '', 'nothing of the other tenant is in any ou
 is(join('', @{ $fuzz->{alarms} }), '', 'no row of it was written');
 is($fuzz->changes, '', 'its rows and all rights are as they were');
 is(join('', @{ $fuzz->{crashes} }), '', 'no server process died');
-is(join('', @{ $fuzz->{internal} }), '', 'no internal error was raised');
+is(join('', @{ $fuzz->{internal} }), '', 'no internal error is ours');
 is($node->safe_psql('postgres', q(SELECT count(*) > 0 FROM mt_whoami())), 't', 'the server answers');
 
 # The same search does find what is there: rows, values in messages and in the log, and rows that are written although it is rolled back.

@@ -38,10 +38,12 @@ use constant KEPT => 20;
 our @attackers = map { "fuzz_$_" } qw(reader writer admin careless pooled);
 
 # Configuration for the server. Everything else that has to do with the log is left at its default, which is what must not tell secrets.
+# Compiling queries that run once takes most of the time.
 sub configuration
 {
 	return <<'END';
 max_connections = 50
+jit = off
 mindtickle.sync_enabled = off
 log_statement = none
 log_error_verbosity = verbose
@@ -68,7 +70,8 @@ sub new
 		traces => [],		# lines with values of the other tenant, in output, messages or log
 		alarms => [],		# of the triggers of tenants.sql
 		crashes => [],
-		internal => [],		# errors that should never be seen
+		internal_errors => 0,	# of these, errors that should never be seen
+		internal => [],		# those of them that are ours
 	}, $class;
 
 	$self->_run_file('tenants.sql', word => WORD, number => NUMBER, moment => MOMENT, day => DAY);
@@ -209,13 +212,15 @@ sub _search_file
 	return $marks;
 }
 
-# What the server has logged since the last time. A message begins with a time and goes on in lines that do so too or begin with a tab.
+# What the server has logged since the last time. A message is several lines, first the error, then where it arose; sqlsmith brings about some
+# internal errors of the server itself, of which only those that our code raises, or runs into, are kept.
 sub _search_log
 {
 	my ($self) = @_;
 
 	open(my $handle, '<:raw', $self->{node}->logfile) or die "could not read the server log: $!\n";
 	seek($handle, $self->{searched}, 0);
+	my $internal;
 	while (my $line = <$handle>)
 	{
 		$self->_keep('traces', $line) if $line =~ /$trace/oi;
@@ -227,10 +232,25 @@ sub _search_log
 			$self->{timeouts}++ if $state eq '57014';
 			$self->{refusals}++ if $message eq 'permission denied for tenant "fuzz-b"';
 			$self->_keep('alarms', $line) if $message =~ /^ALARM: /;
-			$self->_keep('internal', $line) if $state eq 'XX000';
+			$self->{internal_errors} += $state eq 'XX000';
+			$internal = $state eq 'XX000' ? $line : undef;
+		}
+		elsif ($internal && $line =~ /^[^\t]* (?:CONTEXT|LOCATION):  (.*)/ && is_ours($1))
+		{
+			$self->_keep('internal', $internal . $line);
 		}
 	}
 	$self->{searched} = tell($handle);
+}
+
+# Is this a place in a source file of ours (some names of files are the server's as well), or inside one of our functions?
+sub is_ours
+{
+	my ($place) = @_;
+	return 1 if $place =~ /\b(mt_|mindtickle\.)/;
+	return 0 unless $place =~ /^(\w+), (\w+\.c):\d+$/;
+	my ($function, $file) = ($1, "$FindBin::RealBin/../../src/$2");
+	return -e $file && slurp_file($file) =~ /^$function\(/m;
 }
 
 sub _keep

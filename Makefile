@@ -63,6 +63,11 @@ SQL_PARTS = \
 	sql/sync_api.sql \
 	sql/worker_api.sql \
 	sql/views.sql \
+	sql/check_server.sql \
+	sql/check_rights.sql \
+	sql/check_objects.sql \
+	sql/check.sql \
+	sql/isolation_check.sql \
 	sql/dump.sql \
 	sql/privileges.sql
 

@@ -10,3 +10,27 @@ CREATE FUNCTION mindtickle.read_secret_file(tenant pg_catalog.text, file pg_cata
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_read_secret_file';
 COMMENT ON FUNCTION mindtickle.read_secret_file(pg_catalog.text, pg_catalog.text)
 	IS 'for the sync worker: content of a secret file of a tenant';
+
+CREATE FUNCTION mindtickle.foreign_site_error() RETURNS pg_catalog.text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT 'the credentials were stored in another cluster; if this one is to call MindTickle: SELECT mt_confirm_site();'
+$$;
+COMMENT ON FUNCTION mindtickle.foreign_site_error() IS 'why a tenant of a restored copy is not pulled, as in its last_error';
+
+CREATE FUNCTION @extschema@.mt_confirm_site() RETURNS pg_catalog.int8
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	here int8 := (SELECT s.system_identifier FROM pg_control_system() AS s);
+	taken_over int8;
+BEGIN
+	UPDATE mindtickle.credential AS c SET system_identifier = here WHERE c.system_identifier <> here;
+	GET DIAGNOSTICS taken_over = ROW_COUNT;
+	-- Other reasons to wait, such as the tenant's budget, stand.
+	UPDATE mindtickle.tenant AS t SET backoff_until = NULL, last_error = NULL, last_error_at = NULL
+		WHERE t.last_error = mindtickle.foreign_site_error();
+	PERFORM mindtickle.wake_sync();
+	RETURN taken_over;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.mt_confirm_site()
+	IS 'lets this cluster pull with credentials that were stored in another one, after a restore; returns how many; owner only';

@@ -3,6 +3,9 @@
  * calls the functions that check the caller themselves. Everything else is given to the service role by mt_setup, or to nobody.
  */
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA mindtickle FROM PUBLIC;
+-- Where default privileges have given more.
+REVOKE ALL ON ALL TABLES IN SCHEMA mindtickle FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA mindtickle FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	@extschema@.mt_setup(),
 	@extschema@.mt_create_tenant(pg_catalog.text, pg_catalog.text),
@@ -11,8 +14,22 @@ REVOKE ALL ON FUNCTION
 	@extschema@.mt_drop_tenant(pg_catalog.text),
 	@extschema@.mt_grant_tenant(pg_catalog.text, pg_catalog.name, pg_catalog.text, pg_catalog.bool),
 	@extschema@.mt_revoke_tenant(pg_catalog.text, pg_catalog.name),
-	@extschema@.mt_set_credential(pg_catalog.text, pg_catalog.jsonb)
+	@extschema@.mt_set_credential(pg_catalog.text, pg_catalog.jsonb),
+	@extschema@.mt_confirm_site(),
+	@extschema@.mt_check(),
+	@extschema@.mt_verify_isolation()
 	FROM PUBLIC;
+
+-- mt_check runs as whoever calls it, and so do its parts.
+GRANT EXECUTE ON FUNCTION @extschema@.mt_check(), mindtickle.check_list(), mindtickle.check_server(), mindtickle.check_workers(),
+	mindtickle.check_service_role(), mindtickle.check_rights(), mindtickle.check_owners(), mindtickle.check_tenant_roles(),
+	mindtickle.check_grants(), mindtickle.check_row_security(), mindtickle.check_tables(), mindtickle.check_views(),
+	mindtickle.check_functions(), mindtickle.check_additions(), mindtickle.check_triggers(), mindtickle.own_objects(),
+	mindtickle.own_relations(pg_catalog.text), mindtickle.service_role(), mindtickle.extension_owner(), mindtickle.role_text(pg_catalog.oid),
+	mindtickle.granted_roles(), mindtickle.unconfirmed_credentials(), mindtickle.acting_roles(), mindtickle.library_preloaded(),
+	mindtickle.right_of_service(pg_catalog.oid, pg_catalog.oid, pg_catalog.text), mindtickle.added_rights(), mindtickle.role_dangers(),
+	mindtickle.expected_policy(pg_catalog.name), mindtickle.tenant_tables(), mindtickle.invoker_view(pg_catalog.text[]),
+	mindtickle.library_version(), mindtickle.worker_state() TO pg_monitor;
 
 -- The policies call these as whoever asks.
 GRANT EXECUTE ON FUNCTION mindtickle.row_allowed(pg_catalog.text, pg_catalog.oid), mindtickle.acting_as_service() TO PUBLIC;

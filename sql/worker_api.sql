@@ -67,8 +67,7 @@ BEGIN
 	END IF;
 	IF EXISTS (SELECT FROM mindtickle.credential AS c WHERE c.tenant_id = sync_open.tenant
 			   AND c.system_identifier <> (SELECT s.system_identifier FROM pg_control_system() AS s)) THEN
-		PERFORM mindtickle.sync_back_off(sync_open.tenant, now() + interval '1 hour',
-			'the credentials were stored in another cluster; store them again with mt_set_credential');
+		PERFORM mindtickle.sync_back_off(sync_open.tenant, now() + interval '1 hour', mindtickle.foreign_site_error());
 		RETURN;
 	END IF;
 

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(82);
+SELECT plan(87);
 
 DROP ROLE IF EXISTS pl_writer;
 CREATE ROLE pl_writer;
@@ -42,7 +42,14 @@ SELECT pg_temp.service($$SELECT mindtickle.sync_back_off('pl', NULL, NULL)$$) \g
 ROLLBACK TO s;
 UPDATE mindtickle.credential SET system_identifier = 1 WHERE tenant_id = 'pl';
 SELECT is(pg_temp.open(), 'nothing', 'a restored copy does not pull');
-SELECT is((SELECT last_error FROM mindtickle.tenant WHERE tenant_id = 'pl'), 'the credentials were stored in another cluster; store them again with mt_set_credential', 'and says why');
+SELECT is((SELECT last_error FROM mindtickle.tenant WHERE tenant_id = 'pl'), 'the credentials were stored in another cluster; if this one is to call MindTickle: SELECT mt_confirm_site();', 'and says why');
+SELECT is(mt_confirm_site(), 1::bigint, 'until its site is confirmed');
+SELECT isnt(pg_temp.open(), 'nothing', 'it pulls then');
+SELECT is(mt_confirm_site(), 0::bigint, 'there is nothing left to confirm');
+SELECT pg_temp.service($$SELECT mindtickle.sync_back_off('pl', now() + interval '1 min', 'upstream answers 429')$$) \g /dev/null
+UPDATE mindtickle.credential SET system_identifier = 1 WHERE tenant_id = 'pl';
+SELECT is(mt_confirm_site(), 1::bigint, 'confirmed again');
+SELECT is(pg_temp.open(), 'nothing', 'a back-off for another reason stands');
 ROLLBACK TO s;
 
 -- Storing a page.

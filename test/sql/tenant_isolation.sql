@@ -185,7 +185,8 @@ SELECT is(pg_temp.try('mindtickle_service', 'iso-a', $$UPDATE mindtickle.tenant 
 -- Every function that is told a tenant.
 CREATE TEMP TABLE argument (type regtype, value text);
 INSERT INTO argument VALUES ('text', '''x'''), ('name', '''iso_reader'''), ('jsonb', '''{}'''), ('bool', 'true'), ('int4', '10'), ('int8', '1'), ('numeric', '1'),
-	('bytea', '''x'''), ('bytea[]', '''{}'''), ('text[]', '''{iso-b}'''), ('timestamptz', 'now()'), ('timestamptz[]', 'ARRAY[now()]'), ('interval', '''1 s'''), ('oid', '''mindtickle.users''::regclass');
+	('bytea', '''x'''), ('bytea[]', '''{}'''), ('text[]', '''{iso-b}'''), ('timestamptz', 'now()'), ('timestamptz[]', 'ARRAY[now()]'), ('interval', '''1 s'''), ('oid', '''mindtickle.users''::regclass'),
+	('regclass', '''mindtickle.users'''), ('regclass[]', '''{mindtickle.users}''');
 CREATE TEMP TABLE call AS
 	SELECT p.oid::regprocedure::text AS signature, n.nspname = 'mindtickle' AS internal,
 		format('SELECT %s(%s)::text', p.oid::regproc, string_agg(CASE WHEN p.proargnames[a.place] IN ('tenant', 'tenant_id') THEN '''iso-b''' ELSE coalesce(g.value, 'NULL') END, ', ' ORDER BY a.place)) AS statement,

@@ -1,0 +1,204 @@
+/*
+ * The parts of mt_check (sql/check.sql) that concern tables, policies, views, functions and triggers: those of the extension that are not any
+ * more what they were, and those of others that open a way around row security. Nothing here changes anything.
+ */
+CREATE FUNCTION mindtickle.expected_policy(table_name pg_catalog.name, OUT using_expression pg_catalog.text, OUT check_expression pg_catalog.text)
+	RETURNS pg_catalog.record
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	-- As pg_get_expr gives back what sql/row_security.sql makes.
+	SELECT CASE
+			WHEN table_name = 'tenant' THEN '((tenant_id = @extschema@.mt_current_tenant()) OR mindtickle.acting_as_service())'
+			WHEN table_name = 'sync_budget' THEN 'mindtickle.acting_as_service()'
+			WHEN table_name = 'api_token' THEN '(((tenant_id = @extschema@.mt_current_tenant()) OR (tenant_id = ''''::text)) AND mindtickle.acting_as_service())'
+			WHEN table_name = ANY (ARRAY['credential', 'tenant_grant']::name[]) THEN '((tenant_id = @extschema@.mt_current_tenant()) AND mindtickle.acting_as_service())'
+			ELSE '(tenant_id = @extschema@.mt_current_tenant())' END,
+		CASE
+			WHEN table_name = 'sync_budget' THEN 'mindtickle.acting_as_service()'
+			WHEN table_name = 'api_token' THEN
+				E'\nCASE\n    WHEN (tenant_id = ''''::text) THEN mindtickle.acting_as_service()\n    ELSE mindtickle.row_allowed(tenant_id, tableoid)\nEND'
+			ELSE 'mindtickle.row_allowed(tenant_id, tableoid)' END
+$$;
+COMMENT ON FUNCTION mindtickle.expected_policy(pg_catalog.name) IS 'what the policy tenant_isolation of a table says';
+
+CREATE FUNCTION mindtickle.tenant_tables(OUT relation pg_catalog.regclass, OUT policy pg_catalog.text) RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT c.oid::regclass, format('CREATE POLICY tenant_isolation ON %s USING (%s) WITH CHECK (%s);', c.oid::regclass, e.using_expression, e.check_expression)
+	FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped,
+		mindtickle.expected_policy(c.relname) AS e
+	WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relkind = ANY (ARRAY['r', 'p']::"char"[])
+$$;
+COMMENT ON FUNCTION mindtickle.tenant_tables() IS 'every table of schema mindtickle with a tenant, and the statement that makes its policy';
+
+CREATE FUNCTION mindtickle.check_row_security(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT 'row_security', format('row security is not %s on %s', f.what, t.relation), format('ALTER TABLE %s %s ROW LEVEL SECURITY;', t.relation, f.word)
+	FROM mindtickle.tenant_tables() AS t JOIN pg_class AS c ON c.oid = t.relation,
+		LATERAL (VALUES (c.relrowsecurity, 'enabled', 'ENABLE'), (c.relforcerowsecurity, 'forced', 'FORCE')) AS f (there, what, word)
+	WHERE NOT f.there
+	UNION ALL
+	SELECT 'row_security', format('the policy tenant_isolation is missing on %s', t.relation), t.policy
+	FROM mindtickle.tenant_tables() AS t
+	WHERE NOT EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = t.relation AND p.polname = 'tenant_isolation')
+	UNION ALL
+	SELECT 'row_security', format('the policy tenant_isolation on %s is not the one that was installed', t.relation),
+		format('DROP POLICY tenant_isolation ON %s; %s', t.relation, t.policy)
+	FROM mindtickle.tenant_tables() AS t JOIN pg_class AS c ON c.oid = t.relation
+		JOIN pg_policy AS p ON p.polrelid = t.relation AND p.polname = 'tenant_isolation', mindtickle.expected_policy(c.relname) AS e
+	WHERE NOT p.polpermissive OR p.polcmd <> '*' OR p.polroles <> ARRAY[0]::oid[]
+		OR pg_get_expr(p.polqual, p.polrelid) IS DISTINCT FROM e.using_expression
+		OR pg_get_expr(p.polwithcheck, p.polrelid) IS DISTINCT FROM e.check_expression
+	UNION ALL
+	SELECT 'row_security', format('%s has another policy, %I, which %s', t.relation, p.polname,
+			CASE WHEN p.polpermissive THEN 'lets through what tenant_isolation does not' ELSE 'hides rows that tenant_isolation shows' END),
+		format('DROP POLICY %I ON %s;', p.polname, t.relation)
+	FROM mindtickle.tenant_tables() AS t JOIN pg_policy AS p ON p.polrelid = t.relation AND p.polname <> 'tenant_isolation'
+$$;
+COMMENT ON FUNCTION mindtickle.check_row_security() IS 'part of mt_check: row security enabled, forced, and with the installed policy alone';
+
+CREATE FUNCTION mindtickle.check_tables(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	WITH RECURSIVE child AS (
+		SELECT i.inhrelid AS relation FROM pg_inherits AS i WHERE i.inhparent IN (SELECT mindtickle.own_relations('rp'))
+		UNION
+		SELECT i.inhrelid FROM child AS x JOIN pg_inherits AS i ON i.inhparent = x.relation
+	), foreign_table AS (
+		-- What has a tenant and is in our schema is looked at by check_row_security, whoever made it and granted or not.
+		SELECT c.oid, c.relkind, c.relrowsecurity, c.relowner, c.relacl
+		FROM pg_class AS c
+		WHERE (c.relnamespace = 'mindtickle'::regnamespace OR c.oid IN (SELECT x.relation FROM child AS x))
+			AND c.relkind = ANY (ARRAY['r', 'p', 'f']::"char"[]) AND c.oid NOT IN (SELECT mindtickle.own_relations('rp'))
+			AND c.oid NOT IN (SELECT t.relation FROM mindtickle.tenant_tables() AS t)
+	), granted AS (
+		SELECT f.oid, a.grantee FROM foreign_table AS f, aclexplode(f.relacl) AS a WHERE a.grantee <> f.relowner
+		UNION
+		SELECT f.oid, a.grantee FROM foreign_table AS f JOIN pg_attribute AS t ON t.attrelid = f.oid, aclexplode(t.attacl) AS a WHERE a.grantee <> f.relowner
+	)
+	SELECT 'unprotected_tables', format('%s has no row security and is granted to %s', f.oid::regclass,
+			string_agg(mindtickle.role_text(g.grantee), ', ' ORDER BY mindtickle.role_text(g.grantee) COLLATE "C")),
+		CASE WHEN f.relkind = 'f' THEN format('REVOKE ALL ON TABLE %s FROM %s;', f.oid::regclass, string_agg(mindtickle.role_text(g.grantee), ', ' ORDER BY mindtickle.role_text(g.grantee) COLLATE "C"))
+			ELSE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;', f.oid::regclass)
+				|| CASE WHEN EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = f.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped) THEN
+					(SELECT format(' CREATE POLICY tenant_isolation ON %s USING (%s) WITH CHECK (%s);', f.oid::regclass, e.using_expression, e.check_expression)
+					 FROM mindtickle.expected_policy('') AS e) ELSE '' END END
+	FROM foreign_table AS f JOIN granted AS g ON g.oid = f.oid
+	WHERE NOT f.relrowsecurity AND g.grantee IS DISTINCT FROM (SELECT mindtickle.service_role()) AND g.grantee <> (SELECT mindtickle.extension_owner())
+		AND g.grantee <> 'pg_monitor'::regrole
+	GROUP BY f.oid, f.relkind
+$$;
+COMMENT ON FUNCTION mindtickle.check_tables() IS 'part of mt_check: tables of others in schema mindtickle and below its tables';
+
+CREATE FUNCTION mindtickle.invoker_view(options pg_catalog.text[]) RETURNS pg_catalog.bool
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce((SELECT o.option_value::bool FROM pg_options_to_table(options) AS o WHERE o.option_name = 'security_invoker'), false)
+$$;
+COMMENT ON FUNCTION mindtickle.invoker_view(pg_catalog.text[]) IS 'true when pg_class.reloptions say security_invoker';
+
+CREATE FUNCTION mindtickle.check_views(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	WITH RECURSIVE reading AS (
+		SELECT v.oid FROM mindtickle.own_relations('rp') AS t (relation)
+			JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.relation AND d.classid = 'pg_rewrite'::regclass
+			JOIN pg_rewrite AS r ON r.oid = d.objid JOIN pg_class AS v ON v.oid = r.ev_class AND v.relkind = ANY (ARRAY['v', 'm']::"char"[])
+		UNION
+		SELECT v.oid FROM reading AS x
+			JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = x.oid AND d.classid = 'pg_rewrite'::regclass
+			JOIN pg_rewrite AS r ON r.oid = d.objid JOIN pg_class AS v ON v.oid = r.ev_class AND v.relkind = ANY (ARRAY['v', 'm']::"char"[])
+	), tenant_role AS MATERIALIZED (
+		SELECT DISTINCT a.reached AS role FROM mindtickle.acting_roles() AS a JOIN pg_roles AS r ON r.oid = a.reached AND NOT r.rolsuper
+	), suspect AS (
+		SELECT c.oid, c.relkind, c.relacl, o.rolname FROM reading AS x JOIN pg_class AS c ON c.oid = x.oid JOIN pg_roles AS o ON o.oid = c.relowner
+		WHERE c.oid NOT IN (SELECT mindtickle.own_relations('v')) AND (c.relkind = 'm' OR NOT mindtickle.invoker_view(c.reloptions))
+			AND (o.rolsuper OR o.rolbypassrls OR o.oid = (SELECT mindtickle.extension_owner()) OR o.oid = (SELECT mindtickle.service_role()))
+	), reader AS (
+		SELECT s.oid, 0::oid AS role FROM suspect AS s, LATERAL (
+			SELECT s.relacl UNION ALL SELECT t.attacl FROM pg_attribute AS t WHERE t.attrelid = s.oid AND t.attacl IS NOT NULL) AS g (acl), aclexplode(g.acl) AS a
+		WHERE a.grantee = 0
+		UNION
+		SELECT s.oid, t.role FROM suspect AS s, tenant_role AS t
+		WHERE has_any_column_privilege(t.role, s.oid, 'SELECT, INSERT, UPDATE') OR has_table_privilege(t.role, s.oid, 'DELETE')
+	)
+	SELECT 'views', format('the view %s is not security_invoker: it shows what its owner may see', c.oid::regclass),
+		format('ALTER VIEW %s SET (security_invoker = true);', c.oid::regclass)
+	FROM pg_class AS c WHERE c.oid IN (SELECT mindtickle.own_relations('v')) AND NOT mindtickle.invoker_view(c.reloptions)
+	UNION ALL
+	SELECT 'views', format('%s shows rows of tenants as its owner %I sees them, to %s', s.oid::regclass, s.rolname,
+			CASE WHEN bool_or(r.role = 0) THEN 'everyone' ELSE string_agg(mindtickle.role_text(r.role), ', ' ORDER BY mindtickle.role_text(r.role) COLLATE "C") END),
+		CASE WHEN s.relkind = 'v' THEN format('ALTER VIEW %s SET (security_invoker = true);', s.oid::regclass)
+			ELSE format('REVOKE ALL ON TABLE %s FROM PUBLIC, %s;', s.oid::regclass,
+				coalesce(string_agg(mindtickle.role_text(r.role), ', ' ORDER BY mindtickle.role_text(r.role) COLLATE "C") FILTER (WHERE r.role <> 0), 'pg_read_all_data')) END
+	FROM suspect AS s JOIN reader AS r ON r.oid = s.oid GROUP BY s.oid, s.relkind, s.rolname
+$$;
+COMMENT ON FUNCTION mindtickle.check_views() IS 'part of mt_check: views and materialized views that show tenants'' rows as their owner sees them';
+
+CREATE FUNCTION mindtickle.check_functions(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	WITH tenant_role AS MATERIALIZED (
+		SELECT DISTINCT a.reached AS role FROM mindtickle.acting_roles() AS a JOIN pg_roles AS r ON r.oid = a.reached AND NOT r.rolsuper
+	), candidate AS (
+		SELECT p.oid, p.proname, p.pronamespace, p.proowner, p.proacl, p.prosecdef, p.proleakproof, l.lanname,
+			EXISTS (SELECT FROM mindtickle.own_objects() AS o WHERE o.classid = 'pg_proc'::regclass AND o.objid = p.oid) AS own,
+			concat_ws(' ', p.prosrc, pg_get_function_sqlbody(p.oid), p.proconfig::text) ~* '\m(mindtickle\M|mt_)' AS concerned
+		FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang
+		-- those that initdb made are the system's
+		WHERE (p.prosecdef OR p.proleakproof) AND p.oid >= 16384
+	)
+	SELECT 'definer_functions', format('%s is SECURITY DEFINER: who calls it acts as %I', c.oid::regprocedure, pg_get_userbyid(c.proowner)),
+		format('ALTER ROUTINE %s SECURITY INVOKER;', c.oid::regprocedure)
+	FROM candidate AS c JOIN pg_roles AS o ON o.oid = c.proowner
+	WHERE c.prosecdef AND NOT (c.own AND c.pronamespace = 'mindtickle'::regnamespace AND c.proname = ANY (ARRAY['granted_roles', 'unconfirmed_credentials']::name[]))
+		AND (c.own OR c.pronamespace = 'mindtickle'::regnamespace
+			OR c.concerned AND NOT pg_is_other_temp_schema(c.pronamespace) AND c.pronamespace <> pg_my_temp_schema()
+				AND (o.rolsuper OR o.rolbypassrls OR o.oid = (SELECT mindtickle.extension_owner()) OR o.oid = (SELECT mindtickle.service_role()))
+				AND (EXISTS (SELECT FROM aclexplode(coalesce(c.proacl, acldefault('f', c.proowner))) AS a WHERE a.grantee = 0)
+					OR EXISTS (SELECT FROM tenant_role AS t WHERE has_function_privilege(t.role, c.oid, 'EXECUTE'))))
+	UNION ALL
+	SELECT 'leakproof_functions', format('%s is LEAKPROOF: it is called with values of rows that row security then hides', c.oid::regprocedure),
+		format('ALTER FUNCTION %s NOT LEAKPROOF;', c.oid::regprocedure)
+	FROM candidate AS c
+	WHERE c.proleakproof AND (c.own OR c.pronamespace = 'mindtickle'::regnamespace OR c.lanname <> ALL (ARRAY['c', 'internal']::name[]))
+$$;
+COMMENT ON FUNCTION mindtickle.check_functions() IS 'part of mt_check: functions that run with another''s rights, or before row security';
+
+CREATE FUNCTION mindtickle.check_additions(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT 'foreign_objects', format('%s has a trigger that is not the extension''s, %I', t.tgrelid::regclass, t.tgname), format('DROP TRIGGER %I ON %s;', t.tgname, t.tgrelid::regclass)
+	FROM pg_trigger AS t
+	WHERE t.tgrelid IN (SELECT mindtickle.own_relations('rpv')) AND NOT t.tgisinternal
+		AND t.tgfoid NOT IN (SELECT o.objid FROM mindtickle.own_objects() AS o WHERE o.classid = 'pg_proc'::regclass)
+	UNION ALL
+	SELECT 'foreign_objects', format('%s has a rule that is not the extension''s, %I', r.ev_class::regclass, r.rulename), format('DROP RULE %I ON %s;', r.rulename, r.ev_class::regclass)
+	FROM pg_rewrite AS r WHERE r.ev_class IN (SELECT mindtickle.own_relations('rpv')) AND r.rulename <> '_RETURN'
+	UNION ALL
+	SELECT 'foreign_objects', format('%s refers to %s: that tells which rows are there, and keeps a tenant from being dropped', c.conrelid::regclass, c.confrelid::regclass),
+		format('ALTER TABLE %s DROP CONSTRAINT %I;', c.conrelid::regclass, c.conname)
+	FROM pg_constraint AS c
+	WHERE c.contype = 'f' AND c.confrelid IN (SELECT mindtickle.own_relations('rp')) AND c.conrelid NOT IN (SELECT mindtickle.own_relations('rp'))
+$$;
+COMMENT ON FUNCTION mindtickle.check_additions() IS 'part of mt_check: what others have put onto the extension''s tables and views';
+
+CREATE FUNCTION mindtickle.check_triggers(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT 'triggers', format('the trigger %I of %s is not ENABLE ALWAYS: it does not fire %s', t.tgname, t.tgrelid::regclass,
+			CASE t.tgenabled WHEN 'D' THEN 'at all' ELSE 'in every session' END),
+		format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I;', t.tgrelid::regclass, t.tgname)
+	FROM pg_trigger AS t
+	WHERE t.tgrelid IN (SELECT mindtickle.own_relations('rp')) AND NOT t.tgisinternal AND t.tgenabled <> 'A'
+		AND t.tgfoid IN (SELECT o.objid FROM mindtickle.own_objects() AS o WHERE o.classid = 'pg_proc'::regclass)
+	UNION ALL
+	SELECT 'triggers', format('the trigger %s of mindtickle.%s is missing', n.name, n.relation),
+		format('CREATE TRIGGER %s %s ON mindtickle.%s FOR EACH %s; ALTER TABLE mindtickle.%s ENABLE ALWAYS TRIGGER %s;', n.name, n.event, n.relation, n.action, n.relation, n.name)
+	FROM (VALUES
+		('tenant_grant', 'resolve_role', 'BEFORE INSERT', 'ROW EXECUTE FUNCTION mindtickle.resolve_grant_role()'),
+		('tenant_grant', 'forget_access', 'AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT EXECUTE FUNCTION mindtickle.forget_access()'),
+		('api_token', 'forget_access', 'AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT EXECUTE FUNCTION mindtickle.forget_access()'),
+		('tenant', 'forget_access', 'AFTER INSERT OR UPDATE OF tenant_id OR DELETE OR TRUNCATE', 'STATEMENT EXECUTE FUNCTION mindtickle.forget_access()')
+		) AS n (relation, name, event, action) JOIN pg_class AS c ON c.relname = n.relation AND c.relnamespace = 'mindtickle'::regnamespace
+	WHERE NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname = n.name)
+$$;
+COMMENT ON FUNCTION mindtickle.check_triggers() IS 'part of mt_check: the triggers that make a change of grants felt, also during a restore';

@@ -4,7 +4,8 @@
  */
 CREATE TABLE mindtickle.users (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
-	user_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL CHECK (pg_catalog.octet_length(user_id) BETWEEN 1 AND 255),
+	user_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL
+		CHECK (pg_catalog.octet_length(user_id) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(user_id) OPERATOR(pg_catalog.<=) 255),
 	mindtickle_id pg_catalog.text COLLATE pg_catalog."C",
 	scim_external_id pg_catalog.text COLLATE pg_catalog."C",
 	user_name pg_catalog.text,
@@ -39,7 +40,8 @@ CREATE INDEX users_email_key_idx ON mindtickle.users (tenant_id, email_key) WHER
 
 CREATE TABLE mindtickle.team (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
-	team_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL CHECK (pg_catalog.octet_length(team_id) BETWEEN 1 AND 255),
+	team_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL
+		CHECK (pg_catalog.octet_length(team_id) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(team_id) OPERATOR(pg_catalog.<=) 255),
 	name pg_catalog.text NOT NULL,
 	manager_id pg_catalog.text COLLATE pg_catalog."C",
 	source pg_catalog.text COLLATE pg_catalog."C" NOT NULL,

@@ -4,7 +4,8 @@
  */
 CREATE TABLE mindtickle.course (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
-	course_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL CHECK (pg_catalog.octet_length(course_id) BETWEEN 1 AND 255),
+	course_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL
+		CHECK (pg_catalog.octet_length(course_id) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(course_id) OPERATOR(pg_catalog.<=) 255),
 	title pg_catalog.text,
 	kind pg_catalog.text,
 	source pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
@@ -15,7 +16,8 @@ COMMENT ON TABLE mindtickle.course IS 'the catalog of a tenant';
 
 CREATE TABLE mindtickle.quiz (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
-	quiz_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL CHECK (pg_catalog.octet_length(quiz_id) BETWEEN 1 AND 255),
+	quiz_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL
+		CHECK (pg_catalog.octet_length(quiz_id) OPERATOR(pg_catalog.>=) 1 AND pg_catalog.octet_length(quiz_id) OPERATOR(pg_catalog.<=) 255),
 	course_id pg_catalog.text COLLATE pg_catalog."C",
 	title pg_catalog.text,
 	max_score pg_catalog.numeric,
@@ -30,14 +32,14 @@ CREATE TABLE mindtickle.course_progress (
 	course_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	status pg_catalog.text COLLATE pg_catalog."C" NOT NULL
 		CHECK (status OPERATOR(pg_catalog.=) ANY (ARRAY['not_started', 'in_progress', 'completed'])),
-	score pg_catalog.numeric(7, 4) CHECK (score BETWEEN 0 AND 100),
+	score pg_catalog.numeric(7, 4) CHECK (score OPERATOR(pg_catalog.>=) 0 AND score OPERATOR(pg_catalog.<=) 100),
 	completed_at pg_catalog.timestamptz,
 	invited_at pg_catalog.timestamptz,
 	started_at pg_catalog.timestamptz,
 	due_at pg_catalog.timestamptz,
 	is_overdue pg_catalog.bool,
 	has_failed pg_catalog.bool,
-	percent_completed pg_catalog.numeric(7, 4) CHECK (percent_completed BETWEEN 0 AND 100),
+	percent_completed pg_catalog.numeric(7, 4) CHECK (percent_completed OPERATOR(pg_catalog.>=) 0 AND percent_completed OPERATOR(pg_catalog.<=) 100),
 	max_score pg_catalog.numeric,
 	updated_at pg_catalog.timestamptz,
 	synced_at pg_catalog.timestamptz,
@@ -55,7 +57,7 @@ CREATE TABLE mindtickle.quiz_submission (
 	quiz_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	submitted_at pg_catalog.timestamptz NOT NULL,
 	answers pg_catalog.jsonb,
-	score pg_catalog.numeric(7, 4) CHECK (score BETWEEN 0 AND 100),
+	score pg_catalog.numeric(7, 4) CHECK (score OPERATOR(pg_catalog.>=) 0 AND score OPERATOR(pg_catalog.<=) 100),
 	computed_score pg_catalog.numeric(7, 4),
 	attempt pg_catalog.int4,
 	passed pg_catalog.bool,

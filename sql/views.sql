@@ -75,9 +75,9 @@ COMMENT ON VIEW @extschema@.mt_sync_jobs IS 'pulls: asked for, under way, ended'
 
 CREATE VIEW @extschema@.mt_progress_sync WITH (security_invoker = true) AS
 	SELECT j.tenant_id, j.job_id, j.phase, j.done, j.total, j.started_at, j.phase_started_at,
-		CASE WHEN j.done OPERATOR(pg_catalog.>) 0 THEN
+		CASE WHEN j.done OPERATOR(pg_catalog.>) 0 AND pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) j.phase_started_at THEN
 			pg_catalog.round(j.done OPERATOR(pg_catalog./)
-				NULLIF(EXTRACT(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) j.phase_started_at), 0), 2) END AS per_second,
+				EXTRACT(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) j.phase_started_at), 2) END AS per_second,
 		CASE WHEN j.done OPERATOR(pg_catalog.>) 0 AND j.total OPERATOR(pg_catalog.>=) j.done THEN
 			pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+)
 				((pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) j.phase_started_at) OPERATOR(pg_catalog.*)

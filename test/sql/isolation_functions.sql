@@ -65,7 +65,7 @@ SELECT set_eq('SELECT signature FROM function', $$SELECT p.oid::regprocedure::te
 SELECT is((SELECT string_agg(p.oid::regprocedure::text, ' ' ORDER BY p.oid::regprocedure::text COLLATE "C") FROM pg_proc AS p
 		JOIN pg_temp.extension_object AS o ON o.classid = 'pg_proc'::regclass AND o.objid = p.oid
 		WHERE has_function_privilege('fx_nobody', p.oid, 'EXECUTE') AND p.oid::regprocedure::text NOT IN (SELECT signature FROM function)),
-	'mindtickle.acting_as_service() mt_current_tenant() mt_score_quiz(jsonb) mt_whoami()', 'these others too');
+	'mindtickle.acting_as_service() mindtickle.visible_tenants() mt_current_tenant() mt_score_quiz(jsonb) mt_whoami()', 'these others too');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc AS p JOIN pg_temp.extension_object AS o ON o.classid = 'pg_proc'::regclass AND o.objid = p.oid WHERE p.prosecdef AND has_function_privilege('fx_nobody', p.oid, 'EXECUTE')$$,
 	'and none of these runs with its owner''s rights');
 

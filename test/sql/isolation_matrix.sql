@@ -11,6 +11,8 @@ BEGIN;
 \i :inputdir/sql/include/every_table.sql
 \i :inputdir/sql/include/attack.sql
 SET LOCAL client_min_messages = error;
+-- As the marks are written.
+SET LOCAL datestyle = 'ISO';
 SELECT plan(25);
 
 DROP ROLE IF EXISTS mx_reader, mx_writer, mx_admin, mx_nobody, mx_careless, mx_theirs;
@@ -286,9 +288,11 @@ INSERT INTO forbidden SELECT replace(s, '{v}', quote_literal(v)), '42501', 'perm
 	FROM unnest(ARRAY['SET mindtickle.token_id = {v}', 'SET LOCAL mindtickle.token_id TO {v}', 'SELECT set_config(''mindtickle.token_id'', {v}, true)',
 		'CREATE FUNCTION mx_own.proof() RETURNS int LANGUAGE sql SET mindtickle.token_id = {v} AS ''SELECT 1''',
 		'ALTER ROLE CURRENT_USER SET mindtickle.token_id = {v}', 'RESET mindtickle.token_id',
-		'SET mindtickle.token_id TO DEFAULT', 'ALTER ROLE CURRENT_USER SET mindtickle.token_id FROM CURRENT']) AS s,
+		'SET mindtickle.token_id TO DEFAULT']) AS s,
 	unnest(ARRAY['1', '', '0', 'mtk_', (SELECT min(token_id)::text FROM mindtickle.api_token WHERE tenant_id = 'mx-b')]) AS v;
 INSERT INTO forbidden VALUES
+	('ALTER ROLE CURRENT_USER SET mindtickle.token_id FROM CURRENT', '42501',
+		'must be superuser or have privileges of pg_read_all_settings to examine "mindtickle.token_id"'),
 	('ALTER DATABASE d SET mindtickle.tenant = ''mx-b''', '42501', 'must be owner of database d'),
 	('ALTER ROLE mx_theirs SET mindtickle.tenant = ''mx-a''', '42501', 'permission denied'),
 	('ALTER ROLE ALL SET mindtickle.tenant = ''mx-b''', '42501', 'must be superuser to alter settings globally'),

@@ -4,8 +4,9 @@
 #   make demo, make demo-stop                a private cluster with the sandbox, ready to look at
 #   make test                                every suite against clusters of its own
 #   make bench                               the figures of the README, measured here
+#   make fuzz MINUTES=10 SEED=1              random queries of one tenant's roles against another's rows, for so long (these are the defaults)
 #
-# demo, test and bench install the packages they need first, so they also work where pg_config is not there yet.
+# demo, test, bench and fuzz install the packages they need first, so they also work where pg_config is not there yet.
 
 EXTENSION = mindtickle
 EXTVERSION = 0.1.0
@@ -88,14 +89,14 @@ PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 all: $(EXTENSION)--$(EXTVERSION).sql worker
 
 # The second library has a Makefile of its own: PGXS builds one module a Makefile.
-.PHONY: worker demo demo-stop test bench
+.PHONY: worker demo demo-stop test bench fuzz
 worker:
 	$(MAKE) -C worker PG_CONFIG=$(PG_CONFIG)
 
 $(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS)
 	cat $^ > $@
 
-demo test bench:
+demo test bench fuzz:
 	@test/setup/install-packages
 	@test/setup/$(if $(filter test,$@),run-tests,$@)
 

@@ -7,11 +7,16 @@ CREATE FUNCTION mindtickle.expected_policy(table_name pg_catalog.name, OUT using
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	-- As pg_get_expr gives back what sql/row_security.sql makes.
 	SELECT CASE
-			WHEN table_name = 'tenant' THEN '((tenant_id = @extschema@.mt_current_tenant()) OR mindtickle.acting_as_service())'
+			WHEN table_name = 'tenant' THEN '(tenant_id = ANY (mindtickle.visible_tenants()))'
 			WHEN table_name = 'sync_budget' THEN 'mindtickle.acting_as_service()'
-			WHEN table_name = ANY (ARRAY['credential', 'api_token', 'tenant_grant']::name[]) THEN '((tenant_id = @extschema@.mt_current_tenant()) AND mindtickle.acting_as_service())'
+			WHEN table_name = 'api_token' THEN '((tenant_id = COALESCE(@extschema@.mt_current_tenant(), ''''::text)) AND mindtickle.acting_as_service())'
+			WHEN table_name = ANY (ARRAY['credential', 'tenant_grant']::name[]) THEN '((tenant_id = @extschema@.mt_current_tenant()) AND mindtickle.acting_as_service())'
 			ELSE '(tenant_id = @extschema@.mt_current_tenant())' END,
-		CASE WHEN table_name = 'sync_budget' THEN 'mindtickle.acting_as_service()' ELSE 'mindtickle.row_allowed(tenant_id)' END
+		CASE
+			WHEN table_name = 'sync_budget' THEN 'mindtickle.acting_as_service()'
+			WHEN table_name = 'api_token' THEN
+				E'\nCASE\n    WHEN (tenant_id = ''''::text) THEN mindtickle.acting_as_service()\n    ELSE mindtickle.row_allowed(tenant_id, tableoid)\nEND'
+			ELSE 'mindtickle.row_allowed(tenant_id, tableoid)' END
 $$;
 COMMENT ON FUNCTION mindtickle.expected_policy(pg_catalog.name) IS 'what the policy tenant_isolation of a table says';
 
@@ -191,6 +196,7 @@ CREATE FUNCTION mindtickle.check_triggers(OUT check_name pg_catalog.text, OUT de
 	FROM (VALUES
 		('tenant_grant', 'resolve_role', 'BEFORE INSERT', 'ROW EXECUTE FUNCTION mindtickle.resolve_grant_role()'),
 		('tenant_grant', 'forget_access', 'AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT EXECUTE FUNCTION mindtickle.forget_access()'),
+		('api_token', 'forget_access', 'AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT EXECUTE FUNCTION mindtickle.forget_access()'),
 		('tenant', 'forget_access', 'AFTER INSERT OR UPDATE OF tenant_id OR DELETE OR TRUNCATE', 'STATEMENT EXECUTE FUNCTION mindtickle.forget_access()')
 		) AS n (relation, name, event, action) JOIN pg_class AS c ON c.relname = n.relation AND c.relnamespace = 'mindtickle'::regnamespace
 	WHERE NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname = n.name)

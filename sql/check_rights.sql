@@ -23,6 +23,8 @@ CREATE FUNCTION mindtickle.added_rights(OUT classid pg_catalog.oid, OUT objid pg
 		SELECT o.classid, o.objid, o.objsubid, a.grantee, a.privilege_type
 		FROM object AS o LEFT JOIN pg_init_privs AS i ON i.classoid = o.classid AND i.objoid = o.objid AND i.objsubid = o.objsubid,
 			aclexplode(coalesce(i.initprivs, acldefault(o.kind, o.owner))) AS a
+		-- The script gives these rights and to these two; whatever else was there from the beginning came from ALTER DEFAULT PRIVILEGES.
+		WHERE (a.grantee = 0 OR a.grantee = 'pg_monitor'::regrole) AND a.privilege_type = ANY (ARRAY['SELECT', 'EXECUTE', 'USAGE'])
 	)
 	SELECT DISTINCT o.classid, o.objid, o.objsubid::int4, a.grantee, a.privilege_type
 	FROM object AS o, aclexplode(coalesce(o.acl, acldefault(o.kind, o.owner))) AS a

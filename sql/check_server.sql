@@ -84,7 +84,7 @@ CREATE FUNCTION mindtickle.right_of_service(classid pg_catalog.oid, objid pg_cat
 		WHEN 'pg_class'::regclass THEN
 			privilege = ANY (ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AND
 			EXISTS (SELECT FROM pg_class AS c WHERE c.oid = right_of_service.objid AND c.relkind = ANY (ARRAY['r', 'p']::"char"[])
-					AND c.relnamespace = 'mindtickle'::regnamespace AND c.relname <> ALL (ARRAY['tenant_grant', 'api_token']))
+					AND c.relnamespace = 'mindtickle'::regnamespace AND c.relname <> 'tenant_grant')
 		WHEN 'pg_proc'::regclass THEN
 			EXISTS (SELECT FROM pg_proc AS p WHERE p.oid = right_of_service.objid AND p.pronamespace = 'mindtickle'::regnamespace)
 		WHEN 'pg_namespace'::regclass THEN privilege = 'USAGE'
@@ -130,12 +130,12 @@ COMMENT ON FUNCTION mindtickle.check_server() IS 'part of mt_check: preloading, 
 CREATE FUNCTION mindtickle.check_workers(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT 'workers', 'the launcher is not running', '# restart the server; its log says what became of the launcher'
-	WHERE (SELECT mindtickle.library_preloaded()) AND NOT pg_is_in_recovery()
-		AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.backend_type = 'mindtickle launcher')
-	UNION ALL
-	SELECT 'workers', format('there is no %s worker in this database; unless it has just ended and comes back by itself, no worker slot is free', k.kind),
-		format('max_worker_processes = %s  # in postgresql.conf, then restart the server', current_setting('max_worker_processes')::int4 + 8)
+	SELECT 'workers',
+		CASE WHEN NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.backend_type = 'mindtickle launcher')
+			THEN 'there is no launcher, and so no worker: when the server was started, it had no worker slot left'
+			ELSE format('in this database there is no %s; unless one has just ended and comes back by itself, there is no worker slot left',
+						string_agg(k.kind || ' worker', ' and no ' ORDER BY k.kind)) END,
+		format('max_worker_processes = %s  # in postgresql.conf, then restart the server', greatest(16, current_setting('max_worker_processes')::int4 + 8))
 	FROM unnest(ARRAY['publisher', 'sync']) AS k (kind), pg_database AS d
 	WHERE (SELECT mindtickle.library_preloaded()) AND NOT pg_is_in_recovery()
 		AND d.datname = current_database() AND d.datallowconn AND NOT d.datistemplate
@@ -143,6 +143,7 @@ CREATE FUNCTION mindtickle.check_workers(OUT check_name pg_catalog.text, OUT det
 				current_setting('mindtickle.databases') = ''
 				OR EXISTS (SELECT FROM regexp_split_to_table(current_setting('mindtickle.databases'), ',') AS n (name) WHERE btrim(n.name, ' "') = d.datname) END
 		AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.backend_type = 'mindtickle ' || k.kind AND a.datid = d.oid)
+	HAVING count(*) > 0
 $$;
 COMMENT ON FUNCTION mindtickle.check_workers() IS 'part of mt_check: the workers that should be there';
 

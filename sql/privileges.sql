@@ -3,6 +3,9 @@
  * calls the functions that check the caller themselves. Everything else is given to the service role by mt_setup, or to nobody.
  */
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA mindtickle FROM PUBLIC;
+-- Where default privileges have given more.
+REVOKE ALL ON ALL TABLES IN SCHEMA mindtickle FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA mindtickle FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	@extschema@.mt_setup(),
 	@extschema@.mt_create_tenant(pg_catalog.text, pg_catalog.text),
@@ -29,7 +32,8 @@ GRANT EXECUTE ON FUNCTION @extschema@.mt_check(), mindtickle.check_list(), mindt
 	mindtickle.library_version(), mindtickle.worker_state() TO pg_monitor;
 
 -- The policies call these as whoever asks.
-GRANT EXECUTE ON FUNCTION mindtickle.row_allowed(pg_catalog.text, pg_catalog.oid), mindtickle.acting_as_service() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION mindtickle.row_allowed(pg_catalog.text, pg_catalog.oid), mindtickle.acting_as_service(),
+	mindtickle.visible_tenants() TO PUBLIC;
 
 GRANT SELECT ON mindtickle.users, mindtickle.team, mindtickle.team_member, mindtickle.course, mindtickle.quiz, mindtickle.course_progress,
 	mindtickle.quiz_submission, mindtickle.readiness_report, mindtickle.readiness_daily, mindtickle.event, mindtickle.dead_letter,

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # What the scripts of this folder share: messages, rights, building and installing, and private clusters.
-# Sourced by install-packages, run-tests, demo, demo-stop and bench; does nothing by itself.
+# Sourced by install-packages, run-tests, demo, demo-stop, bench and fuzz; does nothing by itself.
 #
 # A private cluster lives in one directory made by mktemp, with mode 700 and without TCP: whoever may enter the directory
 # may connect. PostgreSQL refuses to run as root, so root runs it as the system user "postgres", to whom the directory then
@@ -139,6 +139,22 @@ copy_for_server_user() {
 	local target=$work/tree
 	as_server_user mkdir -p "$target"
 	tar -C "$top" -cf - "$@" | as_server_user tar -C "$target" -xf -
+}
+
+# Runs TAP files as the server user from a copy of the tree. $1 is the longest time in seconds; further arguments go to tap-files. Afterwards
+# $work/tap has "count" and the logs, in tmp_check/log.
+run_tap_files() {
+	local seconds=$1 directory=$work/tap pgxs_directory
+	shift
+	copy_for_server_user --exclude='*.o' README.md src test/tap test/setup test/sandbox
+	as_server_user mkdir -p "$directory/tmp_check/log"
+	pgxs_directory=$(dirname "$(dirname "$("$PG_CONFIG" --pgxs)")")
+	as_server_user timeout --foreground "$seconds" env -C "$work/tree" \
+		"PATH=$("$PG_CONFIG" --bindir):$PATH" \
+		"TESTDIR=$directory" "TESTDATADIR=$directory/tmp_check" "TESTLOGDIR=$directory/tmp_check/log" \
+		"PG_REGRESS=$pgxs_directory/test/regress/pg_regress" PGPORT=65432 \
+		perl test/setup/tap-files --lib "$pgxs_directory/test/perl" --lib test/tap/lib \
+		--logs "$directory/tmp_check/log" --count "$directory/count" "$@" </dev/null
 }
 
 # A TCP port of the loopback address on which nobody listens.

@@ -136,7 +136,7 @@ SELECT is_empty($$SELECT s, r FROM unnest(ARRAY['SELECT 1::pg_catalog.int4 = 1::
 -- same path, for they may have a careless one.
 CREATE TEMP TABLE call (place int GENERATED ALWAYS AS IDENTITY, role_name text, statement text);
 INSERT INTO call (role_name, statement) VALUES
-	('hp_admin', 'public.mt_current_tenant()'), ('hp_admin', 'public.mt_whoami()'), ('hp_admin', 'public.mt_set_tenant(''hp'')'), ('hp_admin', 'mindtickle.row_allowed(''hp'')'), ('hp_admin', 'mindtickle.acting_as_service()'),
+	('hp_admin', 'public.mt_current_tenant()'), ('hp_admin', 'mindtickle.visible_tenants()'), ('hp_admin', 'public.mt_whoami()'), ('hp_admin', 'public.mt_set_tenant(''hp'')'), ('hp_admin', 'mindtickle.row_allowed(''hp'')'), ('hp_admin', 'mindtickle.acting_as_service()'),
 	('hp_admin', 'public.mt_configure_tenant(''hp'', ''{"freshness": "2 hours", "timezone": "Europe/Berlin", "role_map": {"a": "rep"}, "ready_score": 70}'')'),
 	('hp_admin', 'public.mt_score_quiz(''[{"questionId": "a", "correct": true, "points": 1.5}, {"questionId": "b", "correct": false}]'')'),
 	('hp_admin', 'public.mt_provision_user(''hp'', ''{"email": "One@example.com", "name": "One", "scimExternalId": "s1", "userName": "one"}'')'),
@@ -157,6 +157,14 @@ INSERT INTO call (role_name, statement) VALUES
 	('none', 'mindtickle.setting_definitions()'), ('none', 'mindtickle.effective_settings(''hp'')'), ('none', 'mindtickle.setting_fault(''interval'', ''"x"'', 1, 2, false)'), ('none', 'mindtickle.setting_fault(''urls'', ''["https://a.example"]'', 1, 2, false)'),
 	('none', 'mindtickle.merge_settings(''{}'', ''{"timezone": "UTC"}'', true)'), ('none', 'mindtickle.user_as_json((SELECT u FROM mindtickle.users AS u LIMIT 1))'),
 	('none', 'mindtickle.provisional_reason(''hp'')'), ('none', 'mindtickle.compute_readiness(''hp'')'), ('none', 'mindtickle.credential_of(''hp'')'), ('none', 'mindtickle.sync_overview()'),
+	('none', 'public.mt_check()'), ('none', 'public.mt_verify_isolation()'), ('none', 'public.mt_confirm_site()'), ('none', 'mindtickle.foreign_site_error()'),
+	('none', 'mindtickle.check_list()'), ('none', 'mindtickle.check_server()'), ('none', 'mindtickle.check_workers()'), ('none', 'mindtickle.check_service_role()'), ('none', 'mindtickle.check_rights()'), ('none', 'mindtickle.check_owners()'),
+	('none', 'mindtickle.check_tenant_roles()'), ('none', 'mindtickle.check_grants()'), ('none', 'mindtickle.check_row_security()'), ('none', 'mindtickle.check_tables()'), ('none', 'mindtickle.check_views()'), ('none', 'mindtickle.check_functions()'),
+	('none', 'mindtickle.check_additions()'), ('none', 'mindtickle.check_triggers()'), ('none', 'mindtickle.own_objects()'), ('none', 'mindtickle.own_relations(''rv'')'), ('none', 'mindtickle.service_role()'), ('none', 'mindtickle.extension_owner()'),
+	('none', 'mindtickle.role_text(10)'), ('none', 'mindtickle.granted_roles()'), ('none', 'mindtickle.unconfirmed_credentials()'), ('none', 'mindtickle.acting_roles()'), ('none', 'mindtickle.library_preloaded()'),
+	('none', 'mindtickle.right_of_service(1259, 1, ''SELECT'')'), ('none', 'mindtickle.added_rights()'), ('none', 'mindtickle.role_dangers()'), ('none', 'mindtickle.expected_policy(''users'')'), ('none', 'mindtickle.tenant_tables()'),
+	('none', 'mindtickle.invoker_view(''{security_invoker=on}'')'), ('none', 'mindtickle.add_probe_row(''mindtickle.course'', ''hp'')'), ('none', 'mindtickle.probe(''hp_admin'', ''hp'', ''SELECT'', ''{}'')'),
+	('none', 'mindtickle.probe_role(''hp_admin'', ''{mt-probe-x,mt-probe-y}'', ''{mindtickle.users}'', ''{public.mt_users}'')'), ('none', 'mindtickle.probe_isolation()'),
 	('mindtickle_service', 'mindtickle.enter_tenant(''hp'')'), ('mindtickle_service', 'mindtickle.emit_event(''hp'', ''user_changed'', ''{}'')'), ('mindtickle_service', 'mindtickle.request_sync(''hp'', ''x'')'),
 	('mindtickle_service', 'mindtickle.take_marks()'), ('mindtickle_service', 'mindtickle.take_dirty_tenants()'), ('mindtickle_service', 'mindtickle.take_alerts()'), ('mindtickle_service', 'mindtickle.record_alerts()'), ('mindtickle_service', 'mindtickle.sync_overview()'),
 	('mindtickle_service', 'mindtickle.reserve_budget(''{hp}'', pg_catalog.array_append(NULL, pg_catalog.now()))'), ('mindtickle_service', 'mindtickle.sync_open(''hp'')'),

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(82);
+SELECT plan(87);
 
 DROP ROLE IF EXISTS pl_writer;
 CREATE ROLE pl_writer;
@@ -42,7 +42,14 @@ SELECT pg_temp.service($$SELECT mindtickle.sync_back_off('pl', NULL, NULL)$$) \g
 ROLLBACK TO s;
 UPDATE mindtickle.credential SET system_identifier = 1 WHERE tenant_id = 'pl';
 SELECT is(pg_temp.open(), 'nothing', 'a restored copy does not pull');
-SELECT is((SELECT last_error FROM mindtickle.tenant WHERE tenant_id = 'pl'), 'the credentials were stored in another cluster; store them again with mt_set_credential', 'and says why');
+SELECT is((SELECT last_error FROM mindtickle.tenant WHERE tenant_id = 'pl'), 'the credentials were stored in another cluster; if this one is to call MindTickle: SELECT mt_confirm_site();', 'and says why');
+SELECT is(mt_confirm_site(), 1::bigint, 'until its site is confirmed');
+SELECT isnt(pg_temp.open(), 'nothing', 'it pulls then');
+SELECT is(mt_confirm_site(), 0::bigint, 'there is nothing left to confirm');
+SELECT pg_temp.service($$SELECT mindtickle.sync_back_off('pl', now() + interval '1 min', 'upstream answers 429')$$) \g /dev/null
+UPDATE mindtickle.credential SET system_identifier = 1 WHERE tenant_id = 'pl';
+SELECT is(mt_confirm_site(), 1::bigint, 'confirmed again');
+SELECT is(pg_temp.open(), 'nothing', 'a back-off for another reason stands');
 ROLLBACK TO s;
 
 -- Storing a page.
@@ -158,7 +165,9 @@ SELECT is((SELECT count(*) FROM pg_temp.events('pl') WHERE topic = 'sync.failed'
 UPDATE mindtickle.sync_budget SET budget_until = now() WHERE tenant_id IN ('pl', 'pl-other');
 SELECT is(pg_temp.service($$SELECT mindtickle.reserve_budget('{pl,pl-other,pl-none}', ARRAY[now() + interval '10 s', now() - interval '10 s', now()])$$), NULL, 'budgets of several tenants at once');
 SELECT results_eq($$SELECT tenant_id COLLATE "default", budget_until - now() FROM mindtickle.sync_budget WHERE tenant_id ~ '^pl' ORDER BY tenant_id$$, $$VALUES ('pl', interval '10 s'), ('pl-other', interval '0')$$, 'none is lowered');
-SELECT is(pg_temp.service($$SELECT string_agg(concat_ws(' ', tenant_id, suspended, source_configured, open_jobs), ', ' ORDER BY tenant_id) FROM mindtickle.sync_overview() WHERE tenant_id ~ '^pl'$$), 'pl f t f, pl-other f f f', 'the overview of all tenants');
+SET LOCAL mindtickle.tenant = '';
+SELECT is(pg_temp.as_role('mindtickle_service', $$SELECT string_agg(concat_ws(' ', tenant_id, suspended, source_configured, open_jobs), ', ' ORDER BY tenant_id) FROM mindtickle.sync_overview() WHERE tenant_id ~ '^pl'$$), 'pl f t f, pl-other f f f', 'the overview of all tenants');
+SET LOCAL mindtickle.tenant = 'pl';
 SELECT is(pg_temp.as_role('pl_writer', $$SELECT mindtickle.reserve_budget('{pl}', ARRAY[now()])$$), '42501: permission denied for function reserve_budget', 'all that is the worker''s');
 
 -- Retention.

@@ -10,6 +10,8 @@ BEGIN;
 \i :inputdir/sql/include/every_table.sql
 \i :inputdir/sql/include/attack.sql
 SET LOCAL client_min_messages = error;
+-- As the marks are written.
+SET LOCAL datestyle = 'ISO';
 SELECT plan(24);
 
 DROP ROLE IF EXISTS fx_reader, fx_writer, fx_admin, fx_member, fx_pool, fx_nobody, fx_theirs;

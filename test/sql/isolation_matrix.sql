@@ -11,6 +11,8 @@ BEGIN;
 \i :inputdir/sql/include/every_table.sql
 \i :inputdir/sql/include/attack.sql
 SET LOCAL client_min_messages = error;
+-- As the marks are written.
+SET LOCAL datestyle = 'ISO';
 SELECT plan(26);
 
 DROP ROLE IF EXISTS mx_reader, mx_writer, mx_admin, mx_nobody, mx_careless, mx_theirs;

@@ -7,9 +7,9 @@ CREATE FUNCTION mindtickle.expected_policy(table_name pg_catalog.name, OUT using
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	-- As pg_get_expr gives back what sql/row_security.sql makes.
 	SELECT CASE
-			WHEN table_name = 'tenant' THEN '((tenant_id = @extschema@.mt_current_tenant()) OR mindtickle.acting_as_service())'
+			WHEN table_name = 'tenant' THEN '(tenant_id = ANY (mindtickle.visible_tenants()))'
 			WHEN table_name = 'sync_budget' THEN 'mindtickle.acting_as_service()'
-			WHEN table_name = 'api_token' THEN '(((tenant_id = @extschema@.mt_current_tenant()) OR (tenant_id = ''''::text)) AND mindtickle.acting_as_service())'
+			WHEN table_name = 'api_token' THEN '((tenant_id = COALESCE(@extschema@.mt_current_tenant(), ''''::text)) AND mindtickle.acting_as_service())'
 			WHEN table_name = ANY (ARRAY['credential', 'tenant_grant']::name[]) THEN '((tenant_id = @extschema@.mt_current_tenant()) AND mindtickle.acting_as_service())'
 			ELSE '(tenant_id = @extschema@.mt_current_tenant())' END,
 		CASE

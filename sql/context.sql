@@ -15,12 +15,16 @@ CREATE FUNCTION @extschema@.mt_whoami(OUT role_name pg_catalog.name, OUT tenant_
 COMMENT ON FUNCTION @extschema@.mt_whoami() IS 'the current role, the tenant in force, its access level, all its grants, and in words why there is no tenant';
 
 CREATE FUNCTION mindtickle.row_allowed(tenant_id pg_catalog.text, relation pg_catalog.oid DEFAULT NULL) RETURNS pg_catalog.bool
-	LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mt_row_allowed';
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'mt_row_allowed';
 COMMENT ON FUNCTION mindtickle.row_allowed(pg_catalog.text, pg_catalog.oid) IS 'true when a row of this tenant may be written now; otherwise an error, so that the attempt is seen';
 
 CREATE FUNCTION mindtickle.acting_as_service() RETURNS pg_catalog.bool
 	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mt_acting_as_service';
 COMMENT ON FUNCTION mindtickle.acting_as_service() IS 'true when the current role is the one that mindtickle.service_role names';
+
+CREATE FUNCTION mindtickle.visible_tenants() RETURNS pg_catalog.text[]
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mt_visible_tenants';
+COMMENT ON FUNCTION mindtickle.visible_tenants() IS 'the tenant in force; while none is, all of them to the service role';
 
 CREATE FUNCTION mindtickle.enter_tenant(tenant pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_enter_tenant';

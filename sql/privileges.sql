@@ -32,7 +32,8 @@ GRANT EXECUTE ON FUNCTION @extschema@.mt_check(), mindtickle.check_list(), mindt
 	mindtickle.library_version(), mindtickle.worker_state() TO pg_monitor;
 
 -- The policies call these as whoever asks.
-GRANT EXECUTE ON FUNCTION mindtickle.row_allowed(pg_catalog.text, pg_catalog.oid), mindtickle.acting_as_service() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION mindtickle.row_allowed(pg_catalog.text, pg_catalog.oid), mindtickle.acting_as_service(),
+	mindtickle.visible_tenants() TO PUBLIC;
 
 GRANT SELECT ON mindtickle.users, mindtickle.team, mindtickle.team_member, mindtickle.course, mindtickle.quiz, mindtickle.course_progress,
 	mindtickle.quiz_submission, mindtickle.readiness_report, mindtickle.readiness_daily, mindtickle.event, mindtickle.dead_letter,

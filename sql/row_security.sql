@@ -25,7 +25,7 @@ $$;
 
 -- The workers ask, before any tenant is in force, which tenants there are and how far each one's budget is spent.
 ALTER POLICY tenant_isolation ON mindtickle.tenant
-	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() OR mindtickle.acting_as_service());
+	USING (tenant_id OPERATOR(pg_catalog.=) ANY (mindtickle.visible_tenants()));
 ALTER POLICY tenant_isolation ON mindtickle.sync_budget
 	USING (mindtickle.acting_as_service()) WITH CHECK (mindtickle.acting_as_service());
 
@@ -37,8 +37,7 @@ ALTER POLICY tenant_isolation ON mindtickle.tenant_grant
 
 -- Tokens that belong to no tenant are the owner's, for whom the service role acts without a tenant.
 ALTER POLICY tenant_isolation ON mindtickle.api_token
-	USING ((tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() OR tenant_id OPERATOR(pg_catalog.=) '')
-		   AND mindtickle.acting_as_service())
+	USING (tenant_id OPERATOR(pg_catalog.=) COALESCE(@extschema@.mt_current_tenant(), '') AND mindtickle.acting_as_service())
 	WITH CHECK (CASE WHEN tenant_id OPERATOR(pg_catalog.=) '' THEN mindtickle.acting_as_service()
 					 ELSE mindtickle.row_allowed(tenant_id, tableoid) END);
 

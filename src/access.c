@@ -90,6 +90,8 @@ mt_watch_access(void)
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHMEMMEMROLE, roles_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, roles_changed, (Datum) 0);
+	/* Who owns the database is a member of pg_database_owner. */
+	CacheRegisterSyscacheCallback(DATABASEOID, roles_changed, (Datum) 0);
 }
 
 /*
@@ -196,6 +198,32 @@ mt_tenant_exists(const char *tenant)
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
 	return found;
+}
+
+/*
+ * All tenants, as an array of text. For the service role.
+ */
+ArrayType *
+mt_all_tenants(void)
+{
+	Relation	relation;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	ArrayBuildState *tenants = initArrayResult(TEXTOID, CurrentMemoryContext, false);
+
+	look_up_relations();
+	relation = table_open(relations.tenant, AccessShareLock);
+	scan = systable_beginscan(relation, relations.tenant_pkey, true, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Datum		tenant = heap_getattr(tuple, 1, RelationGetDescr(relation), &isnull);
+
+		accumArrayResult(tenants, tenant, false, TEXTOID, CurrentMemoryContext);
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return DatumGetArrayTypeP(makeArrayResult(tenants, CurrentMemoryContext));
 }
 
 /*

@@ -7,6 +7,7 @@
 
 #include "mindtickle.h"
 
+#include "utils/array.h"
 #include "utils/timestamp.h"
 
 /* One row of tenant_grant as far as a role is concerned. */
@@ -26,6 +27,7 @@ extern uint64 mt_access_generation(void);
 
 extern bool mt_tenant_name_valid(const char *tenant);
 extern bool mt_tenant_exists(const char *tenant);
+extern ArrayType *mt_all_tenants(void);
 extern Oid	mt_service_role(bool missing_ok);
 extern bool mt_service_role_ready(void);
 extern bool mt_is_owner(Oid role);

@@ -20,7 +20,6 @@
 #include "commands/dbcommands.h"
 #include "funcapi.h"
 #include "log_redaction.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "shared_state.h"
 #include "storage/ipc.h"
@@ -169,6 +168,21 @@ client_address(void)
 	return address;
 }
 
+/*
+ * What was asked for, in a form that can be stored and shown: a name as it is; anything else, which may be a token in the wrong place, or a
+ * setting from a start-up packet in no encoding at all, redacted and with ? for what is not printable ASCII.
+ */
+static void
+copy_asked(char *copy, const char *asked)
+{
+	char	   *redacted = mt_tenant_name_valid(asked) ? NULL : mt_redact_tokens(asked);
+
+	strlcpy(copy, redacted == NULL ? asked : redacted, MT_TENANT_MAX + 1);
+	for (; *copy != '\0'; copy++)
+		if ((unsigned char) *copy < ' ' || (unsigned char) *copy > '~')
+			*copy = '?';
+}
+
 static void
 fill_key(AlertKey *key, const char *tenant_asked, const char *object)
 {
@@ -182,14 +196,7 @@ fill_key(AlertKey *key, const char *tenant_asked, const char *object)
 	strlcpy(key->current_role, current_role == NULL ? "" : current_role, NAMEDATALEN);
 	strlcpy(key->client, client_address(), CLIENT_SIZE);
 	strlcpy(key->tenant_in_force, in_force == NULL ? "" : in_force, sizeof(key->tenant_in_force));
-	/* What is no tenant's name may be anything, a token in the wrong place too. */
-	if (!mt_tenant_name_valid(tenant_asked))
-	{
-		char	   *redacted = mt_redact_tokens(tenant_asked);
-
-		tenant_asked = redacted == NULL ? tenant_asked : redacted;
-	}
-	memcpy(key->tenant_asked, tenant_asked, pg_mbcliplen(tenant_asked, (int) strlen(tenant_asked), MT_TENANT_MAX));
+	copy_asked(key->tenant_asked, tenant_asked);
 	strlcpy(key->object, object == NULL ? "" : object, OBJECT_SIZE);
 }
 

@@ -9,42 +9,64 @@
  */
 #include "log_redaction.h"
 
-#include <ctype.h>
-
-#include "lib/stringinfo.h"
 #include "pgstat.h"
 #include "tcop/tcopprot.h"
 #include "utils/backend_status.h"
 #include "utils/memutils.h"
 
 #define TOKEN_MARK		"mtk_"
-#define REDACTED		"mtk_***"
+/* What stands for the digits, and how many make a token, or enough of one to be worth hiding. */
+#define REDACTED		"***"
+#define DIGITS_MIN		8
+/* Instead of a text for which there is no memory. */
+#define NOT_SHOWN		"(not shown: it holds a token)"
 
 static emit_log_hook_type previous_emit_log_hook = NULL;
 
+/* The first token in the text, and the number of digits behind its mark; NULL where there is none. */
+static const char *
+find_token(const char *text, size_t *digits)
+{
+	for (text = strstr(text, TOKEN_MARK); text != NULL; text = strstr(text + strlen(TOKEN_MARK), TOKEN_MARK))
+	{
+		*digits = strspn(text + strlen(TOKEN_MARK), "0123456789abcdefABCDEF");
+		if (*digits >= DIGITS_MIN)
+			return text;
+	}
+	return NULL;
+}
+
 /*
- * The text with every token replaced, palloc'd; NULL where there is none in it.
+ * The text with the digits of every token replaced, palloc'd; NULL where there is none in it. Raises no error: it runs while one is reported.
  */
 char *
 mt_redact_tokens(const char *text)
 {
-	const char *mark = text == NULL ? NULL : strstr(text, TOKEN_MARK);
-	StringInfoData buffer;
+	size_t		digits;
+	const char *token = text == NULL ? NULL : find_token(text, &digits);
+	char	   *result;
+	char	   *end;
 
-	if (mark == NULL)
+	if (token == NULL)
 		return NULL;
-	initStringInfo(&buffer);
-	while (mark != NULL)
+	/* It only becomes shorter. */
+	result = MemoryContextAllocExtended(CurrentMemoryContext, strlen(text) + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+	if (result == NULL)
+		return NOT_SHOWN;
+	end = result;
+	while (token != NULL)
 	{
-		appendBinaryStringInfo(&buffer, text, (int) (mark - text));
-		appendStringInfoString(&buffer, REDACTED);
-		text = mark + strlen(TOKEN_MARK);
-		while (isalnum((unsigned char) *text) || *text == '*')
-			text++;
-		mark = strstr(text, TOKEN_MARK);
+		size_t		length = (size_t) (token - text) + strlen(TOKEN_MARK);
+
+		memcpy(end, text, length);
+		end += length;
+		memcpy(end, REDACTED, strlen(REDACTED));
+		end += strlen(REDACTED);
+		text += length + digits;
+		token = find_token(text, &digits);
 	}
-	appendStringInfoString(&buffer, text);
-	return buffer.data;
+	strcpy(end, text);
+	return result;
 }
 
 static void

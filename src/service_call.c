@@ -11,6 +11,7 @@
 #include "service_call.h"
 
 #include "access.h"
+#include "access/xlog.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -28,12 +29,17 @@ PG_FUNCTION_INFO_V1(mt_lock_tenant_for_drop);
 
 /*
  * Locks a tenant against mt_drop_tenant (AccessShareLock), or for it (AccessExclusiveLock), until the end of the transaction. The lock is on
- * a hash of the name, as an object of the table tenant: two tenants may share one, which costs a wait during a drop and nothing else.
+ * a hash of the name, as an object of the table tenant: two tenants may share one, which costs a wait during a drop and nothing else. Everyone
+ * may read pg_locks, so the hash begins with a secret of the cluster, or names could be guessed and tried.
  */
 void
 mt_lock_tenant(const char *tenant, LOCKMODE mode)
 {
-	uint32		hash = hash_bytes((const unsigned char *) tenant, (int) strlen(tenant));
+	uint64		secret;
+	uint32		hash;
+
+	memcpy(&secret, GetMockAuthenticationNonce(), sizeof(secret));
+	hash = (uint32) hash_bytes_extended((const unsigned char *) tenant, (int) strlen(tenant), secret);
 
 	LockDatabaseObject(mt_relation("tenant"), (Oid) hash, 0, mode);
 }

@@ -81,7 +81,7 @@ mt_define_settings(void)
 							   "Number of the token that was shown for the tenant.",
 							   "Set by mt_set_tenant alone.",
 							   &mt_setting_token_id, "",
-							   PGC_SUSET, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL, assign_context, NULL);
+							   PGC_SUSET, GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL, assign_context, NULL);
 
 	MarkGUCPrefixReserved("mindtickle");
 }

@@ -12,6 +12,7 @@
 
 #include "access.h"
 #include "alert.h"
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -42,6 +43,7 @@ PG_FUNCTION_INFO_V1(mt_enter_tenant);
 PG_FUNCTION_INFO_V1(mt_whoami);
 PG_FUNCTION_INFO_V1(mt_row_allowed);
 PG_FUNCTION_INFO_V1(mt_acting_as_service);
+PG_FUNCTION_INFO_V1(mt_visible_tenants);
 
 /*
  * The tenant of the role's default grant. Its own grants go before inherited ones; among several inherited ones without a single default
@@ -266,6 +268,27 @@ mt_acting_as_service(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(GetUserId() == mt_service_role(true));
 }
 
+/*
+ * mindtickle.visible_tenants() -> text[]: of which tenants the table tenant shows rows: the one in force; while none is, all of them to the
+ * service role. The policy compares with this, and not with either of two conditions, because the second one would be a filter behind an
+ * index scan, whose count in EXPLAIN ANALYZE tells whether a tenant exists.
+ */
+Datum
+mt_visible_tenants(PG_FUNCTION_ARGS)
+{
+	const char *tenant = mt_tenant_in_force();
+	Datum		element;
+
+	if (tenant != NULL)
+	{
+		element = CStringGetTextDatum(tenant);
+		PG_RETURN_ARRAYTYPE_P(construct_array(&element, 1, TEXTOID, -1, false, TYPALIGN_INT));
+	}
+	if (GetUserId() == mt_service_role(true))
+		PG_RETURN_ARRAYTYPE_P(mt_all_tenants());
+	PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
+}
+
 static void
 set_for_transaction(const char *name, const char *value)
 {
@@ -407,11 +430,15 @@ mt_whoami(PG_FUNCTION_ARGS)
 	const char *tenant = mt_tenant_in_force();
 	int			count;
 	MtGrant    *grants = mt_role_grants(role, &count);
+	const char *reason = reason_for_no_tenant(role, grants, count);
 	TimestampTz valid_until;
 	TupleDesc	descriptor;
 	Datum		values[5];
 	bool		nulls[5] = {false};
 	NameData	role_name;
+
+	/* First of all, as the grants are good until they are looked up again. */
+	values[3] = JsonbPGetDatum(grants_as_json(grants, count));
 
 	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "mt_whoami must return a row");
@@ -428,8 +455,7 @@ mt_whoami(PG_FUNCTION_ARGS)
 	else
 	{
 		nulls[1] = nulls[2] = true;
-		values[4] = CStringGetTextDatum(reason_for_no_tenant(role, grants, count));
+		values[4] = CStringGetTextDatum(reason);
 	}
-	values[3] = JsonbPGetDatum(grants_as_json(grants, count));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls)));
 }

@@ -136,7 +136,7 @@ SELECT is_empty($$SELECT s, r FROM unnest(ARRAY['SELECT 1::pg_catalog.int4 = 1::
 -- same path, for they may have a careless one.
 CREATE TEMP TABLE call (place int GENERATED ALWAYS AS IDENTITY, role_name text, statement text);
 INSERT INTO call (role_name, statement) VALUES
-	('hp_admin', 'public.mt_current_tenant()'), ('hp_admin', 'public.mt_whoami()'), ('hp_admin', 'public.mt_set_tenant(''hp'')'), ('hp_admin', 'mindtickle.row_allowed(''hp'')'), ('hp_admin', 'mindtickle.acting_as_service()'),
+	('hp_admin', 'public.mt_current_tenant()'), ('hp_admin', 'mindtickle.visible_tenants()'), ('hp_admin', 'public.mt_whoami()'), ('hp_admin', 'public.mt_set_tenant(''hp'')'), ('hp_admin', 'mindtickle.row_allowed(''hp'')'), ('hp_admin', 'mindtickle.acting_as_service()'),
 	('hp_admin', 'public.mt_configure_tenant(''hp'', ''{"freshness": "2 hours", "timezone": "Europe/Berlin", "role_map": {"a": "rep"}, "ready_score": 70}'')'),
 	('hp_admin', 'public.mt_score_quiz(''[{"questionId": "a", "correct": true, "points": 1.5}, {"questionId": "b", "correct": false}]'')'),
 	('hp_admin', 'public.mt_provision_user(''hp'', ''{"email": "One@example.com", "name": "One", "scimExternalId": "s1", "userName": "one"}'')'),

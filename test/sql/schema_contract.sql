@@ -187,11 +187,11 @@ SELECT is_empty($$SELECT t.relname FROM tenant_table AS t JOIN pg_policy AS p ON
 	'the policies say tenant_id = mt_current_tenant() and row_allowed(tenant_id, tableoid)');
 SELECT results_eq($$SELECT t.relname::text COLLATE "default", pg_get_expr(p.polqual, t.oid) COLLATE "default", pg_get_expr(p.polwithcheck, t.oid) COLLATE "default" FROM tenant_table AS t JOIN pg_policy AS p ON p.polrelid = t.oid
 		WHERE t.relname IN ('tenant', 'sync_budget', 'credential', 'api_token', 'tenant_grant') ORDER BY t.relname COLLATE "C"$$,
-	$$VALUES ('api_token', '(((tenant_id = mt_current_tenant()) OR (tenant_id = ''''::text)) AND mindtickle.acting_as_service())',
+	$$VALUES ('api_token', '((tenant_id = COALESCE(mt_current_tenant(), ''''::text)) AND mindtickle.acting_as_service())',
 			E'\nCASE\n    WHEN (tenant_id = ''''::text) THEN mindtickle.acting_as_service()\n    ELSE mindtickle.row_allowed(tenant_id, tableoid)\nEND'),
 		('credential', '((tenant_id = mt_current_tenant()) AND mindtickle.acting_as_service())', 'mindtickle.row_allowed(tenant_id, tableoid)'),
 		('sync_budget', 'mindtickle.acting_as_service()', 'mindtickle.acting_as_service()'),
-		('tenant', '((tenant_id = mt_current_tenant()) OR mindtickle.acting_as_service())', 'mindtickle.row_allowed(tenant_id, tableoid)'),
+		('tenant', '(tenant_id = ANY (mindtickle.visible_tenants()))', 'mindtickle.row_allowed(tenant_id, tableoid)'),
 		('tenant_grant', '((tenant_id = mt_current_tenant()) AND mindtickle.acting_as_service())', 'mindtickle.row_allowed(tenant_id, tableoid)')$$,
 	'secrets, tokens and grants are shown to the service role alone, and it alone sees every tenant and budget');
 SELECT is_empty($$SELECT relname FROM extension_table WHERE obj_description(oid, 'pg_class') IS NULL$$, 'every table has a comment');
@@ -213,7 +213,7 @@ SELECT is_empty($$SELECT signature FROM extension_function WHERE proleakproof$$,
 -- Rights of PUBLIC.
 SELECT results_eq($$SELECT signature FROM extension_function WHERE proacl IS NULL
 		OR EXISTS (SELECT FROM aclexplode(proacl) AS a WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE') ORDER BY signature COLLATE "C"$$,
-	$$VALUES ('mindtickle.acting_as_service()'), ('mindtickle.row_allowed(text,oid)'),
+	$$VALUES ('mindtickle.acting_as_service()'), ('mindtickle.row_allowed(text,oid)'), ('mindtickle.visible_tenants()'),
 		('mt_aggregate_readiness(text)'), ('mt_configure_tenant(text,jsonb)'),
 		('mt_create_token(text,text,text[],interval)'), ('mt_current_tenant()'), ('mt_deactivate_user(text,text)'),
 		('mt_process_quiz_result(text,jsonb)'), ('mt_provision_user(text,jsonb)'), ('mt_readiness(text)'),

@@ -92,7 +92,8 @@ sub changes
 {
 	my ($self) = @_;
 	my %before = map { $_ => 1 } split /\n/, $self->{state};
-	return join("\n", grep { !delete $before{$_} } split /\n/, $self->_run_file('state.sql')) . join("\n", keys %before);
+	my @now = grep { !delete $before{$_} } split /\n/, $self->_run_file('state.sql');
+	return join("\n", @now, sort keys %before);
 }
 
 sub round

@@ -33,7 +33,7 @@ CREATE TEMP TABLE objects_before AS SELECT * FROM pg_temp.objects();
 SELECT is_empty($$SELECT name FROM before WHERE rows = 0$$, 'there are rows of the other tenant in every table');
 SELECT is_empty($$SELECT name FROM pg_temp.rows_of('mx-a') WHERE rows = 0$$, 'and of the own tenant');
 SELECT is_empty($$SELECT name FROM tenant_table AS t, pg_temp.heard('none', '', format('SELECT x::text FROM %s AS x WHERE tenant_id = ''mx-b''', relation)) AS h
-	WHERE name <> 'mx' AND h.heard !~ pg_temp.mark_of('b7')$$, 'each of which bears the mark');
+	WHERE h.heard !~ pg_temp.mark_of('b7')$$, 'each of which bears the mark');
 
 -- A schema where the attackers may make what they like, and a function of theirs that tells what it sees and costs nothing.
 CREATE SCHEMA mx_own;
@@ -286,8 +286,8 @@ SELECT is_empty($$SELECT way, value, state, got, count(*), min(heard) FROM forge
 CREATE TEMP TABLE counted AS
 	SELECT r AS role_name, t.relation, q.condition, h.heard, replace(o.heard, 'mx-0', 'mx-b') AS absent_heard
 	FROM target AS t, unnest('{mx_reader,mx_nobody}'::text[]) AS r, unnest(ARRAY['{t} = ''mx-b''', '{t} IN (''mx-b'', ''mx-9'')', '{t} BETWEEN ''mx-b'' AND ''mx-b ''', '{t} = ANY (ARRAY(SELECT ''mx-b''))',
-			'({k}) = ({key of b7})']) AS q (condition),
-		LATERAL (SELECT 'SET LOCAL enable_seqscan = off ;; EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT {t} FROM {r} WHERE ' || CASE WHEN q.condition ~ 'key of b7' THEN
+			'a key that it has']) AS q (condition),
+		LATERAL (SELECT 'SET LOCAL enable_seqscan = off ;; EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT {t} FROM {r} WHERE ' || CASE WHEN q.condition ~ 'key' THEN
 			'{t} = ''mx-b'' AND ' || coalesce((SELECT string_agg(format('%I = %L', a.attname, split_part(a.attname, '_', 1) || ' b7'), ' AND ') FROM pg_attribute AS a WHERE a.attrelid = t.relation::regclass
 				AND a.attname IN ('user_id', 'course_id', 'quiz_id', 'team_id')), 'true') ELSE q.condition END AS statement) AS e,
 		pg_temp.heard(r, 'mx-a', pg_temp.in_place(e.statement, t)) AS h, pg_temp.heard(r, 'mx-a', replace(pg_temp.in_place(e.statement, t), 'mx-b', 'mx-0')) AS o

@@ -10,7 +10,9 @@ BEGIN;
 \i :inputdir/sql/include/every_table.sql
 \i :inputdir/sql/include/attack.sql
 SET LOCAL client_min_messages = error;
-SELECT plan(23);
+-- As the marks are written.
+SET LOCAL datestyle = 'ISO';
+SELECT plan(24);
 
 DROP ROLE IF EXISTS fx_reader, fx_writer, fx_admin, fx_member, fx_pool, fx_nobody, fx_theirs;
 CREATE ROLE fx_reader;
@@ -66,6 +68,11 @@ SELECT is((SELECT string_agg(p.oid::regprocedure::text, ' ' ORDER BY p.oid::regp
 		JOIN pg_temp.extension_object AS o ON o.classid = 'pg_proc'::regclass AND o.objid = p.oid
 		WHERE has_function_privilege('fx_nobody', p.oid, 'EXECUTE') AND p.oid::regprocedure::text NOT IN (SELECT signature FROM function)),
 	'mindtickle.acting_as_service() mindtickle.visible_tenants() mt_current_tenant() mt_score_quiz(jsonb) mt_whoami()', 'these others too');
+SELECT is((SELECT string_agg(concat_ws(' ', r, s || ':', trim((pg_temp.heard(r, s, q)).heard, E'()"\n')), ', ' ORDER BY r, s) FROM unnest('{fx_admin,fx_pool,fx_nobody}'::text[]) AS r, unnest('{"",fx-a,fx-b}'::text[]) AS s,
+		concat('SELECT concat_ws('' '', mindtickle.visible_tenants(), mindtickle.acting_as_service(), mt_current_tenant(), tenant_id, access, ',
+			'(SELECT string_agg(g ->> ''tenant'', ''+'') FROM jsonb_array_elements(grants) AS g)) FROM mt_whoami()') AS q),
+	'fx_admin : {fx-a} f fx-a fx-a admin fx-a, fx_admin fx-a: {fx-a} f fx-a fx-a admin fx-a, fx_admin fx-b: {} f fx-a, fx_nobody : {} f, fx_nobody fx-a: {} f, fx_nobody fx-b: {} f, '
+	'fx_pool : {} f fx-a, fx_pool fx-a: {} f fx-a, fx_pool fx-b: {} f fx-a', 'which tell of the own tenant alone');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc AS p JOIN pg_temp.extension_object AS o ON o.classid = 'pg_proc'::regclass AND o.objid = p.oid WHERE p.prosecdef AND has_function_privilege('fx_nobody', p.oid, 'EXECUTE')$$,
 	'and none of these runs with its owner''s rights');
 

@@ -13,7 +13,7 @@ BEGIN;
 SET LOCAL client_min_messages = error;
 -- As the marks are written.
 SET LOCAL datestyle = 'ISO';
-SELECT plan(25);
+SELECT plan(26);
 
 DROP ROLE IF EXISTS mx_reader, mx_writer, mx_admin, mx_nobody, mx_careless, mx_theirs;
 CREATE ROLE mx_reader;
@@ -282,6 +282,19 @@ SELECT is_empty($$SELECT * FROM forged WHERE own AND value NOT IN ('', 'mx-a') A
 SELECT is_empty($$SELECT * FROM forged WHERE NOT own AND value IN ('', 'mx-a') AND got = '00000'$$, 'but where it is');
 SELECT is_empty($$SELECT way, value, state, got, count(*), min(heard) FROM forged WHERE state <> got GROUP BY way, value, state, got$$, 'and each way ends as it must');
 
+-- What EXPLAIN ANALYZE counts for a tenant of the other's name is what it counts for one that does not exist: no index finds its rows for the attacker.
+CREATE TEMP TABLE counted AS
+	SELECT r AS role_name, t.relation, q.condition, h.heard, replace(o.heard, 'mx-0', 'mx-b') AS absent_heard
+	FROM target AS t, unnest('{mx_reader,mx_nobody}'::text[]) AS r, unnest(ARRAY['{t} = ''mx-b''', '{t} IN (''mx-b'', ''mx-9'')', '{t} BETWEEN ''mx-b'' AND ''mx-b ''', '{t} = ANY (ARRAY(SELECT ''mx-b''))',
+			'({k}) = ({key of b7})']) AS q (condition),
+		LATERAL (SELECT 'SET LOCAL enable_seqscan = off ;; EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT {t} FROM {r} WHERE ' || CASE WHEN q.condition ~ 'key of b7' THEN
+			'{t} = ''mx-b'' AND ' || coalesce((SELECT string_agg(format('%I = %L', a.attname, split_part(a.attname, '_', 1) || ' b7'), ' AND ') FROM pg_attribute AS a WHERE a.attrelid = t.relation::regclass
+				AND a.attname IN ('user_id', 'course_id', 'quiz_id', 'team_id')), 'true') ELSE q.condition END AS statement) AS e,
+		pg_temp.heard(r, 'mx-a', pg_temp.in_place(e.statement, t)) AS h, pg_temp.heard(r, 'mx-a', replace(pg_temp.in_place(e.statement, t), 'mx-b', 'mx-0')) AS o
+	WHERE t.kind IN ('open', 'part', 'view');
+SET LOCAL enable_seqscan = on;
+SELECT is_empty($$SELECT * FROM counted WHERE heard <> absent_heard OR heard !~ 'actual rows'$$, 'EXPLAIN ANALYZE counts the same for the other tenant and one that does not exist');
+
 -- Settings that are not the attacker's, and settings for others.
 CREATE TEMP TABLE forbidden (statements text, state text, message text);
 INSERT INTO forbidden SELECT replace(s, '{v}', quote_literal(v)), '42501', 'permission denied to set parameter "mindtickle.token_id"'
@@ -291,8 +304,8 @@ INSERT INTO forbidden SELECT replace(s, '{v}', quote_literal(v)), '42501', 'perm
 		'SET mindtickle.token_id TO DEFAULT']) AS s,
 	unnest(ARRAY['1', '', '0', 'mtk_', (SELECT min(token_id)::text FROM mindtickle.api_token WHERE tenant_id = 'mx-b')]) AS v;
 INSERT INTO forbidden VALUES
-	('ALTER ROLE CURRENT_USER SET mindtickle.token_id FROM CURRENT', '42501',
-		'must be superuser or have privileges of pg_read_all_settings to examine "mindtickle.token_id"'),
+	('SHOW mindtickle.token_id', '42501', 'must be superuser or have privileges of pg_read_all_settings to examine "mindtickle.token_id"'),
+	('ALTER ROLE CURRENT_USER SET mindtickle.token_id FROM CURRENT', '42501', 'must be superuser or have privileges of pg_read_all_settings to examine "mindtickle.token_id"'),
 	('ALTER DATABASE d SET mindtickle.tenant = ''mx-b''', '42501', 'must be owner of database d'),
 	('ALTER ROLE mx_theirs SET mindtickle.tenant = ''mx-a''', '42501', 'permission denied'),
 	('ALTER ROLE ALL SET mindtickle.tenant = ''mx-b''', '42501', 'must be superuser to alter settings globally'),

@@ -3,6 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
+\i :inputdir/sql/include/every_table.sql
 SELECT plan(39);
 
 DROP ROLE IF EXISTS iso_reader, iso_writer, iso_admin, iso_other, iso_nobody, iso_careless;
@@ -15,59 +16,9 @@ CREATE ROLE iso_careless;
 SELECT mt_create_tenant('iso-a', 'A'), mt_create_tenant('iso-b', 'B') \g /dev/null
 SELECT mt_grant_tenant('iso-a', 'iso_reader', 'reader'), mt_grant_tenant('iso-a', 'iso_writer', 'writer'), mt_grant_tenant('iso-a', 'iso_admin', 'admin'),
 	mt_grant_tenant('iso-a', 'iso_careless', 'admin'), mt_grant_tenant('iso-b', 'iso_other', 'reader') \g /dev/null
-SELECT mt_configure_tenant('iso-b', '{"company_id": "canary iso-b"}') \g /dev/null
 
--- Rows in every table, made from the catalog: a new table has some too, or this fails.
-CREATE TEMP TABLE tenant_table AS
-	SELECT c.oid::regclass AS relation, c.relname::text AS name FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
-	WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relkind IN ('r', 'p') AND NOT a.attisdropped;
-CREATE TEMP TABLE given (column_name text PRIMARY KEY, value text);
-INSERT INTO given VALUES ('users.role', 'rep'), ('course_progress.status', 'completed'), ('sync_job.kind', 'full'), ('sync_job.state', 'done'),
-	('sync_resource.resource', 'roster'), ('credential.name', 'api_key'), ('credential.file', NULL), ('readiness_daily.scope', 'tenant'),
-	('tenant_grant.role_name', 'iso_nobody'), ('tenant_grant.access', 'reader'), ('tenant_grant.token_required', 'true'), ('team_member.team_id', 'team');
-CREATE FUNCTION pg_temp.fill(relation regclass, name text, tenant text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	columns text;
-	sources text;
-BEGIN
-	SELECT string_agg(quote_ident(a.attname), ', '), string_agg(CASE
-			WHEN a.attname = 'tenant_id' THEN quote_literal(tenant)
-			WHEN g.column_name IS NOT NULL THEN quote_nullable(g.value)
-			WHEN a.attname ~ '^(user_id|course_id|quiz_id|team_id|manager_id|object_id|scope_id|mindtickle_id)$' THEN quote_literal(split_part(a.attname, '_', 1))
-			WHEN a.atttypid IN ('text'::regtype, 'name'::regtype) THEN quote_literal('canary ' || tenant)
-			WHEN a.atttypid IN ('int4'::regtype, 'int8'::regtype, 'oid'::regtype) THEN '7'
-			WHEN a.atttypid = 'numeric'::regtype THEN '0.5'
-			WHEN a.atttypid = 'bool'::regtype THEN 'true'
-			WHEN a.atttypid = 'jsonb'::regtype THEN quote_literal('{"canary": "' || tenant || '"}')
-			WHEN a.atttypid = 'bytea'::regtype THEN format('sha256(convert_to(%L, ''UTF8''))', tenant)
-			WHEN a.atttypid = 'text[]'::regtype THEN quote_literal('{canary ' || tenant || '}')
-			WHEN a.atttypid = 'date'::regtype THEN '''2026-01-02'''
-			WHEN a.atttypid = 'timestamptz'::regtype THEN '''2026-01-02 03:04:05Z''' END, ', ')
-		INTO columns, sources
-		FROM pg_attribute AS a LEFT JOIN given AS g ON g.column_name = name || '.' || a.attname
-		WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attidentity = '';
-	EXECUTE format('INSERT INTO %s (%s) VALUES (%s)', relation, columns, sources);
-END
-$$;
-DELETE FROM mindtickle.event_counter WHERE tenant_id ~ '^iso-';
-DELETE FROM mindtickle.sync_budget WHERE tenant_id ~ '^iso-';
-SELECT pg_temp.fill('mindtickle.team', 'team', t) FROM unnest('{iso-a,iso-b}'::text[]) AS t \g /dev/null
-SELECT pg_temp.fill(relation, name, t) FROM tenant_table, unnest('{iso-a,iso-b}'::text[]) AS t WHERE name NOT IN ('tenant', 'team') ORDER BY name \g /dev/null
-UPDATE mindtickle.tenant SET source_configured = true, last_error = 'canary ' || tenant_id WHERE tenant_id ~ '^iso-';
-INSERT INTO mindtickle.sync_job (tenant_id, kind, state) VALUES ('iso-a', 'full', 'running'), ('iso-b', 'full', 'running');
+SELECT pg_temp.fill_every_table(t, t) FROM unnest('{iso-a,iso-b}'::text[]) AS t \g /dev/null
 
-CREATE FUNCTION pg_temp.rows_of(tenant text) RETURNS TABLE (name text, rows int8, digest text) LANGUAGE plpgsql AS $$
-DECLARE
-	t record;
-BEGIN
-	FOR t IN SELECT * FROM tenant_table AS x ORDER BY x.name LOOP
-		name := t.name;
-		EXECUTE format('SELECT count(*), md5(string_agg(r::text, E''\n'' ORDER BY r::text COLLATE "C")) FROM %s AS r WHERE tenant_id = $1', t.relation)
-			INTO rows, digest USING tenant;
-		RETURN NEXT;
-	END LOOP;
-END
-$$;
 CREATE TEMP TABLE before AS SELECT * FROM pg_temp.rows_of('iso-b');
 SELECT is_empty($$SELECT name FROM before WHERE rows = 0$$, 'there are rows of the other tenant in every table');
 SELECT is_empty($$SELECT name FROM pg_temp.rows_of('iso-a') WHERE rows = 0$$, 'and of the own tenant');

@@ -33,6 +33,7 @@ OBJS = \
 	src/service_call.o \
 	src/settings.o \
 	src/shared_state.o \
+	src/statistics.o \
 	src/sync_request.o \
 	src/tenant_context.o \
 	src/tenant_settings.o \

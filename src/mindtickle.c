@@ -12,6 +12,7 @@
 #include "log_redaction.h"
 #include "miscadmin.h"
 #include "shared_state.h"
+#include "statistics.h"
 #include "utils/guc.h"
 
 PG_MODULE_MAGIC;
@@ -24,6 +25,7 @@ _PG_init(void)
 	mt_define_settings();
 	mt_watch_access();
 	mt_install_log_redaction();
+	mt_install_statistics_hooks();
 
 	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)
 	{

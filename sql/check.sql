@@ -23,10 +23,11 @@ CREATE FUNCTION mindtickle.check_list(OUT place pg_catalog.int4, OUT check_name 
 		   (17, 'read_rights', 'nobody may read more than was installed'),
 		   (18, 'parameter_rights', 'nobody may set what only the extension''s own code may set'),
 		   (19, 'tenant_roles', 'row security binds every role that acts for a tenant'),
-		   (20, 'void_grants', 'the role of every grant is there'),
-		   (21, 'foreign_objects', 'the tables have no triggers, rules or references but the extension''s own'),
-		   (22, 'triggers', 'the extension''s triggers are ENABLE ALWAYS'),
-		   (23, 'site', 'the credentials were stored in this cluster, or it was confirmed')
+		   (20, 'temporary_objects', 'no role whose grants need a token may leave temporary objects to the next tenant'),
+		   (21, 'void_grants', 'the role of every grant is there'),
+		   (22, 'foreign_objects', 'the tables have no triggers, rules, statistics or references but the extension''s own'),
+		   (23, 'triggers', 'the extension''s triggers are ENABLE ALWAYS'),
+		   (24, 'site', 'the credentials were stored in this cluster, or it was confirmed')
 $$;
 COMMENT ON FUNCTION mindtickle.check_list() IS 'the checks of mt_check, and for each what holds where it passes';
 
@@ -40,6 +41,7 @@ CREATE FUNCTION @extschema@.mt_check(OUT check_name pg_catalog.text, OUT passed 
 		UNION ALL SELECT * FROM mindtickle.check_rights()
 		UNION ALL SELECT * FROM mindtickle.check_owners()
 		UNION ALL SELECT * FROM mindtickle.check_tenant_roles()
+		UNION ALL SELECT * FROM mindtickle.check_pooled_roles()
 		UNION ALL SELECT * FROM mindtickle.check_grants()
 		UNION ALL SELECT * FROM mindtickle.check_row_security()
 		UNION ALL SELECT * FROM mindtickle.check_tables()

@@ -174,6 +174,10 @@ CREATE FUNCTION mindtickle.check_additions(OUT check_name pg_catalog.text, OUT d
 	SELECT 'foreign_objects', format('%s has a rule that is not the extension''s, %I', r.ev_class::regclass, r.rulename), format('DROP RULE %I ON %s;', r.rulename, r.ev_class::regclass)
 	FROM pg_rewrite AS r WHERE r.ev_class IN (SELECT mindtickle.own_relations('rpv')) AND r.rulename <> '_RETURN'
 	UNION ALL
+	SELECT 'foreign_objects', format('%s has extended statistics, %s.%I, from which estimates tell what other tenants have', s.stxrelid::regclass, s.stxnamespace::regnamespace, s.stxname),
+		format('DROP STATISTICS %s.%I;', s.stxnamespace::regnamespace, s.stxname)
+	FROM pg_statistic_ext AS s WHERE s.stxrelid IN (SELECT mindtickle.own_relations('rpm'))
+	UNION ALL
 	SELECT 'foreign_objects', format('%s refers to %s: that tells which rows are there, and keeps a tenant from being dropped', c.conrelid::regclass, c.confrelid::regclass),
 		format('ALTER TABLE %s DROP CONSTRAINT %I;', c.conrelid::regclass, c.conname)
 	FROM pg_constraint AS c

@@ -1,6 +1,6 @@
 /*
  * The parts of mt_check (sql/check.sql) that concern who may do what: rights on the extension's objects, their owners, the roles that act for
- * tenants, and grants that are void. What the install script gave is in pg_init_privs; everything beyond it, but for what mt_setup gives the
+ * tenants, in a session of their own or of a pool, and grants that are void. What the install script gave is in pg_init_privs; everything beyond it, but for what mt_setup gives the
  * service role, is a finding. Nothing here changes anything.
  */
 CREATE FUNCTION mindtickle.added_rights(OUT classid pg_catalog.oid, OUT objid pg_catalog.oid, OUT objsubid pg_catalog.int4,
@@ -139,6 +139,25 @@ CREATE FUNCTION mindtickle.check_tenant_roles(OUT check_name pg_catalog.text, OU
 	GROUP BY d.role, d.danger, m.member
 $$;
 COMMENT ON FUNCTION mindtickle.check_tenant_roles() IS 'part of mt_check: roles that act for a tenant and that row security does not bind, or may not for long';
+
+CREATE FUNCTION mindtickle.check_pooled_roles(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	-- A session of such a role serves one tenant after the other, and pg_temp comes first in every search_path.
+	WITH pooled AS MATERIALIZED (
+		SELECT DISTINCT a.acting AS role FROM mindtickle.acting_roles() AS a
+			JOIN mindtickle.granted_roles() AS g ON g.role_oid = a.reached AND g.token_required
+			JOIN pg_roles AS r ON r.oid = a.acting AND NOT r.rolsuper
+	)
+	SELECT 'temporary_objects', format('%s may leave a temporary view in a session that stands in for mt_users in the next tenant''s queries: %s has TEMPORARY on database %I',
+			string_agg(quote_ident(pg_get_userbyid(p.role)), ', ' ORDER BY pg_get_userbyid(p.role) COLLATE "C"), mindtickle.role_text(a.grantee), d.datname),
+		format('REVOKE TEMPORARY ON DATABASE %I FROM %s CASCADE;', d.datname, mindtickle.role_text(a.grantee))
+	FROM pg_database AS d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS a, pooled AS p
+	WHERE d.datname = current_database() AND a.privilege_type = 'TEMPORARY'
+		AND CASE WHEN a.grantee = 0 THEN true ELSE pg_has_role(p.role, a.grantee, 'MEMBER') END
+	GROUP BY d.datname, a.grantee
+$$;
+COMMENT ON FUNCTION mindtickle.check_pooled_roles() IS 'part of mt_check: what roles whose grants need a token may leave to the next tenant of a session';
 
 CREATE FUNCTION mindtickle.check_grants(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
 	RETURNS SETOF pg_catalog.record

@@ -38,12 +38,13 @@ $$;
 COMMENT ON FUNCTION mindtickle.role_text(pg_catalog.oid) IS 'a role as GRANT and REVOKE take it';
 
 -- SECURITY DEFINER: tenant_grant is granted to nobody, and members of pg_monitor must see which grants are void or dangerous.
-CREATE FUNCTION mindtickle.granted_roles(OUT tenant_id pg_catalog.text, OUT role_name pg_catalog.name, OUT role_oid pg_catalog.oid)
+CREATE FUNCTION mindtickle.granted_roles(OUT tenant_id pg_catalog.text, OUT role_name pg_catalog.name, OUT role_oid pg_catalog.oid,
+		OUT token_required pg_catalog.bool)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT g.tenant_id, g.role_name, g.role_oid FROM mindtickle.tenant_grant AS g
+	SELECT g.tenant_id, g.role_name, g.role_oid, g.token_required FROM mindtickle.tenant_grant AS g
 $$;
-COMMENT ON FUNCTION mindtickle.granted_roles() IS 'which role has a grant for which tenant; for mt_check, and so for pg_monitor';
+COMMENT ON FUNCTION mindtickle.granted_roles() IS 'which role has a grant for which tenant, and whether it needs a token; for mt_check, and so for pg_monitor';
 
 -- SECURITY DEFINER: credential is granted to the service role alone. A count by tenant is all that comes out.
 CREATE FUNCTION mindtickle.unconfirmed_credentials(OUT tenant_id pg_catalog.text, OUT credentials pg_catalog.int8)

@@ -12,7 +12,7 @@
  * tenant is in force, as the workers need; in a function that a tenant calls, one is, and debug_print_plan shows its plans to the caller.
  *
  * Called by the planner for each column that it looks at, so whose table it is must be found out cheaply. Extended statistics do not pass these
- * hooks: there must be none on the tables (mt_check). Raises no error of its own.
+ * hooks: none are made, and mt_check() finds those of others. Raises no error of its own.
  */
 #include "statistics.h"
 

@@ -14,7 +14,7 @@ BEGIN
 END
 $$;
 BEGIN;
-SELECT plan(94);
+SELECT plan(100);
 
 DROP ROLE IF EXISTS wk_reader, wk_group, wk_member, wk_other, wk_monitor, wk_super;
 CREATE ROLE wk_reader;
@@ -201,11 +201,27 @@ SELECT is(pg_temp.weakness($$INSERT INTO mindtickle.tenant_grant (tenant_id, rol
 SELECT is(pg_temp.weakness($$INSERT INTO mindtickle.tenant_grant (tenant_id, role_name, access) VALUES ('wk-a', 'wk_none', 'reader'); CREATE ROLE wk_none$$),
 	'void_grants: the grant of tenant wk-a to wk_none gives nothing: there was no role of that name when it was restored, but there is now', 'of one made after the restore');
 
+-- What a session of a pool may leave to its next client. Without a grant that needs a token it concerns nobody.
+CREATE FUNCTION pg_temp.left_behind(roles text, grantee text) RETURNS text LANGUAGE sql AS $$
+	SELECT format('temporary_objects: %s may leave a temporary view in a session that stands in for mt_users in the next tenant''s queries: %s has TEMPORARY on database %I', roles, grantee, current_database())
+$$;
+SAVEPOINT pooled;
+SELECT mt_grant_tenant('wk-a', 'wk_group', 'writer', true) \g /dev/null
+SELECT is(pg_temp.findings(), pg_temp.left_behind('wk_group, wk_member', 'PUBLIC'), 'temporary objects of a role whose grant needs a token');
+SELECT remedy FROM mt_check() WHERE check_name = 'temporary_objects' \gexec
+SELECT is(pg_temp.findings(), 'none', 'which it may not make any more');
+SELECT ok(NOT has_database_privilege('wk_member', current_database(), 'TEMPORARY'), 'nor its members');
+SELECT is(pg_temp.weakness(format('GRANT TEMPORARY ON DATABASE %I TO wk_other, wk_reader; GRANT wk_other TO wk_member', current_database())), pg_temp.left_behind('wk_member', 'wk_other'), 'who has it by another membership');
+SELECT is(pg_temp.weakness(format('ALTER DATABASE %I OWNER TO wk_group', current_database())), pg_temp.left_behind('wk_group, wk_member', 'wk_group'), 'or as the owner of the database');
+SELECT is(pg_temp.weakness(format('GRANT TEMPORARY ON DATABASE %I TO wk_reader, wk_monitor, wk_super', current_database())), 'none', 'others may have it');
+ROLLBACK TO pooled;
+
 -- What others put onto the tables, and what became of our triggers.
 SELECT is(pg_temp.weakness('CREATE TRIGGER wk_trigger BEFORE UPDATE ON mindtickle.users FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger(); CREATE RULE wk_rule AS ON DELETE TO mindtickle.course DO INSTEAD NOTHING;
-		CREATE TABLE wk_table (tenant_id text COLLATE "C" REFERENCES mindtickle.tenant)'),
+		CREATE TABLE wk_table (tenant_id text COLLATE "C" REFERENCES mindtickle.tenant); CREATE STATISTICS wk_statistics (mcv) ON tenant_id, email FROM mindtickle.users'),
 	E'foreign_objects: mindtickle.course has a rule that is not the extension''s, wk_rule\nforeign_objects: mindtickle.users has a trigger that is not the extension''s, wk_trigger\n'
-	'foreign_objects: public.wk_table refers to mindtickle.tenant: that tells which rows are there, and keeps a tenant from being dropped', 'triggers, rules and references');
+	'foreign_objects: mindtickle.users has extended statistics, public.wk_statistics, from which estimates tell what other tenants have\n'
+	'foreign_objects: public.wk_table refers to mindtickle.tenant: that tells which rows are there, and keeps a tenant from being dropped', 'triggers, rules, statistics and references');
 SELECT is(pg_temp.weakness('ALTER TABLE mindtickle.tenant_grant DISABLE TRIGGER forget_access; ALTER TABLE mindtickle.tenant ENABLE TRIGGER forget_access; DROP TRIGGER resolve_role ON mindtickle.tenant_grant'),
 	E'triggers: the trigger forget_access of mindtickle.tenant is not ENABLE ALWAYS: it does not fire in every session\ntriggers: the trigger forget_access of mindtickle.tenant_grant is not ENABLE ALWAYS: it does not fire at all\n'
 	'triggers: the trigger resolve_role of mindtickle.tenant_grant is missing', 'triggers that do not fire');

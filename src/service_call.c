@@ -28,12 +28,12 @@ PG_FUNCTION_INFO_V1(mt_lock_tenant_for_write);
 PG_FUNCTION_INFO_V1(mt_lock_tenant_for_drop);
 
 /*
- * Locks a tenant against mt_drop_tenant (AccessShareLock), or for it (AccessExclusiveLock), until the end of the transaction. The lock is on
- * a hash of the name, as an object of the table tenant: two tenants may share one, which costs a wait during a drop and nothing else. Everyone
- * may read pg_locks, so the hash begins with a secret of the cluster, or names could be guessed and tried.
+ * Locks a tenant's share of a table until the end of the transaction. The lock is on a hash of the name, as an object of the table: two tenants
+ * may have the same, which costs a wait and nothing else. Everyone may read pg_locks, so the hash begins with a secret of the cluster, or names
+ * could be guessed and tried.
  */
-void
-mt_lock_tenant(const char *tenant, LOCKMODE mode)
+static void
+lock_share(const char *table, const char *tenant, LOCKMODE mode)
 {
 	uint64		secret;
 	uint32		hash;
@@ -41,7 +41,25 @@ mt_lock_tenant(const char *tenant, LOCKMODE mode)
 	memcpy(&secret, GetMockAuthenticationNonce(), sizeof(secret));
 	hash = (uint32) hash_bytes_extended((const unsigned char *) tenant, (int) strlen(tenant), secret);
 
-	LockDatabaseObject(mt_relation("tenant"), (Oid) hash, 0, mode);
+	LockDatabaseObject(mt_relation(table), (Oid) hash, 0, mode);
+}
+
+/*
+ * Locks a tenant against mt_drop_tenant (AccessShareLock), or for it (AccessExclusiveLock).
+ */
+void
+mt_lock_tenant(const char *tenant, LOCKMODE mode)
+{
+	lock_share("tenant", tenant, mode);
+}
+
+/*
+ * Makes those who add tokens to a tenant, or to none, do so one after the other.
+ */
+void
+mt_lock_tokens(const char *tenant)
+{
+	lock_share("api_token", tenant, ExclusiveLock);
 }
 
 /*

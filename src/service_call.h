@@ -23,5 +23,6 @@ extern void mt_service_enter(MtServiceCall *call, FunctionCallInfo fcinfo, const
 extern void mt_service_enter_as_owner(MtServiceCall *call, FunctionCallInfo fcinfo);
 extern void mt_service_leave(MtServiceCall *call);
 extern void mt_lock_tenant(const char *tenant, LOCKMODE mode);
+extern void mt_lock_tokens(const char *tenant);
 
 #endif							/* MT_SERVICE_CALL_H */

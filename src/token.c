@@ -328,18 +328,18 @@ enter_for_tokens(MtServiceCall *call, FunctionCallInfo fcinfo)
 static void
 store_token(Datum *values, const char *nulls)
 {
-	static MtPlan count_tokens = {
-		"SELECT count(*) FROM mindtickle.api_token WHERE tenant_id = $1", 1, {TEXTOID}
-	};
 	static MtPlan insert = {
 		"INSERT INTO mindtickle.api_token (tenant_id, name, token_hash, scopes, expires_at) "
 		"VALUES ($1, $2, $3, $4, clock_timestamp() + $5) ON CONFLICT DO NOTHING",
 		5, {TEXTOID, TEXTOID, BYTEAOID, TEXTARRAYOID, INTERVALOID}
 	};
-	bool		isnull;
+	const char *tenant = TextDatumGetCString(values[0]);
+	int			count;
 
-	mt_plan_run(&count_tokens, values, NULL, SPI_OK_SELECT);
-	if (DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)) >= TOKENS_MAX)
+	/* Counted by what is there now, not by the transaction's own snapshot, which may be older than the other admin's token. */
+	mt_lock_tokens(tenant);
+	pfree(read_tokens(tenant, "", &count));
+	if (count >= TOKENS_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("a tenant can have %d tokens", TOKENS_MAX),

@@ -8,6 +8,9 @@
  * an hour after their last attempt, so that the bound holds for the rows of an hour. The publisher takes the counts (mt_take_alerts) in the
  * transaction that stores them, and they are subtracted when that has committed.
  *
+ * Counts of a database without a publisher wait for one, and go when the database is dropped. They do not crowd out other databases: one takes
+ * at most half of what it leaves, and some entries are kept for each. What a database has no room for is counted in one entry that names no role.
+ *
  * The log gets at most one line a second and session role. Without shared memory, or in recovery, where nobody could store them, that line is
  * all there is. Called by tenant_context.c at each refusal, before the error is raised. Never raises an error about the attempt itself.
  */
@@ -31,20 +34,21 @@
 #include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 /* Entries of all databases together, and of one session role in one database. */
-#define ENTRIES_MAX			1024
+#define ENTRIES_MAX			2048
 #define ROLE_ENTRIES_MAX	64
+/* Entries that each database finds room for, and what is kept for that: these, and the one that names no role. */
+#define ENTRIES_GRANTED		8
+#define ENTRIES_RESERVED	(MT_DATABASES_MAX * (ENTRIES_GRANTED + 1))
 /* An entry without uncounted attempts is kept so long after the last one, in microseconds. */
 #define ENTRY_LIFE			(INT64CONST(3600) * USECS_PER_SEC)
 #define LOG_PAUSE			USECS_PER_SEC
 /* Values of mindtickle.tenant that are told apart within a transaction. */
 #define CONTEXTS_MAX		16
-
-/* Entries that are left for the one of each database that takes what does not fit. */
-#define ENTRIES_RESERVED	MT_DATABASES_MAX
 
 #if PG_VERSION_NUM >= 170000
 #define MY_TRANSACTION		(MyProc->vxid.lxid)
@@ -55,7 +59,10 @@
 #define CLIENT_SIZE			48
 #define OBJECT_SIZE			(NAMEDATALEN + 12)
 
-/* A kind of attempt. An entry of all further attempts of a role has nothing but database and session_role, and further set. */
+/*
+ * A kind of attempt. An entry of all further attempts of a role has nothing but database and session_role, and further set; that of a database's
+ * further attempts has no session_role either.
+ */
 typedef struct AlertKey
 {
 	Oid			database;
@@ -74,8 +81,8 @@ typedef struct AlertEntry
 	int64		count;			/* attempts that are not stored yet */
 	TimestampTz first_at;		/* of those */
 	TimestampTz last_at;
-	/* of an entry for further attempts: what concerns its session role as a whole */
-	int			role_entries;
+	/* of an entry for further attempts: what concerns its session role, or its database, as a whole */
+	int			entries;
 	TimestampTz logged_at;
 	int64		unlogged;
 } AlertEntry;
@@ -83,6 +90,7 @@ typedef struct AlertEntry
 typedef struct AlertState
 {
 	LWLock	   *lock;
+	bool		idle;			/* there may be entries that hold nothing any more */
 } AlertState;
 
 static AlertState *state = NULL;
@@ -132,7 +140,10 @@ start_memory(void)
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	state = ShmemInitStruct("mindtickle alerts", sizeof(AlertState), &found);
 	if (!found)
+	{
 		state->lock = &(GetNamedLWLockTranche("mindtickle_alert"))->lock;
+		state->idle = false;
+	}
 	entries = ShmemInitHash("mindtickle alert entries", ENTRIES_MAX, ENTRIES_MAX, &control, HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -200,6 +211,30 @@ fill_key(AlertKey *key, const char *tenant_asked, const char *object)
 	strlcpy(key->object, object == NULL ? "" : object, OBJECT_SIZE);
 }
 
+/* The entry of a database's, or a role's, further attempts; NULL where there is none. The lock is held. */
+static AlertEntry *
+find_further(Oid database, const char *session_role)
+{
+	AlertKey	key = {.database = database,.further = true};
+
+	strlcpy(key.session_role, session_role, NAMEDATALEN);
+	return hash_search(entries, &key, HASH_FIND, NULL);
+}
+
+/* Removes an entry that has none below it. The lock is held. */
+static void
+remove_entry(AlertEntry *entry)
+{
+	AlertEntry *role_entry = entry->key.further ? NULL : find_further(entry->key.database, entry->key.session_role);
+	AlertEntry *database_entry = find_further(entry->key.database, "");
+
+	if (role_entry != NULL && role_entry != database_entry)
+		role_entry->entries--;
+	if (database_entry != NULL && database_entry != entry)
+		database_entry->entries--;
+	hash_search(entries, &entry->key, HASH_REMOVE, NULL);
+}
+
 /* Removes entries that hold nothing any more: all of them, or those whose time has passed. The lock is held. */
 static void
 remove_idle_entries(TimestampTz idle_since)
@@ -209,98 +244,113 @@ remove_idle_entries(TimestampTz idle_since)
 
 	hash_seq_init(&status, entries);
 	while ((entry = hash_seq_search(&status)) != NULL)
-	{
-		AlertKey	role_key = {0};
-		AlertEntry *role_entry;
-
-		if (entry->count > 0 || entry->last_at > idle_since || entry->role_entries > 0)
-			continue;
-		if (!entry->key.further)
-		{
-			role_key.database = entry->key.database;
-			role_key.further = true;
-			strlcpy(role_key.session_role, entry->key.session_role, NAMEDATALEN);
-			role_entry = hash_search(entries, &role_key, HASH_FIND, NULL);
-			if (role_entry != NULL)
-				role_entry->role_entries--;
-		}
-		hash_search(entries, &entry->key, HASH_REMOVE, NULL);
-	}
+		if (entry->count == 0 && entry->last_at <= idle_since && entry->entries == 0)
+			remove_entry(entry);
 }
 
-/* The entry of a key, made where there is none; NULL where there is no room. The lock is held. */
+/* A new entry of a key; NULL where the table is full. The lock is held. */
 static AlertEntry *
-find_entry(const AlertKey *key, long room)
+make_entry(const AlertKey *key)
 {
-	bool		found;
+	AlertEntry *entry = hash_search(entries, key, HASH_ENTER_NULL, NULL);
+
+	if (entry != NULL)
+		memset((char *) entry + sizeof(AlertKey), 0, sizeof(AlertEntry) - sizeof(AlertKey));
+	return entry;
+}
+
+/* True when a database may have as many entries as it is said to have. The lock is held. */
+static bool
+has_room(const AlertEntry *database_entry)
+{
+	return database_entry->entries <= ENTRIES_GRANTED ||
+		2 * database_entry->entries <= ENTRIES_MAX - ENTRIES_RESERVED - hash_get_num_entries(entries);
+}
+
+/* The entry of a key, made where there is none and the database has room. above: the entry of the further ones. The lock is held. */
+static AlertEntry *
+find_or_make_entry(const AlertKey *key, AlertEntry *above, AlertEntry *database_entry)
+{
 	AlertEntry *entry = hash_search(entries, key, HASH_FIND, NULL);
 
 	if (entry != NULL)
 		return entry;
-	if (hash_get_num_entries(entries) >= room)
+	/* Counted already when room is made, which takes away what has nothing to its name. */
+	database_entry->entries++;
+	if (above != database_entry)
+		above->entries++;
+	if (!has_room(database_entry) && state->idle)
+	{
+		state->idle = false;
 		remove_idle_entries(DT_NOEND);
-	if (hash_get_num_entries(entries) >= room)
-		return NULL;
-	entry = hash_search(entries, key, HASH_ENTER_NULL, &found);
+	}
+	if (has_room(database_entry))
+		entry = make_entry(key);
 	if (entry == NULL)
-		return NULL;
-	memset((char *) entry + sizeof(AlertKey), 0, sizeof(AlertEntry) - sizeof(AlertKey));
+	{
+		database_entry->entries--;
+		if (above != database_entry)
+			above->entries--;
+	}
 	return entry;
 }
 
 /*
- * Counts an attempt. *log is set where the log is to have a line, *unlogged is then how many had none since the last. Returns true when the
- * publisher has to be told.
+ * The entry in which an attempt is counted: its own, or one of further attempts, of its role or of the database. *whole is the one that tells when
+ * the log had its line. NULL where there is no room for anything. The lock is held.
+ */
+static AlertEntry *
+entry_of_attempt(const AlertKey *key, AlertEntry **whole)
+{
+	AlertKey	further = {.database = key->database,.further = true};
+	AlertEntry *database_entry = hash_search(entries, &further, HASH_FIND, NULL);
+	AlertEntry *entry;
+
+	if (database_entry == NULL)
+		database_entry = make_entry(&further);
+	*whole = database_entry;
+	if (database_entry == NULL)
+		return NULL;
+	strlcpy(further.session_role, key->session_role, NAMEDATALEN);
+	*whole = find_or_make_entry(&further, database_entry, database_entry);
+	if (*whole == NULL)
+		return *whole = database_entry;
+	entry = hash_search(entries, key, HASH_FIND, NULL);
+	if (entry == NULL && (*whole)->entries < ROLE_ENTRIES_MAX)
+		entry = find_or_make_entry(key, *whole, database_entry);
+	return entry != NULL ? entry : *whole;
+}
+
+/*
+ * Counts an attempt; false where that is not possible. *log is set where the log is to have a line, *unlogged is then how many had none since the
+ * last. *first: the publisher has to be told.
  */
 static bool
-count_attempt(const AlertKey *key, TimestampTz now, bool *log, int64 *unlogged)
+count_attempt(const AlertKey *key, TimestampTz now, bool *log, int64 *unlogged, bool *first)
 {
-	AlertKey	role_key = {.database = key->database,.further = true};
-	AlertEntry *role_entry;
+	AlertEntry *whole;
 	AlertEntry *entry;
-	bool		first = false;
 
-	strlcpy(role_key.session_role, key->session_role, NAMEDATALEN);
 	LWLockAcquire(state->lock, LW_EXCLUSIVE);
-	role_entry = find_entry(&role_key, ENTRIES_MAX - ENTRIES_RESERVED);
-	if (role_entry == NULL)
-	{
-		/* Full of other roles' attempts: all that do not fit are one. */
-		memset(role_key.session_role, 0, NAMEDATALEN);
-		role_entry = find_entry(&role_key, ENTRIES_MAX);
-	}
-	entry = hash_search(entries, key, HASH_FIND, NULL);
-	if (entry == NULL && role_entry != NULL && role_entry->role_entries < ROLE_ENTRIES_MAX)
-	{
-		/* Has an attempt to its name before making room, which takes away what has none. */
-		role_entry->role_entries++;
-		entry = find_entry(key, ENTRIES_MAX - ENTRIES_RESERVED);
-		if (entry == NULL)
-			role_entry->role_entries--;
-	}
-	if (entry == NULL)
-		entry = role_entry;
+	entry = entry_of_attempt(key, &whole);
 	if (entry != NULL)
 	{
-		first = entry->count++ == 0;
-		if (first)
+		*first = entry->count++ == 0;
+		if (*first)
 			entry->first_at = now;
 		entry->last_at = now;
-	}
-	if (role_entry != NULL)
-	{
-		role_entry->last_at = now;
-		role_entry->unlogged++;
-		if (now - role_entry->logged_at >= LOG_PAUSE)
+		whole->last_at = now;
+		whole->unlogged++;
+		if (now - whole->logged_at >= LOG_PAUSE)
 		{
 			*log = true;
-			*unlogged = role_entry->unlogged - 1;
-			role_entry->logged_at = now;
-			role_entry->unlogged = 0;
+			*unlogged = whole->unlogged - 1;
+			whole->logged_at = now;
+			whole->unlogged = 0;
 		}
 	}
 	LWLockRelease(state->lock);
-	return first;
+	return entry != NULL;
 }
 
 /* The same where there is nothing to count in: only when to log. */
@@ -342,14 +392,15 @@ mt_alert(const char *tenant_asked, const char *object)
 	AlertKey	key;
 	TimestampTz now = GetCurrentTimestamp();
 	bool		log = false;
+	bool		first = false;
 	int64		unlogged = 0;
 
 	if (probe.transaction == MY_TRANSACTION && SubTransactionIsActive(probe.subtransaction))
 		return;
 	fill_key(&key, tenant_asked, object);
-	if (state == NULL || RecoveryInProgress())
+	if (state == NULL || RecoveryInProgress() || !count_attempt(&key, now, &log, &unlogged, &first))
 		count_for_log(now, &log, &unlogged);
-	else if (count_attempt(&key, now, &log, &unlogged))
+	if (first)
 		mt_wake_worker_now(MT_WORKER_PUBLISHER);
 	if (log)
 		log_attempt(&key, unlogged);
@@ -393,6 +444,39 @@ mt_begin_probe(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/*
+ * Removes what waits for a database that has been dropped meanwhile. By the launcher, in a transaction.
+ */
+void
+mt_forget_alerts_of_dropped(void)
+{
+	HASH_SEQ_STATUS status;
+	AlertEntry *entry;
+	Oid		   *databases = palloc(sizeof(Oid) * ENTRIES_MAX);
+	int			count = 0;
+
+	/* Listed before the catalog is looked at: a database that has come since then is not among them. */
+	LWLockAcquire(state->lock, LW_SHARED);
+	hash_seq_init(&status, entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (entry->key.further && entry->key.session_role[0] == '\0')
+			databases[count++] = entry->key.database;
+	LWLockRelease(state->lock);
+
+	for (int i = 0; i < count; i++)
+	{
+		if (SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(databases[i])))
+			continue;
+		LWLockAcquire(state->lock, LW_EXCLUSIVE);
+		hash_seq_init(&status, entries);
+		while ((entry = hash_seq_search(&status)) != NULL)
+			if (entry->key.database == databases[i])
+				hash_search(entries, &entry->key, HASH_REMOVE, NULL);
+		LWLockRelease(state->lock);
+	}
+	pfree(databases);
+}
+
 /* What was taken and is stored now is not waiting any more. */
 static void
 at_transaction_end(XactEvent event, void *arg)
@@ -409,6 +493,7 @@ at_transaction_end(XactEvent event, void *arg)
 			if (entry != NULL)
 				entry->count -= taking.taken[i].count;
 		}
+		state->idle = true;
 		LWLockRelease(state->lock);
 	}
 	taking.count = 0;

@@ -17,6 +17,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "alert.h"
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -155,6 +156,7 @@ list_databases(void)
 	}
 	table_endscan(scan);
 	table_close(relation, AccessShareLock);
+	mt_forget_alerts_of_dropped();
 	CommitTransactionCommand();
 
 	/* Forget those that are gone, whose workers ended with them, and those that are not wanted any more, whose workers end now. */

@@ -29,6 +29,15 @@ OBJS = \
 	src/quiz_result.o \
 	src/quiz_score.o \
 	src/readiness.o \
+	src/readiness_change.o \
+	src/readiness_delta.o \
+	src/readiness_details.o \
+	src/readiness_entry.o \
+	src/readiness_fold.o \
+	src/readiness_ring.o \
+	src/readiness_row.o \
+	src/readiness_source.o \
+	src/readiness_store.o \
 	src/credential.o \
 	src/service_call.o \
 	src/settings.o \
@@ -37,6 +46,7 @@ OBJS = \
 	src/sync_request.o \
 	src/tenant_context.o \
 	src/tenant_settings.o \
+	src/tenant_table.o \
 	src/token.o \
 	src/user.o \
 	src/utility_hook.o
@@ -60,7 +70,9 @@ SQL_PARTS = \
 	sql/alert.sql \
 	sql/scoring.sql \
 	sql/users_api.sql \
+	sql/readiness_deltas.sql \
 	sql/readiness_api.sql \
+	sql/readiness_details.sql \
 	sql/sync_api.sql \
 	sql/worker_api.sql \
 	sql/views.sql \

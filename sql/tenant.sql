@@ -14,13 +14,15 @@ CREATE TABLE mindtickle.tenant (
 	open_job_id pg_catalog.int8,
 	backoff_until pg_catalog.timestamptz,
 	last_error pg_catalog.text,
-	last_error_at pg_catalog.timestamptz
+	last_error_at pg_catalog.timestamptz,
+	closed_day pg_catalog.date
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE mindtickle.tenant IS 'one row a company; settings as given to mt_configure_tenant; the rest is the state of its sync';
 COMMENT ON COLUMN mindtickle.tenant.suspended IS 'true: no call goes upstream for this tenant; its data stays readable';
 COMMENT ON COLUMN mindtickle.tenant.source_configured IS 'true once a credential is stored: readiness then expects pulls';
 COMMENT ON COLUMN mindtickle.tenant.next_sync_at IS 'when the next periodic pull begins; NULL: none is due';
 COMMENT ON COLUMN mindtickle.tenant.open_job_id IS 'the full pull that is queued or running';
+COMMENT ON COLUMN mindtickle.tenant.closed_day IS 'the last day, in the tenant''s timezone, that is in readiness_daily';
 COMMENT ON COLUMN mindtickle.tenant.backoff_until IS 'no call goes upstream before this moment';
 
 CREATE TABLE mindtickle.tenant_grant (

@@ -11,6 +11,7 @@
 #include "alert.h"
 #include "log_redaction.h"
 #include "miscadmin.h"
+#include "readiness_store.h"
 #include "shared_state.h"
 #include "statistics.h"
 #include "utils/guc.h"
@@ -31,6 +32,7 @@ _PG_init(void)
 	{
 		mt_request_shared_state();
 		mt_request_alert_memory();
+		mt_request_ring_memory();
 		mt_install_utility_hook();
 		mt_register_launcher();
 	}

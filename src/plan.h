@@ -23,5 +23,6 @@ typedef struct MtPlan
 } MtPlan;
 
 extern uint64 mt_plan_run(MtPlan *plan, Datum *values, const char *nulls, int expected);
+extern uint64 mt_plan_run_in(MtPlan *plan, Datum *values, const char *nulls, int expected, Snapshot snapshot);
 
 #endif							/* MT_PLAN_H */

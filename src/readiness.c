@@ -1,27 +1,62 @@
 /*
  * readiness.c
- *		Readiness reports: computing one, and computing, storing and announcing one.
+ *		Readiness reports: mt_readiness, and mt_aggregate_readiness, which also stores and announces the report.
  *
- * The figures themselves are mindtickle.compute_readiness (sql/readiness_api.sql).
+ * The figures come from the tenant's summary and what it has not taken in yet (readiness_change.c), whatever the size of the tables. Where
+ * these do not tell, the tenant's rows are counted by mindtickle.count_readiness (sql/readiness_api.sql), with the same result.
  */
 #include "mindtickle.h"
 
+#include "access.h"
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "event.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "plan.h"
+#include "readiness_change.h"
+#include "readiness_source.h"
 #include "service_call.h"
+#include "tenant_context.h"
 #include "utils/builtins.h"
+#include "utils/numeric.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 /* Attempts to store a report under a moment of its own. */
 #define STORE_ROUNDS	100
 
+/* Places behind the point of avg_score and completion_rate. */
+#define PLACES		4
+#define UNITS		10000
+
+/* Columns of a report. */
+typedef enum ReportColumn
+{
+	REPORT_TENANT_ID,
+	REPORT_AVG_SCORE,
+	REPORT_COMPLETION_RATE,
+	REPORT_LEARNERS,
+	REPORT_QUIZ_RESULTS,
+	REPORT_ASSIGNMENTS,
+	REPORT_COMPLETED,
+	REPORT_DATA_AS_OF,
+	REPORT_PROVISIONAL,
+	REPORT_PROVISIONAL_REASON,
+	REPORT_COMPUTED_AT,
+	REPORT_COLUMNS
+} ReportColumn;
+
+typedef struct Report
+{
+	Datum		values[REPORT_COLUMNS];
+	bool		nulls[REPORT_COLUMNS];
+} Report;
+
 PG_FUNCTION_INFO_V1(mt_readiness);
 PG_FUNCTION_INFO_V1(mt_aggregate_readiness);
-
-/* Columns of a report, and after them the payload of its event. */
-#define REPORT_COLUMNS	11
+PG_FUNCTION_INFO_V1(mt_readiness_reruns_due);
 
 /* The function's result type. */
 static TupleDesc
@@ -34,14 +69,63 @@ report_type(FunctionCallInfo fcinfo)
 	return BlessTupleDesc(descriptor);
 }
 
-/* Takes the first row of the last statement apart, in the caller's memory. */
+/* Counts the tenant's rows in the active snapshot. Within mt_service_enter/leave. */
 static void
-take_row(const MtServiceCall *call, Datum *columns, bool *nulls)
+count_rows(const char *tenant, MtTotals *totals)
 {
-	MemoryContext previous = MemoryContextSwitchTo(call->context);
+	static MtPlan count = {
+		"SELECT learners, quiz_results, score_sum, assignments, completed FROM mindtickle.count_readiness($1)", 1, {TEXTOID},.read_only = true
+	};
+	Datum		value = CStringGetTextDatum(tenant);
+	int64		columns[5];
+	bool		isnull;
 
-	heap_deform_tuple(heap_copytuple(SPI_tuptable->vals[0]), SPI_tuptable->tupdesc, columns, nulls);
-	MemoryContextSwitchTo(previous);
+	mt_plan_run(&count, &value, NULL, SPI_OK_SELECT);
+	for (int i = 0; i < (int) lengthof(columns); i++)
+		columns[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull));
+	memset(totals, 0, sizeof(MtTotals));
+	totals->learners = columns[0];
+	totals->figures.scores = columns[1];
+	totals->figures.score_sum = columns[2];
+	totals->figures.assignments = columns[3];
+	totals->figures.completed = columns[4];
+}
+
+/* part / whole, rounded half up to PLACES; part is not negative. */
+static Datum
+rounded_ratio(int64 part, int64 whole)
+{
+	return NumericGetDatum(int64_div_fast_to_numeric((2 * part + whole) / (2 * whole), PLACES));
+}
+
+/* Puts a report together, as the snapshot shows it. */
+static void
+fill_report(const char *tenant, const MtTotals *totals, Snapshot snapshot, Report *report)
+{
+	const MtFigures *figures = &totals->figures;
+	MtSourceState source;
+
+	mt_readiness_source(tenant, snapshot, &source);
+	memset(report, 0, sizeof(Report));
+	report->values[REPORT_TENANT_ID] = CStringGetTextDatum(tenant);
+	/* The sum of scores is in units of the last place already. */
+	if (figures->scores > 0)
+		report->values[REPORT_AVG_SCORE] = rounded_ratio(figures->score_sum, figures->scores);
+	report->nulls[REPORT_AVG_SCORE] = figures->scores <= 0;
+	if (figures->assignments > 0)
+		report->values[REPORT_COMPLETION_RATE] = rounded_ratio(figures->completed * UNITS, figures->assignments);
+	report->nulls[REPORT_COMPLETION_RATE] = figures->assignments <= 0;
+	report->values[REPORT_LEARNERS] = Int64GetDatum(totals->learners);
+	report->values[REPORT_QUIZ_RESULTS] = Int64GetDatum(figures->scores);
+	report->values[REPORT_ASSIGNMENTS] = Int64GetDatum(figures->assignments);
+	report->values[REPORT_COMPLETED] = Int64GetDatum(figures->completed);
+	report->values[REPORT_DATA_AS_OF] = TimestampTzGetDatum(source.data_as_of);
+	report->nulls[REPORT_DATA_AS_OF] = !source.pulled;
+	report->values[REPORT_PROVISIONAL] = BoolGetDatum(source.provisional != NULL);
+	report->nulls[REPORT_PROVISIONAL_REASON] = source.provisional == NULL;
+	if (source.provisional != NULL)
+		report->values[REPORT_PROVISIONAL_REASON] = CStringGetTextDatum(source.provisional);
+	report->values[REPORT_COMPUTED_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
 }
 
 /*
@@ -50,60 +134,129 @@ take_row(const MtServiceCall *call, Datum *columns, bool *nulls)
 Datum
 mt_readiness(PG_FUNCTION_ARGS)
 {
-	static MtPlan compute = {
-		"SELECT * FROM mindtickle.compute_readiness($1)", 1, {TEXTOID},.read_only = true
-	};
 	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	MtServiceCall call;
-	Datum		value = PG_GETARG_DATUM(0);
+	Snapshot	snapshot = GetActiveSnapshot();
 	TupleDesc	descriptor = report_type(fcinfo);
-	Datum		columns[REPORT_COLUMNS];
-	bool		nulls[REPORT_COLUMNS];
+	MtTotals	totals;
+	Report		report;
 
-	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_READER, false);
-	mt_plan_run(&compute, &value, NULL, SPI_OK_SELECT);
-	take_row(&call, columns, nulls);
-	mt_service_leave(&call);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(descriptor, columns, nulls)));
+	mt_require_access(fcinfo, tenant, MT_ACCESS_READER);
+	if (!mt_readiness_totals(tenant, snapshot, &totals))
+	{
+		MtServiceCall call;
+
+		mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_READER, false);
+		count_rows(tenant, &totals);
+		mt_service_leave(&call);
+	}
+	fill_report(tenant, &totals, snapshot, &report);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(descriptor, report.values, report.nulls)));
+}
+
+/* Stores the report, under a later moment where another one has this, and announces it. Within mt_service_enter/leave. */
+static void
+store_report(const char *tenant, Report *report)
+{
+	static MtPlan store = {
+		"INSERT INTO mindtickle.readiness_report (tenant_id, avg_score, completion_rate, learners, quiz_results, assignments, completed, "
+		"data_as_of, provisional, provisional_reason, computed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING "
+		"RETURNING jsonb_build_object('tenantId', tenant_id, 'avgScore', avg_score, 'completionRate', completion_rate, 'learners', learners, "
+		"'quizResults', quiz_results, 'assignments', assignments, 'completed', completed, 'dataAsOf', data_as_of, "
+		"'provisional', provisional, 'provisionalReason', provisional_reason, 'computedAt', computed_at)",
+		REPORT_COLUMNS, {TEXTOID, NUMERICOID, NUMERICOID, INT8OID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, BOOLOID, TEXTOID, TIMESTAMPTZOID}
+	};
+	static MtPlan ask_for_rerun = {
+		"INSERT INTO mindtickle.readiness_rerun (tenant_id, report_at) SELECT $1, $2 "
+		"WHERE NOT EXISTS (SELECT FROM mindtickle.readiness_rerun AS r WHERE r.tenant_id = $1) ON CONFLICT DO NOTHING",
+		2, {TEXTOID, TIMESTAMPTZOID}
+	};
+	char		nulls[REPORT_COLUMNS];
+	int			round = 0;
+	bool		isnull;
+
+	for (int i = 0; i < REPORT_COLUMNS; i++)
+		nulls[i] = report->nulls[i] ? 'n' : ' ';
+	while (mt_plan_run(&store, report->values, nulls, SPI_OK_INSERT_RETURNING) == 0)
+	{
+		if (++round == STORE_ROUNDS)
+			elog(ERROR, "could not store a readiness report");
+		report->values[REPORT_COMPUTED_AT] = TimestampTzGetDatum(DatumGetTimestampTz(report->values[REPORT_COMPUTED_AT]) + 1);
+	}
+	mt_emit_event(tenant, "readiness.aggregated", SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	if (DatumGetBool(report->values[REPORT_PROVISIONAL]))
+	{
+		Datum		values[2] = {report->values[REPORT_TENANT_ID], report->values[REPORT_COMPUTED_AT]};
+
+		mt_plan_run(&ask_for_rerun, values, NULL, SPI_OK_INSERT);
+	}
 }
 
 /*
- * mt_aggregate_readiness(tenant): computes a report, stores it, and emits readiness.aggregated.
+ * mt_aggregate_readiness(tenant): computes a report, stores it, and emits readiness.aggregated. A provisional one is computed again, by the
+ * aggregator, when what made it provisional has ended.
  */
 Datum
 mt_aggregate_readiness(PG_FUNCTION_ARGS)
 {
-	static MtPlan store = {
-		"INSERT INTO mindtickle.readiness_report (tenant_id, avg_score, completion_rate, learners, quiz_results, assignments, completed, "
-		"data_as_of, provisional, provisional_reason, computed_at) "
-		"SELECT r.tenant_id, r.avg_score, r.completion_rate, r.learners, r.quiz_results, r.assignments, r.completed, r.data_as_of, "
-		"r.provisional, r.provisional_reason, r.computed_at + $2 * interval '1 microsecond' FROM mindtickle.compute_readiness($1) AS r "
-		"ON CONFLICT DO NOTHING RETURNING tenant_id, avg_score, completion_rate, learners, quiz_results, assignments, completed, "
-		"data_as_of, provisional, provisional_reason, computed_at, "
-		"jsonb_build_object('tenantId', tenant_id, 'avgScore', avg_score, 'completionRate', completion_rate, 'learners', learners, "
-		"'quizResults', quiz_results, 'assignments', assignments, 'completed', completed, 'dataAsOf', data_as_of, "
-		"'provisional', provisional, 'provisionalReason', provisional_reason, 'computedAt', computed_at)",
-		2, {TEXTOID, INT4OID}
-	};
 	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	MtServiceCall call;
-	Datum		values[2] = {PG_GETARG_DATUM(0), Int32GetDatum(0)};
+	Snapshot	snapshot = GetActiveSnapshot();
 	TupleDesc	descriptor = report_type(fcinfo);
-	Datum		columns[REPORT_COLUMNS + 1];
-	bool		nulls[REPORT_COLUMNS + 1];
-	int			round = 0;
+	MtServiceCall call;
+	MtTotals	totals;
+	Report		report;
+	HeapTuple	tuple;
 
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_READER, true);
-
-	/* Another report of the same microsecond makes way for a later one. */
-	while (mt_plan_run(&store, values, NULL, SPI_OK_INSERT_RETURNING) == 0)
-	{
-		if (++round == STORE_ROUNDS)
-			elog(ERROR, "could not store a readiness report");
-		values[1] = Int32GetDatum(round);
-	}
-	take_row(&call, columns, nulls);
-	mt_emit_event(tenant, "readiness.aggregated", columns[REPORT_COLUMNS]);
+	if (!mt_readiness_totals(tenant, snapshot, &totals))
+		count_rows(tenant, &totals);
+	fill_report(tenant, &totals, snapshot, &report);
+	store_report(tenant, &report);
+	MemoryContextSwitchTo(call.context);
+	tuple = heap_form_tuple(descriptor, report.values, report.nulls);
 	mt_service_leave(&call);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(descriptor, columns, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(tuple));
+}
+
+/* True when a provisional report of the tenant is to be computed again. */
+static bool
+rerun_asked(const char *tenant, Snapshot snapshot)
+{
+	static MtTenantTable table = {{"readiness_rerun"}, {"readiness_rerun_pkey"}};
+	MtTenantScan scan;
+	bool		asked;
+
+	mt_tenant_scan_open(&scan, &table, tenant, snapshot, 0);
+	mt_tenant_scan_start(&scan, NULL, 0);
+	asked = mt_tenant_scan_next(&scan, ForwardScanDirection);
+	mt_tenant_scan_close(&scan);
+	return asked;
+}
+
+/*
+ * mindtickle.readiness_reruns_due() -> setof text: tenants with a provisional report whose reason has ended.
+ */
+Datum
+mt_readiness_reruns_due(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Snapshot	snapshot = GetActiveSnapshot();
+	Datum	   *tenants;
+	int			count;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	deconstruct_array(mt_all_tenants(), TEXTOID, -1, false, TYPALIGN_INT, &tenants, NULL, &count);
+	for (int i = 0; i < count; i++)
+	{
+		char	   *tenant = TextDatumGetCString(tenants[i]);
+		MtSourceState source;
+		bool		isnull = false;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!rerun_asked(tenant, snapshot))
+			continue;
+		mt_readiness_source(tenant, snapshot, &source);
+		if (source.provisional == NULL)
+			tuplestore_putvalues(result->setResult, result->setDesc, &tenants[i], &isnull);
+	}
+	return (Datum) 0;
 }

@@ -16,9 +16,11 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "tenant_context.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/rls.h"
 
 /* "pg_catalog, pg_temp": nothing of the caller's is looked at. */
@@ -30,18 +32,24 @@ PG_FUNCTION_INFO_V1(mt_lock_tenant_for_drop);
 /*
  * Locks a tenant's share of a table until the end of the transaction. The lock is on a hash of the name, as an object of the table: two tenants
  * may have the same, which costs a wait and nothing else. Everyone may read pg_locks, so the hash begins with a secret of the cluster, or names
- * could be guessed and tried.
+ * could be guessed and tried. False where wait is not set and somebody is in the way.
  */
-static void
-lock_share(const char *table, const char *tenant, LOCKMODE mode)
+static bool
+lock_share(const char *table, const char *tenant, LOCKMODE mode, bool wait)
 {
+	LOCKTAG		tag;
 	uint64		secret;
 	uint32		hash;
 
 	memcpy(&secret, GetMockAuthenticationNonce(), sizeof(secret));
 	hash = (uint32) hash_bytes_extended((const unsigned char *) tenant, (int) strlen(tenant), secret);
 
-	LockDatabaseObject(mt_relation(table), (Oid) hash, 0, mode);
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, mt_relation(table), (Oid) hash, 0);
+	if (LockAcquire(&tag, mode, false, !wait) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	/* As LockDatabaseObject does. */
+	AcceptInvalidationMessages();
+	return true;
 }
 
 /*
@@ -50,7 +58,7 @@ lock_share(const char *table, const char *tenant, LOCKMODE mode)
 void
 mt_lock_tenant(const char *tenant, LOCKMODE mode)
 {
-	lock_share("tenant", tenant, mode);
+	(void) lock_share("tenant", tenant, mode, true);
 }
 
 /*
@@ -59,7 +67,16 @@ mt_lock_tenant(const char *tenant, LOCKMODE mode)
 void
 mt_lock_tokens(const char *tenant)
 {
-	lock_share("api_token", tenant, ExclusiveLock);
+	(void) lock_share("api_token", tenant, ExclusiveLock, true);
+}
+
+/*
+ * Makes those who fold a tenant's readiness do so one after the other. False where wait is not set and another one does.
+ */
+bool
+mt_lock_fold(const char *tenant, bool wait)
+{
+	return lock_share("readiness_summary_0", tenant, ExclusiveLock, wait);
 }
 
 /*

@@ -24,5 +24,6 @@ extern void mt_service_enter_as_owner(MtServiceCall *call, FunctionCallInfo fcin
 extern void mt_service_leave(MtServiceCall *call);
 extern void mt_lock_tenant(const char *tenant, LOCKMODE mode);
 extern void mt_lock_tokens(const char *tenant);
+extern bool mt_lock_fold(const char *tenant, bool wait);
 
 #endif							/* MT_SERVICE_CALL_H */

@@ -543,3 +543,8 @@ mt_take_dirty_tenants(PG_FUNCTION_ARGS)
 	}
 	return (Datum) 0;
 }
+
+void
+mt_mark_readiness(const char *tenant)
+{
+}

@@ -46,6 +46,7 @@ extern void mt_wake_worker_now(MtWorkerKind kind);
 
 /* for functions that leave work for a worker; both take effect at commit */
 extern void mt_mark_tenant(const char *tenant);
+extern void mt_mark_readiness(const char *tenant);
 extern void mt_wake_worker_at_commit(MtWorkerKind kind);
 extern void mt_wake_launcher_at_commit(void);
 

@@ -1,0 +1,20 @@
+/*
+ * readiness_change.h
+ *		What deltas make of the figures: see readiness_change.c.
+ */
+#ifndef MT_READINESS_CHANGE_H
+#define MT_READINESS_CHANGE_H
+
+#include "readiness_store.h"
+
+/* The change of users and courses, as entries with no course or no user. */
+typedef struct MtDetails
+{
+	MtEntries	users;			/* figures of all their rows; lost later than gained: gained is the latest activity there is */
+	MtEntries	courses;		/* figures of the rows that count; present is the change of their learners */
+} MtDetails;
+
+extern bool mt_readiness_totals(const char *tenant, Snapshot snapshot, MtTotals *totals);
+extern int64 mt_readiness_since(const char *tenant, Datum cursor, Snapshot snapshot, MtTotals *change, MtDetails *details);
+
+#endif							/* MT_READINESS_CHANGE_H */

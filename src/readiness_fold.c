@@ -1,0 +1,333 @@
+/*
+ * readiness_fold.c
+ *		Takes deltas into the summaries, or counts a tenant anew.
+ *
+ * A fold reads what its snapshot shows and the summary's cursor has not, and appends a summary whose cursor is that snapshot. What commits
+ * meanwhile is for the next fold; nobody is kept waiting. A new count is the same, with the rows themselves in place of the deltas. The figures
+ * of users and courses are taken in less often, with a cursor of their own.
+ *
+ * One fold of a tenant at a time: a lock on the tenant's hash, which the aggregator does not wait for. The transaction must not have written
+ * before: what it writes later has then an xid above the cursor's xmax and is not taken for folded.
+ *
+ * Called by the aggregator (worker/), and by mt_rebuild_readiness for whoever asks.
+ */
+#include "mindtickle.h"
+
+#include "access/xact.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "plan.h"
+#include "readiness_change.h"
+#include "service_call.h"
+#include "tenant_context.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+/* The name under which the statements read the changes of users and courses. */
+#define CHANGES_RELATION	"mt_changes"
+/* Columns of it: id, figures, last activity or learners, and whether the last activity was looked up. */
+#define CHANGES_COLUMNS		(1 + MT_FIGURES + 3)
+#define FIGURE_NAMES		"submissions, scores, score_sum, assignments, completed, overdue"
+
+/* How a statement adds figures to the row that is there. */
+#define ADD_FIGURES \
+	"submissions = k.submissions + excluded.submissions, scores = k.scores + excluded.scores, score_sum = k.score_sum + excluded.score_sum, " \
+	"assignments = k.assignments + excluded.assignments, completed = k.completed + excluded.completed, overdue = k.overdue + excluded.overdue"
+
+/* The statements for one of the tables of users and courses. */
+typedef struct DetailPlans
+{
+	MtPlan		empty;			/* removes the tenant's rows */
+	MtPlan		copy;			/* fetches them from the other table */
+	MtPlan		add;			/* adds the changes */
+	MtPlan		put_right;		/* sets what was looked up */
+	MtPlan		clear;			/* removes those that have nothing any more */
+	MtPlan		count;			/* makes them from the tenant's rows */
+} DetailPlans;
+
+#define USER_PLANS(here, other) { \
+	{"DELETE FROM mindtickle.readiness_user_" here " WHERE tenant_id = $1", 1, {TEXTOID}}, \
+	{"INSERT INTO mindtickle.readiness_user_" here " SELECT * FROM mindtickle.readiness_user_" other " WHERE tenant_id = $1", 1, {TEXTOID}}, \
+	{"INSERT INTO mindtickle.readiness_user_" here " AS k (tenant_id, user_id, " FIGURE_NAMES ", last_activity_at) " \
+	"SELECT $1, id, " FIGURE_NAMES ", last_activity_at FROM " CHANGES_RELATION " " \
+	"ON CONFLICT (tenant_id, user_id) DO UPDATE SET " ADD_FIGURES ", last_activity_at = greatest(k.last_activity_at, excluded.last_activity_at)", \
+	1, {TEXTOID}}, \
+	{"UPDATE mindtickle.readiness_user_" here " AS k SET last_activity_at = c.last_activity_at FROM " CHANGES_RELATION " AS c " \
+	"WHERE k.tenant_id = $1 AND k.user_id = c.id AND c.looked_up", 1, {TEXTOID}}, \
+	{"DELETE FROM mindtickle.readiness_user_" here " AS k USING " CHANGES_RELATION " AS c " \
+	"WHERE k.tenant_id = $1 AND k.user_id = c.id AND k.submissions = 0 AND k.assignments = 0", 1, {TEXTOID}}, \
+	{"INSERT INTO mindtickle.readiness_user_" here " (tenant_id, user_id, " FIGURE_NAMES ", last_activity_at) " \
+	"SELECT $1, user_id, " FIGURE_NAMES ", last_activity_at FROM mindtickle.count_users($1)", 1, {TEXTOID}} \
+}
+
+#define COURSE_PLANS(here, other) { \
+	{"DELETE FROM mindtickle.readiness_course_" here " WHERE tenant_id = $1", 1, {TEXTOID}}, \
+	{"INSERT INTO mindtickle.readiness_course_" here " SELECT * FROM mindtickle.readiness_course_" other " WHERE tenant_id = $1", 1, {TEXTOID}}, \
+	{"INSERT INTO mindtickle.readiness_course_" here " AS k (tenant_id, course_id, " FIGURE_NAMES ", learners) " \
+	"SELECT $1, id, " FIGURE_NAMES ", learners FROM " CHANGES_RELATION " " \
+	"ON CONFLICT (tenant_id, course_id) DO UPDATE SET " ADD_FIGURES ", learners = k.learners + excluded.learners", 1, {TEXTOID}}, \
+	{NULL}, \
+	{"DELETE FROM mindtickle.readiness_course_" here " AS k USING " CHANGES_RELATION " AS c " \
+	"WHERE k.tenant_id = $1 AND k.course_id = c.id AND k.submissions = 0 AND k.assignments = 0", 1, {TEXTOID}}, \
+	{"INSERT INTO mindtickle.readiness_course_" here " (tenant_id, course_id, " FIGURE_NAMES ", learners) " \
+	"SELECT $1, course_id, " FIGURE_NAMES ", learners FROM mindtickle.count_courses($1)", 1, {TEXTOID}} \
+}
+
+static DetailPlans user_plans[MT_SUMMARY_TABLES] = {USER_PLANS("0", "1"), USER_PLANS("1", "0")};
+static DetailPlans course_plans[MT_SUMMARY_TABLES] = {COURSE_PLANS("0", "1"), COURSE_PLANS("1", "0")};
+
+PG_FUNCTION_INFO_V1(mt_fold_readiness);
+PG_FUNCTION_INFO_V1(mt_rebuild_readiness);
+
+static TupleDesc
+changes_descriptor(void)
+{
+	static const char *const figures[MT_FIGURES] = {"submissions", "scores", "score_sum", "assignments", "completed", "overdue"};
+	static TupleDesc descriptor = NULL;
+
+	if (descriptor == NULL)
+	{
+		MemoryContext previous = MemoryContextSwitchTo(TopMemoryContext);
+		TupleDesc	made = CreateTemplateTupleDesc(CHANGES_COLUMNS);
+
+		TupleDescInitEntry(made, 1, "id", TEXTOID, -1, 0);
+		TupleDescInitEntryCollation(made, 1, C_COLLATION_OID);
+		for (int i = 0; i < MT_FIGURES; i++)
+			TupleDescInitEntry(made, 2 + i, figures[i], INT8OID, -1, 0);
+		TupleDescInitEntry(made, 2 + MT_FIGURES, "learners", INT8OID, -1, 0);
+		TupleDescInitEntry(made, 3 + MT_FIGURES, "last_activity_at", TIMESTAMPTZOID, -1, 0);
+		TupleDescInitEntry(made, 4 + MT_FIGURES, "looked_up", BOOLOID, -1, 0);
+		MemoryContextSwitchTo(previous);
+		descriptor = made;
+	}
+	return descriptor;
+}
+
+/* Changes of users, or of courses, as rows of CHANGES_RELATION. */
+static Tuplestorestate *
+changes_as_rows(const MtEntries *changes, TupleDesc descriptor)
+{
+	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
+
+	for (int i = 0; i < changes->count; i++)
+	{
+		const MtEntry *entry = &changes->entries[i];
+		const int64 *figures = (const int64 *) &entry->figures;
+		MtId		id = entry->user.length > 0 ? entry->user : entry->course;
+		Datum		values[CHANGES_COLUMNS];
+		bool		nulls[CHANGES_COLUMNS] = {false};
+
+		values[0] = PointerGetDatum(cstring_to_text_with_len(id.bytes, id.length));
+		for (int figure = 0; figure < MT_FIGURES; figure++)
+			values[1 + figure] = Int64GetDatum(figures[figure]);
+		values[1 + MT_FIGURES] = Int64GetDatum(entry->present);
+		values[2 + MT_FIGURES] = TimestampTzGetDatum(entry->gained);
+		nulls[2 + MT_FIGURES] = entry->gained == DT_NOBEGIN;
+		values[3 + MT_FIGURES] = BoolGetDatum(entry->lost > entry->gained);
+		tuplestore_putvalues(rows, descriptor, values, nulls);
+	}
+	return rows;
+}
+
+/* Adds changes to the figures of users or courses. */
+static void
+add_changes(DetailPlans *plans, const MtEntries *changes, Datum tenant, Snapshot snapshot)
+{
+	EphemeralNamedRelationData relation = {
+		.md = {.name = CHANGES_RELATION,.reliddesc = InvalidOid,.tupdesc = changes_descriptor(),.enrtype = ENR_NAMED_TUPLESTORE,.enrtuples = 1000}
+	};
+	Tuplestorestate *rows;
+
+	if (changes->count == 0)
+		return;
+	rows = changes_as_rows(changes, relation.md.tupdesc);
+	relation.reldata = rows;
+	if (SPI_register_relation(&relation) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register the changes");
+	mt_plan_run_in(&plans->add, &tenant, NULL, SPI_OK_INSERT, snapshot);
+	if (plans->put_right.query != NULL)
+		mt_plan_run_in(&plans->put_right, &tenant, NULL, SPI_OK_UPDATE, snapshot);
+	mt_plan_run_in(&plans->clear, &tenant, NULL, SPI_OK_DELETE, snapshot);
+	SPI_unregister_relation(CHANGES_RELATION);
+	tuplestore_end(rows);
+}
+
+/* Makes the figures of users and courses from the tenant's rows. */
+static void
+count_details(const char *tenant, MtSummary *summary, Snapshot snapshot)
+{
+	Datum		value = CStringGetTextDatum(tenant);
+	int			table = mt_table_in_use(MT_DETAILS);
+
+	mt_plan_run_in(&user_plans[table].empty, &value, NULL, SPI_OK_DELETE, snapshot);
+	mt_plan_run_in(&user_plans[table].count, &value, NULL, SPI_OK_INSERT, snapshot);
+	mt_plan_run_in(&course_plans[table].empty, &value, NULL, SPI_OK_DELETE, snapshot);
+	mt_plan_run_in(&course_plans[table].count, &value, NULL, SPI_OK_INSERT, snapshot);
+	summary->detail_table = table;
+	summary->detail_cursor = summary->cursor;
+}
+
+/* Adds to the figures of users and courses, which may have to move to the other tables first. */
+static void
+fold_details(const char *tenant, MtDetails *details, MtSummary *summary, Snapshot snapshot)
+{
+	Datum		value = CStringGetTextDatum(tenant);
+	int			table = mt_table_in_use(MT_DETAILS);
+
+	if (summary->detail_table != table)
+	{
+		mt_plan_run_in(&user_plans[table].empty, &value, NULL, SPI_OK_DELETE, snapshot);
+		mt_plan_run_in(&course_plans[table].empty, &value, NULL, SPI_OK_DELETE, snapshot);
+	}
+	if (summary->detail_table >= 0 && summary->detail_table != table)
+	{
+		mt_plan_run_in(&user_plans[table].copy, &value, NULL, SPI_OK_INSERT, snapshot);
+		mt_plan_run_in(&course_plans[table].copy, &value, NULL, SPI_OK_INSERT, snapshot);
+	}
+	add_changes(&user_plans[table], &details->users, value, snapshot);
+	add_changes(&course_plans[table], &details->courses, value, snapshot);
+	summary->detail_table = table;
+	summary->detail_cursor = summary->cursor;
+}
+
+/* Counts the tenant's totals in the active snapshot. */
+static void
+count_totals(const char *tenant, MtTotals *totals, Snapshot snapshot)
+{
+	static MtPlan count = {
+		"SELECT learners, submissions, quiz_results, score_sum, assignments, completed, overdue FROM mindtickle.count_readiness($1)",
+		1, {TEXTOID},.read_only = true
+	};
+	Datum		value = CStringGetTextDatum(tenant);
+	int64	   *figures = (int64 *) &totals->figures;
+	bool		isnull;
+
+	mt_plan_run_in(&count, &value, NULL, SPI_OK_SELECT, snapshot);
+	totals->learners = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	for (int i = 0; i < MT_FIGURES; i++)
+		figures[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2 + i, &isnull));
+}
+
+static bool
+same_fold(const MtSummary *first, const MtSummary *second)
+{
+	return first->found == second->found && first->fold == second->fold;
+}
+
+/* True when the summary is the newest that is committed. */
+static bool
+newest(const char *tenant, const MtSummary *summary)
+{
+	MtSummary	committed;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	(void) mt_read_summary(tenant, GetActiveSnapshot(), &committed);
+	PopActiveSnapshot();
+	return same_fold(summary, &committed);
+}
+
+/*
+ * One fold in the active snapshot, or a new count where recount is set or the deltas do not tell. Returns the number of entries that it took in;
+ * -1: another one has folded meanwhile. Within mt_service_enter/leave, with the lock.
+ */
+static int64
+fold(const char *tenant, bool details, bool recount)
+{
+	Snapshot	snapshot = GetActiveSnapshot();
+	MtSummary	summary;
+	MtTotals	change;
+	MtTotals	ignored;
+	MtDetails	changes;
+	int64		taken = 0;
+	int64		taken_details = 0;
+
+	if (!mt_read_summary(tenant, snapshot, &summary) || !newest(tenant, &summary))
+		return -1;
+	if (!recount)
+		taken = mt_readiness_since(tenant, summary.cursor, snapshot, &change, NULL);
+	if (!recount && details)
+		taken_details = mt_readiness_since(tenant, summary.detail_cursor, snapshot, &ignored, &changes);
+	recount = recount || taken < 0 || taken_details < 0;
+	if (!recount && taken == 0 && taken_details == 0 && mt_summary_in_place(&summary))
+		return 0;
+
+	summary.cursor = OidFunctionCall0(F_PG_CURRENT_SNAPSHOT);
+	summary.fold++;
+	summary.table = mt_table_in_use(MT_SUMMARIES);
+	if (recount)
+	{
+		count_totals(tenant, &summary.totals, snapshot);
+		count_details(tenant, &summary, snapshot);
+	}
+	else
+	{
+		summary.totals.learners += change.learners;
+		mt_add_figures(&summary.totals.figures, &change.figures, 1);
+		if (details)
+			fold_details(tenant, &changes, &summary, snapshot);
+	}
+	mt_write_summary(tenant, &summary);
+	return recount ? 1 : Max(taken, taken_details);
+}
+
+static void
+refuse_written_transaction(void)
+{
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("readiness cannot be folded in a transaction that has written already"),
+				 errhint("Call it in a transaction of its own.")));
+}
+
+/*
+ * mindtickle.fold_readiness(tenant, details) -> bigint: takes in what the snapshot of the transaction, REPEATABLE READ, shows. The number of
+ * entries; -1: another one folds this tenant, or has since the transaction began. ERROR 25001 in a transaction that is not fit.
+ */
+Datum
+mt_fold_readiness(PG_FUNCTION_ARGS)
+{
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	MtServiceCall call;
+	int64		taken = -1;
+
+	if (!IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("readiness is folded in a transaction with the isolation level REPEATABLE READ")));
+	refuse_written_transaction();
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_OWNER, true);
+	if (mt_lock_fold(tenant, false))
+		taken = fold(tenant, PG_GETARG_BOOL(1), false);
+	mt_service_leave(&call);
+	PG_RETURN_INT64(taken);
+}
+
+/*
+ * mt_rebuild_readiness(tenant): counts the tenant's rows anew, while others go on writing. ERROR 25001 in a transaction that has written.
+ */
+Datum
+mt_rebuild_readiness(PG_FUNCTION_ARGS)
+{
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	MtServiceCall call;
+
+	refuse_written_transaction();
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_ADMIN, true);
+	(void) mt_lock_fold(tenant, true);
+	/* Of now, also in REPEATABLE READ: the summary must be newer than the newest. */
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (fold(tenant, true, true) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("readiness of tenant \"%s\" was folded at the same time", tenant),
+				 errhint("Call the function again.")));
+	PopActiveSnapshot();
+	mt_service_leave(&call);
+	PG_RETURN_VOID();
+}

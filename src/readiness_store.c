@@ -1,0 +1,433 @@
+/*
+ * readiness_store.c
+ *		Where readiness is kept: deltas, and the summaries that have taken them in.
+ *
+ * Statements append deltas (readiness_delta.c) to one of a ring of tables; the aggregator takes them into summaries (readiness_fold.c). Neither
+ * deletes nor updates a row: a delta that has been taken in is told by the summary's cursor, a whole pg_snapshot, and a newer summary of a
+ * tenant by its number. Tables are emptied by TRUNCATE (readiness_ring.c). So nothing rots while somebody holds a snapshot, and no old
+ * transaction of any database keeps later ones from being taken in.
+ *
+ * A reader takes the newest summary that his snapshot shows, and the deltas that it shows and the summary's cursor does not. Where a table was
+ * truncated by a transaction that the snapshot does not see, or a delta asks for a new count, he is told to count the tenant's rows instead.
+ *
+ * Which table of the ring is written to is no more than a habit, kept in shared memory without a lock: readers look at all of them. A
+ * transaction keeps to one, so that one that stays open keeps only that one from being truncated.
+ */
+#include "readiness_store.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "libpq/pqformat.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "readiness_row.h"
+#include "shared_state.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+#include "utils/xid8.h"
+
+/* So many transactions are looked through as a range; in a wider one those that were in progress are looked up one by one. */
+#define NARROW_RANGE	64
+
+/* Columns of the delta tables and of the summaries, in the order of sql/readiness_tables.sql. */
+#define DELTA_XID			2
+#define DELTA_ENTRIES		3
+#define DELTA_COLUMNS		3
+#define SUMMARY_FOLD			2
+#define SUMMARY_LEARNERS		3
+#define SUMMARY_FIGURES			4
+#define SUMMARY_CURSOR			(SUMMARY_FIGURES + MT_FIGURES)
+#define SUMMARY_DETAIL_CURSOR	(SUMMARY_CURSOR + 1)
+#define SUMMARY_DETAIL_TABLE	(SUMMARY_CURSOR + 2)
+#define SUMMARY_COLUMNS			SUMMARY_DETAIL_TABLE
+/* Those of the figures of users and of courses: after the figures comes the last activity, or the number of learners. */
+#define DETAIL_ID				2
+#define DETAIL_FIGURES			3
+#define DETAIL_FURTHER			(DETAIL_FIGURES + MT_FIGURES)
+
+MtTenantTable mt_delta_tables[MT_DELTA_TABLES] = {
+	{{"readiness_delta_0"}, {"readiness_delta_0_tenant_id_xid_idx"}},
+	{{"readiness_delta_1"}, {"readiness_delta_1_tenant_id_xid_idx"}},
+	{{"readiness_delta_2"}, {"readiness_delta_2_tenant_id_xid_idx"}},
+	{{"readiness_delta_3"}, {"readiness_delta_3_tenant_id_xid_idx"}}
+};
+
+MtTenantTable mt_summary_tables[MT_SUMMARY_TABLES] = {
+	{{"readiness_summary_0"}, {"readiness_summary_0_pkey"}},
+	{{"readiness_summary_1"}, {"readiness_summary_1_pkey"}}
+};
+
+MtTenantTable mt_user_tables[MT_SUMMARY_TABLES] = {
+	{{"readiness_user_0"}, {"readiness_user_0_pkey"}},
+	{{"readiness_user_1"}, {"readiness_user_1_pkey"}}
+};
+
+MtTenantTable mt_course_tables[MT_SUMMARY_TABLES] = {
+	{{"readiness_course_0"}, {"readiness_course_0_pkey"}},
+	{{"readiness_course_1"}, {"readiness_course_1_pkey"}}
+};
+
+/* Which tables a database writes to. */
+typedef struct RingPlace
+{
+	pg_atomic_uint32 database;	/* 0: not taken */
+	pg_atomic_uint32 tables[MT_TABLE_KINDS];
+} RingPlace;
+
+static RingPlace *places = NULL;
+static shmem_request_hook_type previous_request_hook = NULL;
+static shmem_startup_hook_type previous_startup_hook = NULL;
+
+static void
+request_memory(void)
+{
+	if (previous_request_hook)
+		previous_request_hook();
+	RequestAddinShmemSpace(sizeof(RingPlace) * MT_DATABASES_MAX);
+}
+
+static void
+start_memory(void)
+{
+	bool		found;
+
+	if (previous_startup_hook)
+		previous_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	places = ShmemInitStruct("mindtickle readiness", sizeof(RingPlace) * MT_DATABASES_MAX, &found);
+	for (int i = 0; i < MT_DATABASES_MAX && !found; i++)
+	{
+		pg_atomic_init_u32(&places[i].database, InvalidOid);
+		for (int kind = 0; kind < MT_TABLE_KINDS; kind++)
+			pg_atomic_init_u32(&places[i].tables[kind], 0);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/*
+ * Asks for the memory. By _PG_init, in the postmaster.
+ */
+void
+mt_request_ring_memory(void)
+{
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = request_memory;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = start_memory;
+}
+
+/* The place of this database, taken where there is none yet; NULL without shared memory or where all are taken. */
+static RingPlace *
+my_place(void)
+{
+	static RingPlace *place = NULL;
+
+	for (int i = 0; place == NULL && places != NULL && i < MT_DATABASES_MAX; i++)
+	{
+		uint32		database = InvalidOid;
+
+		if (pg_atomic_compare_exchange_u32(&places[i].database, &database, MyDatabaseId) || database == MyDatabaseId)
+			place = &places[i];
+	}
+	return place;
+}
+
+/*
+ * Has this database write to another table of a kind: deltas of transactions that have not written any yet, the others with the next fold of each
+ * tenant.
+ */
+void
+mt_use_table(MtTableKind kind, int table)
+{
+	RingPlace  *place = my_place();
+
+	if (place != NULL)
+		pg_atomic_write_u32(&place->tables[kind], (uint32) table);
+}
+
+/*
+ * Which table of a kind is written to.
+ */
+int
+mt_table_in_use(MtTableKind kind)
+{
+	RingPlace  *place = my_place();
+
+	return place == NULL ? 0 : (int) pg_atomic_read_u32(&place->tables[kind]);
+}
+
+/*
+ * Appends entries of a tenant, packed; bytes NULL: the tenant is to be counted anew. At most some 8000 bytes.
+ */
+void
+mt_write_delta(MtId tenant, const char *bytes, int length)
+{
+	static FullTransactionId transaction_here;
+	static int	table = 0;
+	FullTransactionId transaction = GetTopFullTransactionId();
+	Datum		values[DELTA_COLUMNS];
+	bool		nulls[DELTA_COLUMNS] = {false};
+
+	if (!FullTransactionIdEquals(transaction, transaction_here))
+	{
+		table = mt_table_in_use(MT_DELTAS);
+		transaction_here = transaction;
+	}
+	values[0] = PointerGetDatum(cstring_to_text_with_len(tenant.bytes, tenant.length));
+	values[DELTA_XID - 1] = FullTransactionIdGetDatum(transaction);
+	values[DELTA_ENTRIES - 1] = bytes == NULL ? (Datum) 0 : PointerGetDatum(cstring_to_text_with_len(bytes, length));
+	nulls[DELTA_ENTRIES - 1] = bytes == NULL;
+	mt_tenant_table_append(&mt_delta_tables[table], values, nulls);
+}
+
+/*
+ * Takes a pg_snapshot apart, in its binary form, which is the public one.
+ */
+void
+mt_read_cursor(Datum snapshot, MtCursor *cursor)
+{
+	bytea	   *binary = DatumGetByteaPP(DirectFunctionCall1(pg_snapshot_send, snapshot));
+	StringInfoData message = {.data = VARDATA_ANY(binary),.len = VARSIZE_ANY_EXHDR(binary),.maxlen = VARSIZE_ANY_EXHDR(binary)};
+
+	cursor->count = pq_getmsgint(&message, 4);
+	cursor->xmin = pq_getmsgint64(&message);
+	cursor->xmax = pq_getmsgint64(&message);
+	cursor->in_progress = palloc(sizeof(uint64) * Max(cursor->count, 1));
+	for (int i = 0; i < cursor->count; i++)
+		cursor->in_progress[i] = pq_getmsgint64(&message);
+}
+
+/*
+ * True when what a transaction wrote has been taken in.
+ */
+bool
+mt_cursor_has(const MtCursor *cursor, uint64 xid)
+{
+	int			low = 0;
+	int			high = cursor->count;
+
+	if (xid < cursor->xmin)
+		return true;
+	if (xid >= cursor->xmax)
+		return false;
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (cursor->in_progress[middle] < xid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low == cursor->count || cursor->in_progress[low] != xid;
+}
+
+/* Reads the deltas that the scan finds and the cursor does not have. False: one asks for a new count. */
+static bool
+take_deltas(MtTenantScan *scan, const MtCursor *cursor, MtId tenant, MtEntries *entries)
+{
+	while (mt_tenant_scan_next(scan, ForwardScanDirection))
+	{
+		bool		isnull;
+		uint64		xid = U64FromFullTransactionId(DatumGetFullTransactionId(slot_getattr(scan->slot, DELTA_XID, &isnull)));
+		Datum		packed;
+		bytea	   *copy;
+
+		if (cursor != NULL && mt_cursor_has(cursor, xid))
+			continue;
+		packed = slot_getattr(scan->slot, DELTA_ENTRIES, &isnull);
+		if (isnull)
+			return false;
+		copy = DatumGetByteaPCopy(packed);
+		mt_unpack_entries(entries, tenant, VARDATA_ANY(copy), VARSIZE_ANY_EXHDR(copy));
+	}
+	return true;
+}
+
+/* The same for one table of the ring, by scans of what may be new. */
+static bool
+read_table(MtTenantScan *scan, const MtCursor *cursor, MtId tenant, MtEntries *entries)
+{
+	ScanKeyData key;
+	bool		narrow;
+
+	if (cursor == NULL)
+	{
+		mt_tenant_scan_start(scan, NULL, 0);
+		return take_deltas(scan, NULL, tenant, entries);
+	}
+	narrow = cursor->xmax - cursor->xmin <= NARROW_RANGE;
+	for (int i = 0; i < cursor->count && !narrow; i++)
+	{
+		mt_tenant_key(&key, 2, BTEqualStrategyNumber, F_XID8EQ, FullTransactionIdGetDatum(FullTransactionIdFromU64(cursor->in_progress[i])));
+		mt_tenant_scan_start(scan, &key, 1);
+		if (!take_deltas(scan, cursor, tenant, entries))
+			return false;
+	}
+	mt_tenant_key(&key, 2, BTGreaterEqualStrategyNumber, F_XID8GE,
+				  FullTransactionIdGetDatum(FullTransactionIdFromU64(narrow ? cursor->xmin : cursor->xmax)));
+	mt_tenant_scan_start(scan, &key, 1);
+	return take_deltas(scan, cursor, tenant, entries);
+}
+
+/*
+ * Adds the deltas of a tenant that the snapshot shows and the cursor, NULL for none, has not taken in. False: they do not tell, count anew.
+ */
+bool
+mt_read_deltas(const char *tenant, const MtCursor *cursor, Snapshot snapshot, MtEntries *entries)
+{
+	MtId		id = {tenant, strlen(tenant)};
+	bool		known = true;
+
+	for (int table = 0; table < MT_DELTA_TABLES && known; table++)
+	{
+		MtTenantScan scan;
+
+		mt_tenant_scan_open(&scan, &mt_delta_tables[table], tenant, snapshot, cursor == NULL ? 0 : 1);
+		known = !mt_tenant_table_newer(RelationGetRelid(scan.relation), snapshot) && read_table(&scan, cursor, id, entries);
+		mt_tenant_scan_close(&scan);
+	}
+	return known;
+}
+
+static Datum
+copy_of_column(TupleTableSlot *slot, int column)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, column, &isnull);
+
+	return isnull ? (Datum) 0 : datumCopy(value, false, -1);
+}
+
+static int64
+number_of_column(TupleTableSlot *slot, int column)
+{
+	bool		isnull;
+
+	return DatumGetInt64(slot_getattr(slot, column, &isnull));
+}
+
+/* Reads a row of a summary table. */
+static void
+take_summary(TupleTableSlot *slot, int table, MtSummary *summary)
+{
+	int64	   *figures = (int64 *) &summary->totals.figures;
+	bool		isnull;
+
+	summary->found = true;
+	summary->table = table;
+	summary->fold = number_of_column(slot, SUMMARY_FOLD);
+	summary->totals.learners = number_of_column(slot, SUMMARY_LEARNERS);
+	for (int i = 0; i < MT_FIGURES; i++)
+		figures[i] = number_of_column(slot, SUMMARY_FIGURES + i);
+	summary->cursor = copy_of_column(slot, SUMMARY_CURSOR);
+	summary->detail_cursor = copy_of_column(slot, SUMMARY_DETAIL_CURSOR);
+	summary->detail_table = DatumGetInt16(slot_getattr(slot, SUMMARY_DETAIL_TABLE, &isnull));
+}
+
+/*
+ * The newest summary of a tenant that the snapshot shows. False: it may be gone, count anew.
+ */
+bool
+mt_read_summary(const char *tenant, Snapshot snapshot, MtSummary *summary)
+{
+	bool		known = true;
+
+	memset(summary, 0, sizeof(MtSummary));
+	summary->detail_table = -1;
+	for (int table = 0; table < MT_SUMMARY_TABLES && known; table++)
+	{
+		MtTenantScan scan;
+
+		mt_tenant_scan_open(&scan, &mt_summary_tables[table], tenant, snapshot, 0);
+		known = !mt_tenant_table_newer(RelationGetRelid(scan.relation), snapshot);
+		mt_tenant_scan_start(&scan, NULL, 0);
+		if (known && mt_tenant_scan_next(&scan, BackwardScanDirection) &&
+			(!summary->found || number_of_column(scan.slot, SUMMARY_FOLD) > summary->fold))
+			take_summary(scan.slot, table, summary);
+		mt_tenant_scan_close(&scan);
+	}
+	return known;
+}
+
+/*
+ * True when a summary, and the figures of users and courses, are in the tables that are written to, or there are none.
+ */
+bool
+mt_summary_in_place(const MtSummary *summary)
+{
+	return !summary->found ||
+		(summary->table == mt_table_in_use(MT_SUMMARIES) &&
+		 (summary->detail_table < 0 || summary->detail_table == mt_table_in_use(MT_DETAILS)));
+}
+
+/*
+ * Appends a summary; it is the tenant's newest when its number is the highest. ERROR 23505 where there is one of this number in this table.
+ */
+void
+mt_write_summary(const char *tenant, const MtSummary *summary)
+{
+	const int64 *figures = (const int64 *) &summary->totals.figures;
+	Datum		values[SUMMARY_COLUMNS];
+	bool		nulls[SUMMARY_COLUMNS] = {false};
+
+	values[0] = CStringGetTextDatum(tenant);
+	values[SUMMARY_FOLD - 1] = Int64GetDatum(summary->fold);
+	values[SUMMARY_LEARNERS - 1] = Int64GetDatum(summary->totals.learners);
+	for (int i = 0; i < MT_FIGURES; i++)
+		values[SUMMARY_FIGURES - 1 + i] = Int64GetDatum(figures[i]);
+	values[SUMMARY_CURSOR - 1] = summary->cursor;
+	values[SUMMARY_DETAIL_CURSOR - 1] = summary->detail_cursor;
+	nulls[SUMMARY_DETAIL_CURSOR - 1] = summary->detail_cursor == (Datum) 0;
+	values[SUMMARY_DETAIL_TABLE - 1] = Int16GetDatum(summary->detail_table);
+	mt_tenant_table_append(&mt_summary_tables[summary->table], values, nulls);
+}
+
+/*
+ * Adds the figures of a tenant's users, or of its courses, as far as the summary has taken them in, in the order of their ids: an entry each, of
+ * which a user's last activity is gained, and the number of a course's learners is present. False: they may be gone, count anew.
+ */
+bool
+mt_read_details(const char *tenant, bool users, const MtSummary *summary, Snapshot snapshot, MtEntries *entries)
+{
+	MtTenantScan scan;
+	bool		known;
+
+	if (summary->detail_table < 0)
+		return true;
+	mt_tenant_scan_open(&scan, users ? &mt_user_tables[summary->detail_table] : &mt_course_tables[summary->detail_table], tenant, snapshot, 0);
+	known = !mt_tenant_table_newer(RelationGetRelid(scan.relation), snapshot);
+	mt_tenant_scan_start(&scan, NULL, 0);
+	while (known && mt_tenant_scan_next(&scan, ForwardScanDirection))
+	{
+		MtEntry    *entry = mt_new_entry(entries);
+		int64	   *figures = (int64 *) &entry->figures;
+		MtId		id = mt_id_of_row(scan.slot, DETAIL_ID);
+		bool		isnull;
+		Datum		further = slot_getattr(scan.slot, DETAIL_FURTHER, &isnull);
+
+		CHECK_FOR_INTERRUPTS();
+		entry->tenant = entry->user = entry->course = (MtId) {"", 0};
+		for (int i = 0; i < MT_FIGURES; i++)
+			figures[i] = number_of_column(scan.slot, DETAIL_FIGURES + i);
+		if (users)
+		{
+			entry->user = id;
+			entry->gained = isnull ? DT_NOBEGIN : DatumGetTimestampTz(further);
+		}
+		else
+		{
+			entry->course = id;
+			entry->present = (int) DatumGetInt64(further);
+		}
+	}
+	mt_tenant_scan_close(&scan);
+	return known;
+}

@@ -1,0 +1,54 @@
+/*
+ * tenant_table.h
+ *		Reading and appending rows of one tenant without the executor: see tenant_table.c.
+ */
+#ifndef MT_TENANT_TABLE_H
+#define MT_TENANT_TABLE_H
+
+#include "mindtickle.h"
+
+#include "access/genam.h"
+#include "access/htup.h"
+#include "access/skey.h"
+#include "executor/tuptable.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
+
+/* A relation of schema mindtickle by name; its oid is looked up once a generation of access.c. */
+typedef struct MtRelationName
+{
+	const char *name;
+	uint64		generation;
+	Oid			oid;
+} MtRelationName;
+
+/* A table and the index of it that leads with tenant_id. */
+typedef struct MtTenantTable
+{
+	MtRelationName table;
+	MtRelationName index;
+} MtTenantTable;
+
+/* A scan of one tenant's rows. */
+typedef struct MtTenantScan
+{
+	const char *tenant;
+	Relation	relation;
+	Relation	index;
+	IndexScanDesc scan;
+	TupleTableSlot *slot;
+} MtTenantScan;
+
+/* Further key columns of a scan, after tenant_id. */
+#define MT_SCAN_KEYS_MAX	4
+
+extern Oid	mt_relation_oid(MtRelationName *relation);
+extern void mt_tenant_scan_open(MtTenantScan *scan, MtTenantTable *table, const char *tenant, Snapshot snapshot, int keys);
+extern void mt_tenant_scan_start(MtTenantScan *scan, const ScanKeyData *keys, int count);
+extern bool mt_tenant_scan_next(MtTenantScan *scan, ScanDirection direction);
+extern void mt_tenant_scan_close(MtTenantScan *scan);
+extern void mt_tenant_key(ScanKey key, AttrNumber column, StrategyNumber strategy, RegProcedure function, Datum value);
+extern bool mt_tenant_table_newer(Oid relation, Snapshot snapshot);
+extern void mt_tenant_table_append(MtTenantTable *table, Datum *values, bool *nulls);
+
+#endif							/* MT_TENANT_TABLE_H */

@@ -26,7 +26,7 @@ CREATE FUNCTION mindtickle.check_list(OUT place pg_catalog.int4, OUT check_name 
 		   (20, 'temporary_objects', 'no role whose grants need a token may leave temporary objects to the next tenant'),
 		   (21, 'void_grants', 'the role of every grant is there'),
 		   (22, 'foreign_objects', 'the tables have no triggers, rules, statistics or references but the extension''s own'),
-		   (23, 'triggers', 'the extension''s triggers are ENABLE ALWAYS'),
+		   (23, 'triggers', 'the extension''s triggers are there and fire'),
 		   (24, 'site', 'the credentials were stored in this cluster, or it was confirmed')
 $$;
 COMMENT ON FUNCTION mindtickle.check_list() IS 'the checks of mt_check, and for each what holds where it passes';

@@ -185,24 +185,38 @@ CREATE FUNCTION mindtickle.check_additions(OUT check_name pg_catalog.text, OUT d
 $$;
 COMMENT ON FUNCTION mindtickle.check_additions() IS 'part of mt_check: what others have put onto the extension''s tables and views';
 
+CREATE FUNCTION mindtickle.expected_triggers(OUT relation pg_catalog.text, OUT name pg_catalog.name, OUT enabled pg_catalog."char", OUT definition pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	VALUES ('tenant_grant', 'resolve_role'::name, 'A'::"char", 'BEFORE INSERT ON mindtickle.tenant_grant FOR EACH ROW EXECUTE FUNCTION mindtickle.resolve_grant_role()'),
+		('tenant_grant', 'forget_access', 'A', 'AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mindtickle.tenant_grant FOR EACH STATEMENT EXECUTE FUNCTION mindtickle.forget_access()'),
+		('api_token', 'forget_access', 'A', 'AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mindtickle.api_token FOR EACH STATEMENT EXECUTE FUNCTION mindtickle.forget_access()'),
+		('tenant', 'forget_access', 'A', 'AFTER INSERT OR UPDATE OF tenant_id OR DELETE OR TRUNCATE ON mindtickle.tenant FOR EACH STATEMENT EXECUTE FUNCTION mindtickle.forget_access()')
+	UNION ALL
+	SELECT t.relation, format('readiness_%s', e.name), e.enabled, format('AFTER %s ON mindtickle.%s %s EXECUTE FUNCTION mindtickle.readiness_%s()',
+		e.event, t.relation, e.clause, coalesce(e.function, t.function))
+	FROM (VALUES ('users', 'user_changed'), ('course_progress', 'progress_changed'), ('quiz_submission', 'quiz_changed')) AS t (relation, function), (VALUES
+		('insert', 'O'::"char", 'INSERT', 'REFERENCING NEW TABLE AS came FOR EACH STATEMENT', NULL),
+		('update', 'O', 'UPDATE', 'REFERENCING OLD TABLE AS went NEW TABLE AS came FOR EACH STATEMENT', NULL),
+		('delete', 'O', 'DELETE', 'REFERENCING OLD TABLE AS went FOR EACH STATEMENT', NULL),
+		('truncate', 'A', 'TRUNCATE', 'FOR EACH STATEMENT', 'truncated'),
+		('replicated', 'R', 'INSERT OR UPDATE OR DELETE', 'FOR EACH ROW', 'replicated')) AS e (name, enabled, event, clause, function)
+$$;
+COMMENT ON FUNCTION mindtickle.expected_triggers() IS 'the extension''s triggers: A fires always, O in ordinary sessions, R for replicated rows';
+
 CREATE FUNCTION mindtickle.check_triggers(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT 'triggers', format('the trigger %I of %s is not ENABLE ALWAYS: it does not fire %s', t.tgname, t.tgrelid::regclass,
-			CASE t.tgenabled WHEN 'D' THEN 'at all' ELSE 'in every session' END),
-		format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I;', t.tgrelid::regclass, t.tgname)
-	FROM pg_trigger AS t
-	WHERE t.tgrelid IN (SELECT mindtickle.own_relations('rp')) AND NOT t.tgisinternal AND t.tgenabled <> 'A'
-		AND t.tgfoid IN (SELECT o.objid FROM mindtickle.own_objects() AS o WHERE o.classid = 'pg_proc'::regclass)
-	UNION ALL
-	SELECT 'triggers', format('the trigger %s of mindtickle.%s is missing', n.name, n.relation),
-		format('CREATE TRIGGER %s %s ON mindtickle.%s FOR EACH %s; ALTER TABLE mindtickle.%s ENABLE ALWAYS TRIGGER %s;', n.name, n.event, n.relation, n.action, n.relation, n.name)
-	FROM (VALUES
-		('tenant_grant', 'resolve_role', 'BEFORE INSERT', 'ROW EXECUTE FUNCTION mindtickle.resolve_grant_role()'),
-		('tenant_grant', 'forget_access', 'AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT EXECUTE FUNCTION mindtickle.forget_access()'),
-		('api_token', 'forget_access', 'AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT EXECUTE FUNCTION mindtickle.forget_access()'),
-		('tenant', 'forget_access', 'AFTER INSERT OR UPDATE OF tenant_id OR DELETE OR TRUNCATE', 'STATEMENT EXECUTE FUNCTION mindtickle.forget_access()')
-		) AS n (relation, name, event, action) JOIN pg_class AS c ON c.relname = n.relation AND c.relnamespace = 'mindtickle'::regnamespace
-	WHERE NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname = n.name)
+	SELECT 'triggers', CASE WHEN t.oid IS NULL THEN format('the trigger %s of mindtickle.%s is missing', e.name, e.relation)
+			ELSE format('the trigger %I of mindtickle.%s is not %s: it does not fire %s', e.name, e.relation, s.state,
+						CASE WHEN t.tgenabled = 'D' THEN 'at all' ELSE 'in every session' END) END,
+		concat_ws(' ', CASE WHEN t.oid IS NULL THEN format('CREATE TRIGGER %s %s;', e.name, e.definition) END,
+			format('ALTER TABLE mindtickle.%s %s TRIGGER %I;', e.relation, s.state, e.name),
+			-- What was written meanwhile is in no delta.
+			CASE WHEN e.name LIKE 'readiness%' THEN 'SELECT @extschema@.mt_rebuild_readiness(tenant_id) FROM mindtickle.tenant;' END)
+	FROM mindtickle.expected_triggers() AS e JOIN pg_class AS c ON c.relname = e.relation AND c.relnamespace = 'mindtickle'::regnamespace
+		LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid AND t.tgname = e.name,
+		LATERAL (SELECT CASE e.enabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END AS state) AS s
+	WHERE t.tgenabled IS DISTINCT FROM e.enabled
 $$;
-COMMENT ON FUNCTION mindtickle.check_triggers() IS 'part of mt_check: the triggers that make a change of grants felt, also during a restore';
+COMMENT ON FUNCTION mindtickle.check_triggers() IS 'part of mt_check: the triggers that make a change of grants felt, and those that keep readiness exact';

@@ -83,9 +83,9 @@ CREATE FUNCTION mindtickle.right_of_service(classid pg_catalog.oid, objid pg_cat
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT CASE right_of_service.classid
 		WHEN 'pg_class'::regclass THEN
-			privilege = ANY (ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AND
 			EXISTS (SELECT FROM pg_class AS c WHERE c.oid = right_of_service.objid AND c.relkind = ANY (ARRAY['r', 'p']::"char"[])
-					AND c.relnamespace = 'mindtickle'::regnamespace AND c.relname <> 'tenant_grant')
+					AND c.relnamespace = 'mindtickle'::regnamespace AND c.relname <> 'tenant_grant'
+					AND (privilege = ANY (ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) OR privilege = 'TRUNCATE' AND mindtickle.is_truncated(c.relname)))
 		WHEN 'pg_proc'::regclass THEN
 			EXISTS (SELECT FROM pg_proc AS p WHERE p.oid = right_of_service.objid AND p.pronamespace = 'mindtickle'::regnamespace)
 		WHEN 'pg_namespace'::regclass THEN privilege = 'USAGE'
@@ -169,7 +169,7 @@ CREATE FUNCTION mindtickle.check_service_role(OUT check_name pg_catalog.text, OU
 	SELECT 'service_role', format('the service role %I lacks rights that it needs (%s and others): mt_setup has not run since it was made or since the extension was updated',
 			pg_get_userbyid(mindtickle.service_role()), min(n.missing COLLATE "C")), 'SELECT @extschema@.mt_setup();'
 	FROM (
-		SELECT format('%s on %s', p.privilege, t.relation::regclass) FROM mindtickle.own_relations('rp') AS t (relation), unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p (privilege)
+		SELECT format('%s on %s', p.privilege, t.relation::regclass) FROM mindtickle.own_relations('rp') AS t (relation), unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS p (privilege)
 		WHERE mindtickle.right_of_service('pg_class'::regclass, t.relation, p.privilege) AND NOT has_table_privilege(mindtickle.service_role(), t.relation, p.privilege)
 		UNION ALL
 		SELECT format('EXECUTE on %s', p.oid::regprocedure) FROM pg_proc AS p JOIN mindtickle.own_objects() AS o ON o.classid = 'pg_proc'::regclass AND o.objid = p.oid

@@ -18,6 +18,7 @@ BEGIN
 			WHEN a.atttypid = 'bytea'::regtype THEN '\x' || repeat('00', 32)
 			WHEN a.atttypid = ANY (ARRAY['json', 'jsonb']::regtype[]) OR t.typcategory = 'A' THEN '{}'
 			WHEN t.typcategory = 'D' THEN 'now'
+			WHEN a.atttypid = 'pg_snapshot'::regtype THEN '1:1:'
 			WHEN t.typcategory = 'S' THEN 'probe'
 			ELSE '0' END), ', ')
 		INTO columns, sources

@@ -120,4 +120,4 @@ COMMENT ON FUNCTION @extschema@.mt_aggregate_readiness(pg_catalog.text)
 CREATE FUNCTION @extschema@.mt_rebuild_readiness(tenant pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_rebuild_readiness';
 COMMENT ON FUNCTION @extschema@.mt_rebuild_readiness(pg_catalog.text)
-	IS 'counts a tenant''s readiness anew from its rows, while others go on writing; for a transaction of its own';
+	IS 'counts a tenant''s readiness anew from its rows, while others go on writing; in a transaction that has written, the aggregator does it after the commit';

@@ -95,7 +95,7 @@ CREATE FUNCTION mindtickle.readiness_trend(tenant pg_catalog.text, from_date pg_
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT d.tenant_id, d.day, d.avg_score, d.completion_rate, d.learners, d.quiz_results, d.assignments, d.completed
 	FROM mindtickle.readiness_daily AS d
-	WHERE d.tenant_id = tenant AND d.scope = 'tenant' AND d.day >= from_date AND d.day <= to_date
+	WHERE d.tenant_id = tenant AND d.scope = 'tenant' AND (d.day < from_date) IS NOT TRUE AND (d.day > to_date) IS NOT TRUE
 	ORDER BY d.day
 $$;
 COMMENT ON FUNCTION mindtickle.readiness_trend(pg_catalog.text, pg_catalog.date, pg_catalog.date) IS 'what mt_readiness_trend gives';
@@ -194,8 +194,8 @@ CREATE FUNCTION @extschema@.mt_readiness_trend(tenant pg_catalog.text, from_date
 		OUT day pg_catalog.date, OUT avg_score pg_catalog.numeric, OUT completion_rate pg_catalog.numeric, OUT learners pg_catalog.int8,
 		OUT quiz_results pg_catalog.int8, OUT assignments pg_catalog.int8, OUT completed pg_catalog.int8)
 	RETURNS SETOF pg_catalog.record
-	LANGUAGE c STRICT STABLE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'mt_readiness_trend';
-COMMENT ON FUNCTION @extschema@.mt_readiness_trend(pg_catalog.text, pg_catalog.date, pg_catalog.date) IS 'readiness of a tenant at the end of each day, from its history';
+	LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'mt_readiness_trend';
+COMMENT ON FUNCTION @extschema@.mt_readiness_trend(pg_catalog.text, pg_catalog.date, pg_catalog.date) IS 'readiness of a tenant at the end of each day, from its history; a date that is NULL is no bound';
 
 CREATE FUNCTION @extschema@.mt_verify_readiness(tenant pg_catalog.text, OUT scope pg_catalog.text, OUT figure pg_catalog.text, OUT kept pg_catalog.numeric,
 		OUT recomputed pg_catalog.numeric, OUT equal pg_catalog.bool)

@@ -46,10 +46,11 @@ COMMENT ON TABLE mindtickle.readiness_rerun IS 'provisional reports that are to 
 CREATE TABLE mindtickle.readiness_delta_0 (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	xid pg_catalog.xid8 NOT NULL,
-	entries pg_catalog.bytea
+	part pg_catalog.int4 NOT NULL,
+	entries pg_catalog.bytea,
+	PRIMARY KEY (tenant_id, xid, part)
 ) WITH (autovacuum_enabled = false);
 ALTER TABLE mindtickle.readiness_delta_0 ALTER COLUMN entries SET STORAGE PLAIN;
-CREATE INDEX readiness_delta_0_tenant_id_xid_idx ON mindtickle.readiness_delta_0 (tenant_id, xid);
 CREATE TABLE mindtickle.readiness_delta_1 (LIKE mindtickle.readiness_delta_0 INCLUDING ALL) WITH (autovacuum_enabled = false);
 CREATE TABLE mindtickle.readiness_delta_2 (LIKE mindtickle.readiness_delta_0 INCLUDING ALL) WITH (autovacuum_enabled = false);
 CREATE TABLE mindtickle.readiness_delta_3 (LIKE mindtickle.readiness_delta_0 INCLUDING ALL) WITH (autovacuum_enabled = false);
@@ -111,3 +112,9 @@ CREATE TABLE mindtickle.readiness_course_0 (
 CREATE TABLE mindtickle.readiness_course_1 (LIKE mindtickle.readiness_course_0 INCLUDING ALL) WITH (fillfactor = 70);
 COMMENT ON TABLE mindtickle.readiness_course_0 IS 'figures of each course, of the rows that count';
 COMMENT ON TABLE mindtickle.readiness_course_1 IS 'as readiness_course_0';
+
+CREATE FUNCTION mindtickle.is_truncated(relation pg_catalog.name) RETURNS pg_catalog.bool
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT relation ~ '^readiness_(delta|summary|user|course)_[0-9]$'
+$$;
+COMMENT ON FUNCTION mindtickle.is_truncated(pg_catalog.name) IS 'true for the tables that the service role empties as a whole';

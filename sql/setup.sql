@@ -39,6 +39,14 @@ BEGIN
 	LOOP
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I', relation, service_name);
 	END LOOP;
+	-- Those that are emptied as a whole.
+	FOR relation IN
+		SELECT c.oid FROM pg_class AS c
+		WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relkind = 'r'
+			AND mindtickle.is_truncated(c.relname)
+	LOOP
+		EXECUTE format('GRANT TRUNCATE ON %s TO %I', relation, service_name);
+	END LOOP;
 	-- A grant that was restored before its role existed counts from now on; one whose role was dropped here does not.
 	UPDATE mindtickle.tenant_grant AS g SET role_oid = r.oid FROM pg_roles AS r WHERE g.role_oid = 0 AND r.rolname = g.role_name;
 	PERFORM mindtickle.wake_launcher();

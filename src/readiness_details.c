@@ -85,7 +85,7 @@ put_details(ReturnSetInfo *result, const MtEntries *kept, const MtEntries *chang
 
 /* The same from the tenant's rows. */
 static void
-put_counted(ReturnSetInfo *result, const char *tenant, bool users)
+put_counted(FunctionCallInfo fcinfo, ReturnSetInfo *result, const char *tenant, bool users)
 {
 #define COUNT_COLUMNS "submissions, scores, score_sum, assignments, completed, overdue"
 	static MtPlan count_users = {
@@ -94,10 +94,10 @@ put_counted(ReturnSetInfo *result, const char *tenant, bool users)
 	static MtPlan count_courses = {
 		"SELECT course_id, " COUNT_COLUMNS ", learners, NULL::timestamptz FROM mindtickle.count_courses($1)", 1, {TEXTOID},.read_only = true
 	};
+	MtServiceCall call;
 	Datum		value = CStringGetTextDatum(tenant);
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_OWNER, false);
 	mt_plan_run(users ? &count_users : &count_courses, &value, NULL, SPI_OK_SELECT);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -107,7 +107,7 @@ put_counted(ReturnSetInfo *result, const char *tenant, bool users)
 		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
-	SPI_finish();
+	mt_service_leave(&call);
 }
 
 /*
@@ -133,7 +133,7 @@ mt_readiness_details(PG_FUNCTION_ARGS)
 		mt_read_details(tenant, users, &summary, snapshot, &kept))
 		put_details(result, &kept, users ? &changes.users : &changes.courses, users);
 	else
-		put_counted(result, tenant, users);
+		put_counted(fcinfo, result, tenant, users);
 	return (Datum) 0;
 }
 
@@ -145,12 +145,16 @@ answer(FunctionCallInfo fcinfo, MtPlan *query)
 	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	MtServiceCall call;
 	Datum		values[FUNC_MAX_ARGS];
+	char		nulls[FUNC_MAX_ARGS];
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	for (int i = 0; i < query->argument_count; i++)
+	{
 		values[i] = PG_GETARG_DATUM(i);
+		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
+	}
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_READER, false);
-	mt_plan_run(query, values, NULL, SPI_OK_SELECT);
+	mt_plan_run(query, values, nulls, SPI_OK_SELECT);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		tuplestore_puttuple(result->setResult, SPI_tuptable->vals[i]);
 	mt_service_leave(&call);
@@ -191,7 +195,7 @@ mt_readiness_by_course(PG_FUNCTION_ARGS)
 }
 
 /*
- * mt_readiness_trend(tenant, from_date, to_date)
+ * mt_readiness_trend(tenant, from_date, to_date): a date that is NULL is no bound.
  */
 Datum
 mt_readiness_trend(PG_FUNCTION_ARGS)
@@ -200,6 +204,10 @@ mt_readiness_trend(PG_FUNCTION_ARGS)
 		"SELECT * FROM mindtickle.readiness_trend($1, $2, $3)", 3, {TEXTOID, DATEOID, DATEOID},.read_only = true
 	};
 
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the tenant must not be null")));
 	return answer(fcinfo, &query);
 }
 

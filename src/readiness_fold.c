@@ -20,6 +20,7 @@
 #include "plan.h"
 #include "readiness_change.h"
 #include "service_call.h"
+#include "shared_state.h"
 #include "tenant_context.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -275,16 +276,6 @@ fold(const char *tenant, bool details, bool recount)
 	return recount ? 1 : Max(taken, taken_details);
 }
 
-static void
-refuse_written_transaction(void)
-{
-	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("readiness cannot be folded in a transaction that has written already"),
-				 errhint("Call it in a transaction of its own.")));
-}
-
 /*
  * mindtickle.fold_readiness(tenant, details) -> bigint: takes in what the snapshot of the transaction, REPEATABLE READ, shows. The number of
  * entries; -1: another one folds this tenant, or has since the transaction began. ERROR 25001 in a transaction that is not fit.
@@ -296,11 +287,10 @@ mt_fold_readiness(PG_FUNCTION_ARGS)
 	MtServiceCall call;
 	int64		taken = -1;
 
-	if (!IsolationUsesXactSnapshot())
+	if (!IsolationUsesXactSnapshot() || TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("readiness is folded in a transaction with the isolation level REPEATABLE READ")));
-	refuse_written_transaction();
+				 errmsg("readiness is folded in a transaction of its own with the isolation level REPEATABLE READ")));
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_OWNER, true);
 	if (mt_lock_fold(tenant, false))
 		taken = fold(tenant, PG_GETARG_BOOL(1), false);
@@ -309,16 +299,24 @@ mt_fold_readiness(PG_FUNCTION_ARGS)
 }
 
 /*
- * mt_rebuild_readiness(tenant): counts the tenant's rows anew, while others go on writing. ERROR 25001 in a transaction that has written.
+ * mt_rebuild_readiness(tenant): counts the tenant's rows anew, while others go on writing. In a transaction that has written already it asks for
+ * that: until the aggregator has done it, after the commit, the rows are counted by each reader.
  */
 Datum
 mt_rebuild_readiness(PG_FUNCTION_ARGS)
 {
 	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	bool		written = TransactionIdIsValid(GetTopTransactionIdIfAny());
 	MtServiceCall call;
 
-	refuse_written_transaction();
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_ADMIN, true);
+	if (written)
+	{
+		mt_write_delta((MtId) {tenant, strlen(tenant)}, NULL, 0);
+		mt_mark_readiness(tenant);
+		mt_service_leave(&call);
+		PG_RETURN_VOID();
+	}
 	(void) mt_lock_fold(tenant, true);
 	/* Of now, also in REPEATABLE READ: the summary must be newer than the newest. */
 	PushActiveSnapshot(GetLatestSnapshot());

@@ -38,8 +38,9 @@
 
 /* Columns of the delta tables and of the summaries, in the order of sql/readiness_tables.sql. */
 #define DELTA_XID			2
-#define DELTA_ENTRIES		3
-#define DELTA_COLUMNS		3
+#define DELTA_PART			3
+#define DELTA_ENTRIES		4
+#define DELTA_COLUMNS		4
 #define SUMMARY_FOLD			2
 #define SUMMARY_LEARNERS		3
 #define SUMMARY_FIGURES			4
@@ -53,10 +54,10 @@
 #define DETAIL_FURTHER			(DETAIL_FIGURES + MT_FIGURES)
 
 MtTenantTable mt_delta_tables[MT_DELTA_TABLES] = {
-	{{"readiness_delta_0"}, {"readiness_delta_0_tenant_id_xid_idx"}},
-	{{"readiness_delta_1"}, {"readiness_delta_1_tenant_id_xid_idx"}},
-	{{"readiness_delta_2"}, {"readiness_delta_2_tenant_id_xid_idx"}},
-	{{"readiness_delta_3"}, {"readiness_delta_3_tenant_id_xid_idx"}}
+	{{"readiness_delta_0"}, {"readiness_delta_0_pkey"}},
+	{{"readiness_delta_1"}, {"readiness_delta_1_pkey"}},
+	{{"readiness_delta_2"}, {"readiness_delta_2_pkey"}},
+	{{"readiness_delta_3"}, {"readiness_delta_3_pkey"}}
 };
 
 MtTenantTable mt_summary_tables[MT_SUMMARY_TABLES] = {
@@ -171,6 +172,7 @@ mt_write_delta(MtId tenant, const char *bytes, int length)
 {
 	static FullTransactionId transaction_here;
 	static int	table = 0;
+	static int32 part = 0;
 	FullTransactionId transaction = GetTopFullTransactionId();
 	Datum		values[DELTA_COLUMNS];
 	bool		nulls[DELTA_COLUMNS] = {false};
@@ -179,9 +181,11 @@ mt_write_delta(MtId tenant, const char *bytes, int length)
 	{
 		table = mt_table_in_use(MT_DELTAS);
 		transaction_here = transaction;
+		part = 0;
 	}
 	values[0] = PointerGetDatum(cstring_to_text_with_len(tenant.bytes, tenant.length));
 	values[DELTA_XID - 1] = FullTransactionIdGetDatum(transaction);
+	values[DELTA_PART - 1] = Int32GetDatum(part++);
 	values[DELTA_ENTRIES - 1] = bytes == NULL ? (Datum) 0 : PointerGetDatum(cstring_to_text_with_len(bytes, length));
 	nulls[DELTA_ENTRIES - 1] = bytes == NULL;
 	mt_tenant_table_append(&mt_delta_tables[table], values, nulls);

@@ -145,7 +145,8 @@ INSERT INTO call (role_name, statement) VALUES
 	('hp_admin', 'public.mt_process_quiz_result(''hp'', ''{"userId": "m1", "courseId": "c", "quizId": "q", "submittedAt": "2026-01-01", "maxScore": 10, "answers": [{"questionId": "a", "correct": true}]}'')'),
 	('hp_admin', 'public.mt_upsert_progress(''hp'', ''m1'', ''[{"courseId": "c", "status": "completed", "score": 5, "updatedAt": "2026-01-01"}, {"courseId": "d", "status": "in_progress"}]'')'),
 	('hp_admin', 'public.mt_upsert_progress(''hp'', ''m1'', ''[{"courseId": "c", "status": "in_progress", "score": 6, "updatedAt": "2026-01-02", "reset": true}, {"courseId": "d", "status": "in_progress"}]'')'),
-	('hp_admin', 'public.mt_readiness(''hp'')'), ('hp_admin', 'public.mt_aggregate_readiness(''hp'')'), ('hp_admin', 'public.mt_sync_tenant(''hp'')'), ('hp_admin', 'public.mt_deactivate_user(''hp'', ''s1'')'),
+	('hp_admin', 'public.mt_readiness(''hp'')'), ('hp_admin', 'public.mt_aggregate_readiness(''hp'')'), ('hp_admin', 'public.mt_readiness_by_user(''hp'')'), ('hp_admin', 'public.mt_readiness_by_team(''hp'')'), ('hp_admin', 'public.mt_readiness_by_course(''hp'')'),
+	('hp_admin', 'public.mt_readiness_trend(''hp'', NULL, NULL)'), ('hp_admin', 'public.mt_verify_readiness(''hp'')'), ('hp_admin', 'public.mt_rebuild_readiness(''hp'')'), ('hp_admin', 'public.mt_sync_tenant(''hp'')'), ('hp_admin', 'public.mt_deactivate_user(''hp'', ''s1'')'),
 	('hp_admin', 'public.mt_create_token(''hp'', ''spare'', ''{sql,read}'', ''1 day'')'), ('hp_admin', 'public.mt_revoke_token(''hp'', ''spare'')'),
 	('none', 'public.mt_create_token(NULL, ''hp'', ''{metrics}'')'), ('none', 'public.mt_revoke_token(NULL, ''hp'')'), ('none', 'mindtickle.begin_probe()'),
 	('none', 'mindtickle.library_version()'), ('none', 'mindtickle.worker_state()'), ('none', 'mindtickle.wake_launcher()'), ('none', 'mindtickle.wake_sync()'), ('none', 'public.mt_setup()'),
@@ -156,7 +157,7 @@ INSERT INTO call (role_name, statement) VALUES
 	('none', 'mindtickle.lock_tenant(''hp'')'), ('none', 'mindtickle.lock_tenant_for_drop(''hp-drop'')'), ('none', 'mindtickle.require_tenant(''hp'')'), ('none', 'public.mt_drop_tenant(''hp-drop'')'),
 	('none', 'mindtickle.setting_definitions()'), ('none', 'mindtickle.effective_settings(''hp'')'), ('none', 'mindtickle.setting_fault(''interval'', ''"x"'', 1, 2, false)'), ('none', 'mindtickle.setting_fault(''urls'', ''["https://a.example"]'', 1, 2, false)'),
 	('none', 'mindtickle.merge_settings(''{}'', ''{"timezone": "UTC"}'', true)'), ('none', 'mindtickle.user_as_json((SELECT u FROM mindtickle.users AS u LIMIT 1))'),
-	('none', 'mindtickle.provisional_reason(''hp'')'), ('none', 'mindtickle.compute_readiness(''hp'')'), ('none', 'mindtickle.credential_of(''hp'')'), ('none', 'mindtickle.sync_overview()'),
+	('none', 'mindtickle.provisional_reason(''hp'')'), ('none', 'mindtickle.count_readiness(''hp'')'), ('none', 'mindtickle.count_users(''hp'')'), ('none', 'mindtickle.count_courses(''hp'')'), ('none', 'mindtickle.is_truncated(''users'')'), ('none', 'mindtickle.credential_of(''hp'')'), ('none', 'mindtickle.sync_overview()'),
 	('none', 'public.mt_check()'), ('none', 'public.mt_verify_isolation()'), ('none', 'public.mt_confirm_site()'), ('none', 'mindtickle.foreign_site_error()'),
 	('none', 'mindtickle.check_list()'), ('none', 'mindtickle.check_server()'), ('none', 'mindtickle.check_workers()'), ('none', 'mindtickle.check_service_role()'), ('none', 'mindtickle.check_rights()'), ('none', 'mindtickle.check_owners()'),
 	('none', 'mindtickle.check_tenant_roles()'), ('none', 'mindtickle.check_pooled_roles()'), ('none', 'mindtickle.check_grants()'), ('none', 'mindtickle.check_row_security()'), ('none', 'mindtickle.check_tables()'), ('none', 'mindtickle.check_views()'), ('none', 'mindtickle.check_functions()'),
@@ -174,6 +175,10 @@ INSERT INTO call (role_name, statement) VALUES
 	('mindtickle_service', 'mindtickle.sync_next_users(''hp'', 1, ''0'', 10)'), ('mindtickle_service', 'mindtickle.sync_advance(''hp'', 1, ''catalog'', ''{"page": 2}'', 1, 2)'), ('mindtickle_service', 'mindtickle.deactivate_absent_users(''hp'', 1)'),
 	('mindtickle_service', 'mindtickle.sync_finish_phase(''hp'', 1, ''roster'', true, NULL)'), ('mindtickle_service', 'mindtickle.sync_finish_phase(''hp'', 1, ''catalog'', false, ''x'')'), ('mindtickle_service', 'mindtickle.sync_count(''hp'', 1, 1, 1, 1)'),
 	('mindtickle_service', 'mindtickle.sync_close(''hp'', 1, ''failed'', ''x'')'), ('mindtickle_service', 'mindtickle.sync_back_off(''hp'', pg_catalog.now(), ''x'')'),
+	('mindtickle_service', 'mindtickle.readiness_details(''hp'', true)'), ('mindtickle_service', 'mindtickle.readiness_people(''hp'')'), ('mindtickle_service', 'mindtickle.readiness_by_user(''hp'')'), ('mindtickle_service', 'mindtickle.readiness_by_team(''hp'')'),
+	('mindtickle_service', 'mindtickle.readiness_by_course(''hp'')'), ('mindtickle_service', 'mindtickle.readiness_trend(''hp'', NULL, NULL)'), ('mindtickle_service', 'mindtickle.verify_readiness(''hp'')'), ('mindtickle_service', 'mindtickle.tenants_to_fold()'),
+	('mindtickle_service', 'mindtickle.tend_readiness()'), ('mindtickle_service', 'mindtickle.readiness_days_due(pg_catalog.now())'), ('mindtickle_service', 'mindtickle.close_readiness_day(''hp'', pg_catalog.now())'),
+	('mindtickle_service', 'mindtickle.readiness_reruns_due()'), ('mindtickle_service', 'mindtickle.rerun_readiness(''hp'')'), ('none', 'mindtickle.expected_triggers()'),
 	('mindtickle_service', 'mindtickle.publish(''hp'', 100)'), ('mindtickle_service', 'mindtickle.trim_tenant(''hp'')');
 -- The job that is running, which the calls name.
 INSERT INTO mindtickle.sync_job (tenant_id, kind, state) OVERRIDING SYSTEM VALUE VALUES ('hp', 'user', 'running') RETURNING job_id AS job \gset
@@ -184,7 +189,7 @@ CREATE TEMP TABLE outcome AS
 SELECT is_empty($$SELECT role_name, left(statement, 100), result FROM outcome WHERE result <> 'ok' ORDER BY place$$, 'every function does its work and runs nothing of the caller''s');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_catalog.pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 		JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'mindtickle'
-	WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('worker_attach', 'read_secret_file')
+	WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('worker_attach', 'read_secret_file', 'fold_readiness')
 		AND NOT EXISTS (SELECT FROM outcome AS o WHERE o.statement ~ ('\.' || p.proname || '\('))$$, 'no function was forgotten');
 SELECT matches(pg_temp.hostile('none', '', 'SELECT mindtickle.worker_attach(''none'')'), '^22023: ', 'worker_attach');
 SELECT matches(pg_temp.hostile('none', '', 'SELECT mindtickle.read_secret_file(''hp'', ''x'')'), '^55000: ', 'read_secret_file');

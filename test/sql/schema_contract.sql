@@ -90,7 +90,7 @@ SELECT is(pg_temp.columns_of('mindtickle.team_member'),
 SELECT is(pg_temp.columns_of('mindtickle.tenant'),
 	'tenant_id text C !, display_name text !, settings jsonb !, suspended boolean !, created_at timestamptz !, '
 	'source_configured boolean !, next_sync_at timestamptz, open_job_id bigint, backoff_until timestamptz, last_error text, '
-	'last_error_at timestamptz', 'columns of tenant');
+	'last_error_at timestamptz, closed_day date', 'columns of tenant');
 SELECT is(pg_temp.columns_of('mindtickle.tenant_grant'),
 	'tenant_id text C !, role_name name C !, role_oid oid !, access text C !, token_required boolean !, is_default boolean !, '
 	'granted_at timestamptz !', 'columns of tenant_grant');
@@ -114,8 +114,19 @@ SELECT results_eq($$SELECT relname::text COLLATE "default", pg_temp.key_of(oid) 
 		('outbox', 'tenant_id, outbox_id'),
 		('quiz', 'tenant_id, quiz_id'),
 		('quiz_submission', 'tenant_id, user_id, course_id, quiz_id, submitted_at'),
+		('readiness_course_0', 'tenant_id, course_id'),
+		('readiness_course_1', 'tenant_id, course_id'),
 		('readiness_daily', 'tenant_id, day, scope, scope_id'),
+		('readiness_delta_0', 'tenant_id, xid, part'),
+		('readiness_delta_1', 'tenant_id, xid, part'),
+		('readiness_delta_2', 'tenant_id, xid, part'),
+		('readiness_delta_3', 'tenant_id, xid, part'),
 		('readiness_report', 'tenant_id, computed_at'),
+		('readiness_rerun', 'tenant_id, report_at'),
+		('readiness_summary_0', 'tenant_id, fold'),
+		('readiness_summary_1', 'tenant_id, fold'),
+		('readiness_user_0', 'tenant_id, user_id'),
+		('readiness_user_1', 'tenant_id, user_id'),
 		('security_alert', 'alert_id'),
 		('sync_budget', 'tenant_id'),
 		('sync_job', 'tenant_id, job_id'),
@@ -217,8 +228,10 @@ SELECT results_eq($$SELECT signature FROM extension_function WHERE proacl IS NUL
 		('mt_aggregate_readiness(text)'), ('mt_configure_tenant(text,jsonb)'),
 		('mt_create_token(text,text,text[],interval)'), ('mt_current_tenant()'), ('mt_deactivate_user(text,text)'),
 		('mt_process_quiz_result(text,jsonb)'), ('mt_provision_user(text,jsonb)'), ('mt_readiness(text)'),
+		('mt_readiness_by_course(text)'), ('mt_readiness_by_team(text)'), ('mt_readiness_by_user(text)'), ('mt_readiness_trend(text,date,date)'),
+		('mt_rebuild_readiness(text)'),
 		('mt_revoke_token(text,text)'), ('mt_score_quiz(jsonb)'),
-		('mt_set_tenant(text,text)'), ('mt_sync_tenant(text)'), ('mt_upsert_progress(text,text,jsonb)'), ('mt_whoami()')$$,
+		('mt_set_tenant(text,text)'), ('mt_sync_tenant(text)'), ('mt_upsert_progress(text,text,jsonb)'), ('mt_verify_readiness(text)'), ('mt_whoami()')$$,
 	'PUBLIC executes these functions and no others');
 SELECT is_empty($$SELECT t.relname, a.privilege_type FROM (SELECT * FROM extension_table UNION ALL SELECT * FROM extension_view) AS t,
 		aclexplode(t.relacl) AS a WHERE a.grantee = 0 AND a.privilege_type <> 'SELECT'$$, 'PUBLIC has nothing but SELECT on tables and views');
@@ -250,8 +263,9 @@ SELECT is_empty($$SELECT relname FROM extension_table WHERE relname <> 'tenant_g
 SELECT is_empty($$SELECT relname FROM extension_table WHERE relname = 'tenant_grant'
 	AND (has_table_privilege('mindtickle_service', oid, 'SELECT, INSERT, UPDATE, DELETE') OR has_any_column_privilege('mindtickle_service', oid, 'SELECT'))$$,
 	'but not grants');
-SELECT is_empty($$SELECT relname FROM extension_table WHERE has_table_privilege('mindtickle_service', oid, 'TRUNCATE, REFERENCES, TRIGGER')$$,
-	'and has no TRUNCATE, REFERENCES or TRIGGER');
+SELECT is_empty($$SELECT relname FROM extension_table WHERE has_table_privilege('mindtickle_service', oid, 'REFERENCES, TRIGGER')
+	OR has_table_privilege('mindtickle_service', oid, 'TRUNCATE') <> (relname ~ '^readiness_(delta|summary|user|course)_[0-3]$')$$,
+	'and has no REFERENCES or TRIGGER, and TRUNCATE only on what readiness is made of');
 SELECT results_eq($$SELECT rolsuper, rolbypassrls, rolcanlogin FROM pg_roles WHERE rolname = 'mindtickle_service'$$, $$VALUES (false, false, false)$$,
 	'it is no superuser, does not bypass row security and cannot log in');
 SELECT ok(NOT has_function_privilege('mindtickle_service', 'mt_grant_tenant(text, name, text, bool)', 'EXECUTE')
@@ -267,11 +281,15 @@ SELECT is_empty($$SELECT relname FROM extension_table EXCEPT SELECT relname::nam
 SELECT is_empty($$SELECT c.relname FROM pg_class AS c JOIN extension_object AS o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid
 	WHERE c.relkind = 'S' EXCEPT SELECT relname::name FROM dumped$$, 'and every sequence');
 SELECT results_eq($$SELECT relname COLLATE "default", condition FROM dumped WHERE condition <> '' ORDER BY relname COLLATE "C"$$,
-	$$VALUES ('cache_entry', 'WHERE false'), ('credential', 'WHERE file IS NOT NULL')$$, 'the cache and secrets in plain text are not dumped');
+	$$VALUES ('cache_entry', 'WHERE false'), ('credential', 'WHERE file IS NOT NULL'), ('readiness_course_0', 'WHERE false'), ('readiness_course_1', 'WHERE false'),
+		('readiness_delta_0', 'WHERE false'), ('readiness_delta_1', 'WHERE false'), ('readiness_delta_2', 'WHERE false'), ('readiness_delta_3', 'WHERE false'),
+		('readiness_summary_0', 'WHERE false'), ('readiness_summary_1', 'WHERE false'), ('readiness_user_0', 'WHERE false'), ('readiness_user_1', 'WHERE false')$$,
+	'the cache, secrets in plain text and what readiness is made of are not dumped');
 
 -- Triggers that must also fire during a restore and under logical replication.
 SELECT is_empty($$SELECT t.relname, g.tgname FROM extension_table AS t JOIN pg_trigger AS g ON g.tgrelid = t.oid
-	WHERE NOT g.tgisinternal AND g.tgenabled <> 'A'$$, 'every trigger is ENABLE ALWAYS');
+	WHERE NOT g.tgisinternal AND g.tgenabled <> CASE WHEN g.tgname ~ '^readiness_(insert|update|delete)$' THEN 'O' WHEN g.tgname = 'readiness_replicated' THEN 'R' ELSE 'A' END$$,
+	'every trigger is ENABLE ALWAYS, but for those of readiness that replicated rows do not fire, and the one that only they do');
 SELECT is((SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('mindtickle.tenant_grant'::regclass, 'mindtickle.tenant'::regclass)
 	AND tgfoid = 'mindtickle.forget_access()'::regprocedure), 2::bigint, 'tenants and grants are watched');
 

@@ -211,13 +211,23 @@ fill_key(AlertKey *key, const char *tenant_asked, const char *object)
 	strlcpy(key->object, object == NULL ? "" : object, OBJECT_SIZE);
 }
 
-/* The entry of a database's, or a role's, further attempts; NULL where there is none. The lock is held. */
+/* The key of a role's further attempts, or, of an empty name, of a database's. Whole, with what is between and behind the fields. */
+static void
+fill_further_key(AlertKey *key, Oid database, const char *session_role)
+{
+	memset(key, 0, sizeof(AlertKey));
+	key->database = database;
+	key->further = true;
+	strlcpy(key->session_role, session_role, NAMEDATALEN);
+}
+
+/* The entry of that key; NULL where there is none. The lock is held. */
 static AlertEntry *
 find_further(Oid database, const char *session_role)
 {
-	AlertKey	key = {.database = database,.further = true};
+	AlertKey	key;
 
-	strlcpy(key.session_role, session_role, NAMEDATALEN);
+	fill_further_key(&key, database, session_role);
 	return hash_search(entries, &key, HASH_FIND, NULL);
 }
 
@@ -302,19 +312,23 @@ find_or_make_entry(const AlertKey *key, AlertEntry *above, AlertEntry *database_
 static AlertEntry *
 entry_of_attempt(const AlertKey *key, AlertEntry **whole)
 {
-	AlertKey	further = {.database = key->database,.further = true};
-	AlertEntry *database_entry = hash_search(entries, &further, HASH_FIND, NULL);
+	AlertKey	further;
+	AlertEntry *database_entry = find_further(key->database, "");
 	AlertEntry *entry;
 
+	fill_further_key(&further, key->database, "");
 	if (database_entry == NULL)
 		database_entry = make_entry(&further);
 	*whole = database_entry;
 	if (database_entry == NULL)
 		return NULL;
-	strlcpy(further.session_role, key->session_role, NAMEDATALEN);
+	fill_further_key(&further, key->database, key->session_role);
 	*whole = find_or_make_entry(&further, database_entry, database_entry);
 	if (*whole == NULL)
-		return *whole = database_entry;
+	{
+		*whole = database_entry;
+		return database_entry;
+	}
 	entry = hash_search(entries, key, HASH_FIND, NULL);
 	if (entry == NULL && (*whole)->entries < ROLE_ENTRIES_MAX)
 		entry = find_or_make_entry(key, *whole, database_entry);

@@ -130,5 +130,7 @@ SELECT is_empty($$SELECT s.stxname FROM pg_statistic_ext AS s WHERE s.stxrelid I
 
 SELECT * FROM finish();
 ROLLBACK;
--- The count of rows in pg_class is not taken back.
-VACUUM ANALYZE mindtickle.users, mindtickle.tenant, mindtickle.security_alert;
+-- What ANALYZE writes to pg_class is not taken back; the other files' plans are those of tables that nobody has looked at.
+VACUUM mindtickle.users, mindtickle.tenant, mindtickle.security_alert;
+UPDATE pg_class SET reltuples = -1, relpages = 0, relallvisible = 0 WHERE relnamespace = 'mindtickle'::regnamespace
+	AND relname IN ('users', 'tenant', 'security_alert');

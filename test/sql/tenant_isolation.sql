@@ -4,7 +4,7 @@
 \i :inputdir/sql/include/session.sql
 BEGIN;
 \i :inputdir/sql/include/every_table.sql
-SELECT plan(39);
+SELECT plan(42);
 
 DROP ROLE IF EXISTS iso_reader, iso_writer, iso_admin, iso_other, iso_nobody, iso_careless;
 CREATE ROLE iso_reader;
@@ -171,6 +171,22 @@ SELECT is(pg_temp.try('iso_reader', '', $$SELECT mt_provision_user('iso-a', '{"e
 SELECT alike(pg_temp.try('iso_reader', '', $$SELECT mt_aggregate_readiness('iso-a')$$), '(iso-a,%', 'a reader aggregates readiness');
 SELECT is(pg_temp.try('iso_writer', '', $$SELECT mt_configure_tenant('iso-a', '{"timezone": "UTC"}')$$), '42501: permission denied for tenant "iso-a"', 'a writer does not configure');
 SELECT is_empty($$SELECT * FROM pg_temp.rows_of('iso-b') EXCEPT SELECT * FROM before$$, 'the other tenant''s rows are as they were');
+
+-- Everyone sees which locks are held. Those on a tenant do not tell its name to one who tries names with what SQL can compute.
+CREATE TEMP TABLE held AS SELECT l.classid::regclass::text AS relation, l.objid FROM pg_locks AS l WHERE false;
+SAVEPOINT locking;
+SELECT mindtickle.lock_tenant(t) FROM unnest('{iso-a,iso-b}'::text[]) AS t \g /dev/null
+SELECT mt_create_token('iso-a', 'lock', '{sql}') \g /dev/null
+INSERT INTO held SELECT l.classid::regclass::text, l.objid FROM pg_locks AS l
+	WHERE l.locktype = 'object' AND l.pid = pg_backend_pid() AND l.classid IN ('mindtickle.tenant'::regclass, 'mindtickle.api_token'::regclass);
+SELECT results_eq('SELECT relation, count(DISTINCT objid) FROM held GROUP BY relation ORDER BY relation', $$VALUES ('mindtickle.api_token', 1::bigint), ('mindtickle.tenant', 2)$$, 'locks on tenants are seen');
+CREATE TEMP TABLE seed AS SELECT n::bigint AS seed FROM generate_series(-1000, 1000) AS n
+	UNION SELECT oid::bigint FROM pg_class UNION SELECT oid::bigint FROM pg_database UNION SELECT system_identifier FROM pg_control_system();
+SELECT cmp_ok(count(*)::int, '>', 2400, 'seeds to try') FROM seed;
+SELECT is_empty($$SELECT t, seed FROM unnest('{iso-a,iso-b}'::text[]) AS t, seed,
+		unnest(ARRAY[hashtext(t), hashname(t::name), hashtextextended(t, seed), hashtextextended(t, seed) >> 32, hashnameextended(t::name, seed), hash_record_extended(row(t), seed)]) AS h
+	WHERE (h & 4294967295) IN (SELECT objid::bigint FROM held)$$, 'and are no hash of the name that one can compute');
+ROLLBACK TO locking;
 
 -- Dropping one tenant leaves the other.
 SELECT mt_drop_tenant('iso-a') \g /dev/null

@@ -20,7 +20,7 @@ use constant MARK => 'words_of_the_statement';
 
 my $quiet = "log_statement = none\nlog_min_duration_statement = -1\n";
 my $node = start_node('primary', allows_streaming => 1, configuration => "listen_addresses = '127.0.0.1'\n$quiet");
-my @roles = qw(flood names wrong_token away ended last tcp marker told pool reader standby_flood);
+my @roles = qw(flood names wrong_token away ended last tcp bytes marker told pool reader standby_flood);
 
 # Two tenants with a user each, and roles that all may read acme, one of them with a token alone. Returns the tokens of acme.
 sub set_up
@@ -117,6 +117,19 @@ $node->safe_psql('postgres', refusals(3, "mt_readiness('globex')"), connstr => '
 ok(all_is_stored(), 'alerts over TCP are stored');
 is(alerts('client_addr, count', 'tcp'), '127.0.0.1|3', 'with the address');
 like((log_lines($node, 'tcp'))[0], qr/^client 127\.0\.0\.1, /, 'so is the line in the log');
+
+# A tenant given as the connection is made, in bytes that are of no encoding: what is not printable is not shown, and nothing else comes of it.
+{
+	local $ENV{PGOPTIONS} = "-c mindtickle.tenant=gl\xff\xc3bex\x80";
+	my @server = (extra_params => [ '-U', 'bytes', '-v', 'VERBOSITY=sqlstate' ], on_error_stop => 0);
+	my ($status, $out, $err) = $node->psql('postgres', q(SELECT count(*), count(mt_current_tenant()) FROM mt_users; SELECT tenant_id IS NULL, reason FROM mt_whoami(); SELECT mt_readiness('acme');
+		BEGIN; SELECT mt_set_tenant('acme'); SELECT count(*) FROM mt_users; COMMIT; SELECT count(*) FROM mt_users), @server);
+	is($out, "0|0\nt|the setting mindtickle.tenant names no tenant that this role may act for without a token\n\n1\n0", 'a tenant in bytes that are no text is none, until one is set');
+	is($err, 'psql:<stdin>:1: ERROR:  42501', 'functions refuse');
+}
+ok(all_is_stored(), 'its alerts are stored');
+is(alerts(q(string_agg(DISTINCT tenant_asked || ' ' || object, ', ' ORDER BY tenant_asked || ' ' || object)), 'bytes'), 'acme mt_readiness, gl??bex? mindtickle.tenant', 'with ? for the bytes');
+like((log_lines($node, 'bytes'))[0], qr/^client local, .* object mindtickle\.tenant;/, 'so is the line in the log');
 
 # Two databases with the same tenants and roles.
 $node->safe_psql('postgres', 'CREATE DATABASE other');

@@ -52,7 +52,8 @@ SELECT is((SELECT string_agg(DISTINCT short, ' ' ORDER BY short) FROM reading WH
 	'course course_progress dead_letter event mt_course_progress mt_courses mt_dead_letters mt_events mt_progress_sync mt_quiz_results mt_readiness_reports mt_sync_jobs mt_teams mt_users '
 	'quiz quiz_submission readiness_daily readiness_report sync_job sync_resource team team_member tenant users', 'a reader sees the rows of the own tenant in these');
 SELECT is((SELECT string_agg(DISTINCT short, ' ' ORDER BY short) FROM reading WHERE role_name = 'iso_admin' AND all_rows !~ '^[0-9]+$'),
-	'api_token cache_entry credential event_counter event_overflow outbox sync_budget sync_seen tenant_grant', 'and these are for nobody');
+	'api_token cache_entry credential event_counter event_overflow outbox readiness_course_0 readiness_course_1 readiness_delta_0 readiness_delta_1 readiness_delta_2 readiness_delta_3 readiness_rerun readiness_summary_0 readiness_summary_1 '
+	'readiness_user_0 readiness_user_1 sync_budget sync_seen tenant_grant', 'and these are for nobody');
 SELECT is_empty($$SELECT c.* FROM reading AS c JOIN reading AS r USING (setting, name) WHERE c.role_name IN ('iso_writer', 'iso_admin') AND r.role_name = 'iso_reader'
 	AND c.all_rows <> r.all_rows$$, 'writers and admins read what readers do');
 SELECT is(pg_temp.as_role('iso_reader', 'SELECT settings FROM mindtickle.tenant'), '42501: permission denied for table tenant', 'settings are not shown');
@@ -136,7 +137,7 @@ SELECT is(pg_temp.try('mindtickle_service', 'iso-a', $$UPDATE mindtickle.tenant 
 -- Every function that is told a tenant.
 CREATE TEMP TABLE argument (type regtype, value text);
 INSERT INTO argument VALUES ('text', '''x'''), ('name', '''iso_reader'''), ('jsonb', '''{}'''), ('bool', 'true'), ('int4', '10'), ('int8', '1'), ('numeric', '1'),
-	('bytea', '''x'''), ('bytea[]', '''{}'''), ('text[]', '''{iso-b}'''), ('timestamptz', 'now()'), ('timestamptz[]', 'ARRAY[now()]'), ('interval', '''1 s'''), ('oid', '''mindtickle.users''::regclass'),
+	('bytea', '''x'''), ('bytea[]', '''{}'''), ('text[]', '''{iso-b}'''), ('timestamptz', 'now()'), ('date', '''2026-01-01'''), ('timestamptz[]', 'ARRAY[now()]'), ('interval', '''1 s'''), ('oid', '''mindtickle.users''::regclass'),
 	('regclass', '''mindtickle.users'''), ('regclass[]', '''{mindtickle.users}''');
 CREATE TEMP TABLE call AS
 	SELECT p.oid::regprocedure::text AS signature, n.nspname = 'mindtickle' AS internal,

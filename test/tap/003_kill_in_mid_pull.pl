@@ -51,21 +51,6 @@ sub wait_for_requests
 	return 1;
 }
 
-# Kills the postmaster and starts the server again once nothing of the killed one is left.
-sub kill_and_start
-{
-	my $deadline = time() + $PostgreSQL::Test::Utils::timeout_default;
-	my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
-
-	$node->kill9;
-	while (kill(0, $postmaster) || !$node->start(fail_ok => 1))
-	{
-		die "the server does not start again\n" if time() > $deadline;
-		$node->{_pid} = undef;
-		usleep(50_000);
-	}
-}
-
 my $killed = 0;
 for my $round (1 .. KILLS)
 {
@@ -78,7 +63,7 @@ for my $round (1 .. KILLS)
 	}
 	else
 	{
-		kill_and_start();
+		kill_and_start($node);
 		ok(worker_pid($node, 'mindtickle sync'), "round $round: the sync worker is back after kill -9 of the postmaster");
 	}
 	$killed++;

@@ -17,6 +17,7 @@ our @EXPORT = qw(
   add_extension
   add_tenant
   equals_truth
+  kill_and_start
   quote
   poll
   start_node
@@ -193,6 +194,22 @@ sub equals_truth
 	}
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	ok(!@differing, "the rows of $tenant equal the truth") or diag(join("\n", @differing));
+}
+
+# Kills the postmaster and starts the server again once nothing of the killed one is left.
+sub kill_and_start
+{
+	my ($node) = @_;
+	my $deadline = time() + $PostgreSQL::Test::Utils::timeout_default;
+	my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
+
+	$node->kill9;
+	while (kill(0, $postmaster) || !$node->start(fail_ok => 1))
+	{
+		die "the server does not start again\n" if time() > $deadline;
+		$node->{_pid} = undef;
+		usleep(50_000);
+	}
 }
 
 # The process of a worker, by its backend_type, once it is there and other than $before.

@@ -35,6 +35,10 @@ $$;
 COMMENT ON FUNCTION mindtickle.tenant_exists(pg_catalog.text)
 	IS 'true when there is such a tenant, asked before it is entered, which would be a refusal and an alert; needs no tenant in force';
 
+CREATE FUNCTION mindtickle.mark_readiness(tenant pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_mark_readiness_of';
+COMMENT ON FUNCTION mindtickle.mark_readiness(pg_catalog.text) IS 'tells the aggregator, once the transaction has committed, that the tenant''s readiness has changed';
+
 CREATE FUNCTION mindtickle.take_readiness_marks() RETURNS SETOF pg_catalog.text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_take_readiness_marks';
 COMMENT ON FUNCTION mindtickle.take_readiness_marks()

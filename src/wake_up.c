@@ -34,6 +34,7 @@ static struct
 
 PG_FUNCTION_INFO_V1(mt_wake_sync);
 PG_FUNCTION_INFO_V1(mt_wake_aggregator);
+PG_FUNCTION_INFO_V1(mt_mark_readiness_of);
 PG_FUNCTION_INFO_V1(mt_wake_launcher);
 PG_FUNCTION_INFO_V1(mt_take_dirty_tenants);
 PG_FUNCTION_INFO_V1(mt_take_readiness_marks);
@@ -236,6 +237,19 @@ Datum
 mt_wake_aggregator(PG_FUNCTION_ARGS)
 {
 	mt_mark_readiness(MT_MARK_RERUNS);
+	PG_RETURN_VOID();
+}
+
+/*
+ * mindtickle.mark_readiness(tenant): tells the aggregator at commit that the tenant's readiness has changed.
+ */
+Datum
+mt_mark_readiness_of(PG_FUNCTION_ARGS)
+{
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	if (strlen(tenant) <= MT_TENANT_MAX)
+		mt_mark_readiness(tenant);
 	PG_RETURN_VOID();
 }
 

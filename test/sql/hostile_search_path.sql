@@ -148,7 +148,7 @@ INSERT INTO call (role_name, statement) VALUES
 	('hp_admin', 'public.mt_readiness(''hp'')'), ('hp_admin', 'public.mt_aggregate_readiness(''hp'')'), ('hp_admin', 'public.mt_sync_tenant(''hp'')'), ('hp_admin', 'public.mt_deactivate_user(''hp'', ''s1'')'),
 	('hp_admin', 'public.mt_create_token(''hp'', ''spare'', ''{sql,read}'', ''1 day'')'), ('hp_admin', 'public.mt_revoke_token(''hp'', ''spare'')'),
 	('none', 'public.mt_create_token(NULL, ''hp'', ''{metrics}'')'), ('none', 'public.mt_revoke_token(NULL, ''hp'')'), ('none', 'mindtickle.begin_probe()'),
-	('none', 'mindtickle.library_version()'), ('none', 'mindtickle.worker_state()'), ('none', 'mindtickle.wake_launcher()'), ('none', 'mindtickle.wake_sync()'), ('none', 'mindtickle.wake_aggregator()'), ('none', 'mindtickle.worker_stats()'), ('none', 'public.mt_setup()'),
+	('none', 'mindtickle.library_version()'), ('none', 'mindtickle.worker_state()'), ('none', 'mindtickle.wake_launcher()'), ('none', 'mindtickle.wake_sync()'), ('none', 'mindtickle.wake_aggregator()'), ('none', 'mindtickle.mark_readiness(''hp'')'), ('none', 'mindtickle.worker_stats()'), ('none', 'public.mt_setup()'),
 	('none', 'public.mt_create_tenant(''hp-new'', ''New'')'), ('none', 'public.mt_suspend_tenant(''hp-drop'')'), ('none', 'public.mt_resume_tenant(''hp-drop'')'),
 	('none', 'public.mt_grant_tenant(''hp'', ''hp_spare'', ''writer'')'), ('none', 'public.mt_grant_tenant(''hp'', ''hp_spare'', ''reader'', true)'), ('none', 'public.mt_revoke_tenant(''hp'', ''hp_spare'')'),
 	('none', 'public.mt_set_credential(''hp'', ''{"api_key": "k2", "scim_token": {"file": "x"}}'')'), ('none', 'public.mt_set_credential(''hp'', ''{"scim_token": null}'')'),

@@ -49,7 +49,9 @@ OBJS = \
 	src/tenant_table.o \
 	src/token.o \
 	src/user.o \
-	src/utility_hook.o
+	src/utility_hook.o \
+	src/wake_up.o \
+	src/worker_report.o
 
 # The install script is these parts in this order.
 SQL_PARTS = \

@@ -137,7 +137,7 @@ CREATE FUNCTION mindtickle.check_workers(OUT check_name pg_catalog.text, OUT det
 			ELSE format('in this database there is no %s; unless one has just ended and comes back by itself, there is no worker slot left',
 						string_agg(k.kind || ' worker', ' and no ' ORDER BY k.kind)) END,
 		format('max_worker_processes = %s  # in postgresql.conf, then restart the server', greatest(16, current_setting('max_worker_processes')::int4 + 8))
-	FROM unnest(ARRAY['publisher', 'sync']) AS k (kind), pg_database AS d
+	FROM unnest(ARRAY['publisher', 'aggregator', 'sync']) AS k (kind), pg_database AS d
 	WHERE (SELECT mindtickle.library_preloaded()) AND NOT pg_is_in_recovery()
 		AND d.datname = current_database() AND d.datallowconn AND NOT d.datistemplate
 		AND CASE WHEN mindtickle.library_version() IS NOT NULL THEN

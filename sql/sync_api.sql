@@ -5,6 +5,11 @@ CREATE FUNCTION mindtickle.wake_sync() RETURNS pg_catalog.void
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_wake_sync';
 COMMENT ON FUNCTION mindtickle.wake_sync() IS 'wakes the sync worker of this database once the transaction has committed';
 
+CREATE FUNCTION mindtickle.wake_aggregator() RETURNS pg_catalog.void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_wake_aggregator';
+COMMENT ON FUNCTION mindtickle.wake_aggregator()
+	IS 'makes the aggregator of this database look, once the transaction has committed, whether the reason of a provisional report has ended';
+
 CREATE FUNCTION mindtickle.request_sync(tenant pg_catalog.text, asked_by pg_catalog.name) RETURNS pg_catalog.int8
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

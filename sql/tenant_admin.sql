@@ -48,6 +48,7 @@ BEGIN
 	PERFORM mindtickle.require_tenant(tenant);
 	UPDATE mindtickle.tenant AS t SET suspended = true WHERE t.tenant_id = tenant AND NOT t.suspended;
 	PERFORM mindtickle.wake_sync();
+	PERFORM mindtickle.wake_aggregator();
 END
 $$;
 COMMENT ON FUNCTION @extschema@.mt_suspend_tenant(pg_catalog.text) IS 'stops all calls upstream for a tenant; its data stays as it is and readable; owner only';
@@ -58,6 +59,7 @@ BEGIN
 	PERFORM mindtickle.require_tenant(tenant);
 	UPDATE mindtickle.tenant AS t SET suspended = false WHERE t.tenant_id = tenant AND t.suspended;
 	PERFORM mindtickle.wake_sync();
+	PERFORM mindtickle.wake_aggregator();
 END
 $$;
 COMMENT ON FUNCTION @extschema@.mt_resume_tenant(pg_catalog.text) IS 'ends a suspension; owner only';

@@ -88,3 +88,9 @@ CREATE VIEW @extschema@.mt_progress_sync WITH (security_invoker = true) AS
 	JOIN mindtickle.tenant AS t ON t.tenant_id OPERATOR(pg_catalog.=) j.tenant_id
 	WHERE j.state OPERATOR(pg_catalog.=) 'running';
 COMMENT ON VIEW @extschema@.mt_progress_sync IS 'how far each running pull has come; done and total are of its phase, phase_ends_at is an estimate';
+
+CREATE VIEW @extschema@.mt_stat_worker WITH (security_invoker = true) AS
+	SELECT d.datname AS database, s.kind, s.pid, s.started_at, s.starts, s.state, s.step, s.rounds, s.items, s.errors, s.last_work_at,
+		s.last_error, s.last_error_at
+	FROM mindtickle.worker_stats() AS s JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) s.database_id;
+COMMENT ON VIEW @extschema@.mt_stat_worker IS 'the background workers of all databases and what each is at; for members of pg_monitor';

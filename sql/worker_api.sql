@@ -11,16 +11,53 @@ CREATE FUNCTION mindtickle.worker_state() RETURNS pg_catalog.text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_worker_state';
 COMMENT ON FUNCTION mindtickle.worker_state() IS 'ready:<service role>, or version: or role: and in words what must be done first';
 
+CREATE FUNCTION mindtickle.worker_report(step pg_catalog.text, items pg_catalog.int8) RETURNS pg_catalog.void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_worker_report';
+COMMENT ON FUNCTION mindtickle.worker_report(pg_catalog.text, pg_catalog.int8)
+	IS 'shows in mt_stat_worker what this worker is at (NULL: it has ended that) and, where items is given, that a round has ended well with so many';
+
+CREATE FUNCTION mindtickle.worker_failed(message pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_worker_failed';
+COMMENT ON FUNCTION mindtickle.worker_failed(pg_catalog.text) IS 'shows in mt_stat_worker that what this worker did last has failed';
+
+CREATE FUNCTION mindtickle.worker_stats(OUT database_id pg_catalog.oid, OUT kind pg_catalog.text, OUT pid pg_catalog.int4,
+		OUT started_at pg_catalog.timestamptz, OUT starts pg_catalog.int8, OUT state pg_catalog.text, OUT step pg_catalog.text,
+		OUT rounds pg_catalog.int8, OUT items pg_catalog.int8, OUT errors pg_catalog.int8, OUT last_work_at pg_catalog.timestamptz,
+		OUT last_error pg_catalog.text, OUT last_error_at pg_catalog.timestamptz)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_worker_stats';
+COMMENT ON FUNCTION mindtickle.worker_stats() IS 'the workers of all databases as they report themselves; for mt_stat_worker, and so for pg_monitor';
+
+CREATE FUNCTION mindtickle.tenant_exists(tenant pg_catalog.text) RETURNS pg_catalog.bool
+	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (SELECT FROM mindtickle.tenant AS t WHERE t.tenant_id = tenant)
+$$;
+COMMENT ON FUNCTION mindtickle.tenant_exists(pg_catalog.text)
+	IS 'true when there is such a tenant, asked before it is entered, which would be a refusal and an alert; needs no tenant in force';
+
+CREATE FUNCTION mindtickle.mark_readiness(tenant pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_mark_readiness_of';
+COMMENT ON FUNCTION mindtickle.mark_readiness(pg_catalog.text) IS 'tells the aggregator, once the transaction has committed, that the tenant''s readiness has changed';
+
+CREATE FUNCTION mindtickle.take_readiness_marks() RETURNS SETOF pg_catalog.text
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_take_readiness_marks';
+COMMENT ON FUNCTION mindtickle.take_readiness_marks()
+	IS 'for the aggregator: tenants whose readiness has changed since the last call; one NULL: any; #days, #reruns: what is to be looked at again; no row: the next mark wakes it';
+
 CREATE FUNCTION mindtickle.take_marks() RETURNS SETOF pg_catalog.text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_take_dirty_tenants';
 COMMENT ON FUNCTION mindtickle.take_marks() IS 'tenants marked in shared memory since the last call; one NULL: any';
 
 CREATE FUNCTION mindtickle.take_dirty_tenants() RETURNS SETOF pg_catalog.text
-	LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-	WITH marks AS MATERIALIZED (SELECT m.tenant_id FROM mindtickle.take_marks() AS m (tenant_id))
-	SELECT t.tenant_id FROM mindtickle.tenant AS t
-	WHERE t.tenant_id IN (SELECT m.tenant_id FROM marks AS m) OR EXISTS (SELECT FROM marks AS m WHERE m.tenant_id IS NULL)
-	ORDER BY t.tenant_id
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	-- Taken first, and also where there is no tenant: the snapshot that follows shows every tenant that is marked.
+	marks text[] := ARRAY(SELECT m.tenant_id FROM mindtickle.take_marks() AS m (tenant_id));
+BEGIN
+	RETURN QUERY SELECT t.tenant_id FROM mindtickle.tenant AS t
+		WHERE t.tenant_id = ANY (marks) OR array_position(marks, NULL) IS NOT NULL
+		ORDER BY t.tenant_id;
+END
 $$;
 COMMENT ON FUNCTION mindtickle.take_dirty_tenants() IS 'tenants that may have events to publish; needs no tenant in force';
 
@@ -186,6 +223,7 @@ BEGIN
 	END IF;
 	DELETE FROM mindtickle.sync_seen AS s
 		WHERE s.tenant_id = sync_finish_phase.tenant AND s.job_id = sync_finish_phase.job_id AND s.phase = sync_finish_phase.phase;
+	PERFORM mindtickle.wake_aggregator();
 END
 $$;
 COMMENT ON FUNCTION mindtickle.sync_finish_phase(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bool, pg_catalog.text)

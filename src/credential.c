@@ -219,6 +219,7 @@ mt_set_credential(PG_FUNCTION_ARGS)
 	}
 	mt_plan_run(&note, &tenant_datum, NULL, SPI_OK_UPDATE);
 	mt_wake_worker_at_commit(MT_WORKER_SYNC);
+	mt_mark_readiness(MT_MARK_RERUNS);
 	mt_service_leave(&call);
 	PG_RETURN_VOID();
 }

@@ -60,8 +60,9 @@ static const struct
 	const char *name;
 	const char *function;
 }			worker_kinds[MT_WORKER_KINDS] = {
-	{"mindtickle publisher", "mt_publisher_main"},
-	{"mindtickle sync", "mt_sync_main"},
+	[MT_WORKER_PUBLISHER] = {"mindtickle publisher", "mt_publisher_main"},
+	[MT_WORKER_AGGREGATOR] = {"mindtickle aggregator", "mt_aggregator_main"},
+	[MT_WORKER_SYNC] = {"mindtickle sync", "mt_sync_main"},
 };
 
 static LaunchedDatabase databases[MT_DATABASES_MAX];
@@ -197,7 +198,7 @@ start_worker(LaunchedDatabase *entry, int kind)
 			ereport(WARNING,
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 					 errmsg("mindtickle could not start its workers: no background worker slot is free"),
-					 errhint("Raise max_worker_processes: mindtickle needs one, and two more for each database that has it.")));
+					 errhint("Raise max_worker_processes: mindtickle needs one, and three more for each database that has it.")));
 	}
 	slots_exhausted = !started;
 }

@@ -1,6 +1,6 @@
 /*
  * shared_state.h
- *		Shared memory of mindtickle: see shared_state.c.
+ *		Shared memory of mindtickle: see shared_state.c, wake_up.c and worker_report.c.
  */
 #ifndef MT_SHARED_STATE_H
 #define MT_SHARED_STATE_H
@@ -12,10 +12,16 @@
 /* Tenants of a database that can be marked at once; more means all of them. */
 #define MT_MARKS_MAX		128
 
+/* Marks for the aggregator that are no tenant's: it looks again at when days end, and at which reports are to be renewed. */
+#define MT_MARK_DAYS		"#days"
+#define MT_MARK_RERUNS		"#reruns"
+
 typedef enum MtWorkerKind
 {
 	MT_WORKER_PUBLISHER,
-	MT_WORKER_SYNC,
+	MT_WORKER_AGGREGATOR,
+	MT_MARKED_KINDS,			/* those before are told of their work by marks */
+	MT_WORKER_SYNC = MT_MARKED_KINDS,
 	MT_WORKER_KINDS
 } MtWorkerKind;
 
@@ -28,6 +34,7 @@ typedef struct MtWorkerView
 
 /* shared memory itself */
 extern void mt_request_shared_state(void);
+extern const char *mt_worker_kind_name(MtWorkerKind kind);
 
 /* for the launcher */
 extern void mt_launcher_attach(void);
@@ -44,7 +51,7 @@ extern void mt_admit_database(Oid database);
 /* for alerts */
 extern void mt_wake_worker_now(MtWorkerKind kind);
 
-/* for functions that leave work for a worker; both take effect at commit */
+/* for functions that leave work for a worker; all take effect at commit */
 extern void mt_mark_tenant(const char *tenant);
 extern void mt_mark_readiness(const char *tenant);
 extern void mt_wake_worker_at_commit(MtWorkerKind kind);

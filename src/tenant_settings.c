@@ -53,6 +53,8 @@ mt_configure_tenant(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(call.context);
 	settings = PointerGetDatum(PG_DETOAST_DATUM_COPY(settings));
 	mt_wake_worker_at_commit(MT_WORKER_SYNC);
+	mt_mark_readiness(MT_MARK_DAYS);
+	mt_mark_readiness(MT_MARK_RERUNS);
 	mt_service_leave(&call);
 	PG_RETURN_DATUM(settings);
 }

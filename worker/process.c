@@ -2,7 +2,7 @@
  * process.c
  *		The life of a worker process: start, wait until the extension can be used, take on the service role, run transactions, reload, end.
  *
- * Called by the entry points in publisher.c and sync.c. A worker reaches the extension through SQL alone, and the text of that SQL is in
+ * Called by the entry points in publisher.c, aggregator.c and sync.c. A worker reaches the extension through SQL alone, and the text of that SQL is in
  * statements.c; the only exceptions are the two questions of the start, asked here because they come before the service role is known.
  *
  * A worker ends with 0 where it has nothing to do in this database and with 1 where the launcher shall start it again. It never ends because
@@ -19,6 +19,7 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "statements.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
@@ -110,12 +111,9 @@ mt_worker_do_last(MtWork work, void *argument)
 	last_work_argument = argument;
 }
 
-/*
- * Runs work in a transaction of its own. False when it failed: then everything is rolled back and *failure says why. The error's detail and
- * context are dropped, and so is the message of a data exception: they may quote data.
- */
-bool
-mt_in_transaction(MtWork work, void *argument, MtFailure *failure)
+/* Runs work in a transaction of its own with this isolation. False when it failed: see mt_in_transaction. */
+static bool
+run_transaction(int isolation, MtWork work, void *argument, MtFailure *failure)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	volatile bool committed = false;
@@ -130,6 +128,7 @@ mt_in_transaction(MtWork work, void *argument, MtFailure *failure)
 	{
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
+		XactIsoLevel = isolation;
 		if (StatementTimeout > 0)
 			enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
 		SPI_connect();
@@ -166,6 +165,43 @@ mt_in_transaction(MtWork work, void *argument, MtFailure *failure)
 	MemoryContextSwitchTo(caller);
 	pgstat_report_stat(false);
 	return committed;
+}
+
+static void
+report_failure(void *argument)
+{
+	mt_sql_worker_failed(argument);
+}
+
+/* A failure shows in mt_stat_worker, if the extension is there at all. */
+static bool
+run_and_report(int isolation, MtWork work, void *argument, MtFailure *failure)
+{
+	MtFailure	unreported;
+
+	if (run_transaction(isolation, work, argument, failure))
+		return true;
+	(void) run_transaction(XACT_READ_COMMITTED, report_failure, failure->text, &unreported);
+	return false;
+}
+
+/*
+ * Runs work in a transaction of its own. False when it failed: then everything is rolled back and *failure says why. The error's detail and
+ * context are dropped, and so is the message of a data exception: they may quote data.
+ */
+bool
+mt_in_transaction(MtWork work, void *argument, MtFailure *failure)
+{
+	return run_and_report(XACT_READ_COMMITTED, work, argument, failure);
+}
+
+/*
+ * The same, all of it in one snapshot (REPEATABLE READ).
+ */
+bool
+mt_in_snapshot(MtWork work, void *argument, MtFailure *failure)
+{
+	return run_and_report(XACT_REPEATABLE_READ, work, argument, failure);
 }
 
 static void

@@ -98,6 +98,11 @@ alert_work(void *argument)
 	int		   *recorded = argument;
 
 	*recorded = mt_sql_record_alerts();
+	if (*recorded > 0)
+	{
+		mt_sql_worker_report("storing alerts", -1);
+		mt_sql_worker_report(NULL, *recorded);
+	}
 }
 
 static void
@@ -112,13 +117,25 @@ sweep_work(void *argument)
 	mt_sql_overview(see_tenant, NULL);
 }
 
+/* Shows in mt_stat_worker what is being done, and for whom. */
+static void
+report_step(const char *what, const Outlet *outlet)
+{
+	char		step[100];
+
+	snprintf(step, sizeof(step), "%s %s", what, outlet->tenant_id);
+	mt_sql_worker_report(step, -1);
+}
+
 static void
 publish_work(void *argument)
 {
 	OutletWork *work = argument;
 
+	report_step("publishing for", work->outlet);
 	mt_sql_enter_tenant(work->outlet->tenant_id);
 	work->published = mt_sql_publish(work->outlet->tenant_id, BATCH_ROWS);
+	mt_sql_worker_report(NULL, work->published);
 }
 
 static void
@@ -126,8 +143,10 @@ trim_work(void *argument)
 {
 	OutletWork *work = argument;
 
+	report_step("removing old rows of", work->outlet);
 	mt_sql_enter_tenant(work->outlet->tenant_id);
 	mt_sql_trim_tenant(work->outlet->tenant_id);
+	mt_sql_worker_report(NULL, 0);
 }
 
 /* Runs a transaction that concerns no tenant in particular. False, and logged once, when it failed. */

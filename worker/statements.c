@@ -121,6 +121,59 @@ column_text(uint64 row, int number, MemoryContext context)
 	return copy;
 }
 
+/* Runs a statement that returns one column of texts. Returns how many; *texts is in the given context, NULL for what is null. */
+static int
+run_for_texts(Statement *statement, MemoryContext context, char ***texts)
+{
+	run(statement, NULL, NULL);
+	*texts = MemoryContextAlloc(context, sizeof(char *) * (Size) Max(SPI_processed, 1));
+	for (uint64 i = 0; i < SPI_processed; i++)
+		(*texts)[i] = column_text(i, 1, context);
+	return (int) SPI_processed;
+}
+
+/*
+ * Shows in mt_stat_worker what this worker is at; step NULL: it has ended that. With items, from 0 on, a round has ended well.
+ */
+void
+mt_sql_worker_report(const char *step, int64 items)
+{
+	static Statement statement = {"SELECT mindtickle.worker_report($1, $2)", 2, {TEXTOID, INT8OID}};
+	Datum		values[2];
+	char		nulls[2];
+
+	values[0] = step == NULL ? (Datum) 0 : CStringGetTextDatum(step);
+	values[1] = Int64GetDatum(items);
+	nulls[0] = step == NULL ? 'n' : ' ';
+	nulls[1] = items < 0 ? 'n' : ' ';
+	run_for_row(&statement, values, nulls);
+}
+
+/*
+ * Shows in mt_stat_worker that what this worker did last was rolled back.
+ */
+void
+mt_sql_worker_failed(const char *message)
+{
+	static Statement statement = {"SELECT mindtickle.worker_failed($1)", 1, {TEXTOID}};
+	Datum		values[1] = {CStringGetTextDatum(message)};
+
+	run_for_row(&statement, values, NULL);
+}
+
+/*
+ * True when there is such a tenant. Before a tenant is put in force.
+ */
+bool
+mt_sql_tenant_exists(const char *tenant)
+{
+	static Statement statement = {"SELECT mindtickle.tenant_exists($1)", 1, {TEXTOID}};
+	Datum		values[1] = {CStringGetTextDatum(tenant)};
+
+	run_for_row(&statement, values, NULL);
+	return column_bool(0, 1);
+}
+
 /*
  * Shows every tenant to the visitor, which must keep nothing of the row.
  */
@@ -387,11 +440,7 @@ mt_sql_take_dirty_tenants(MemoryContext context, char ***tenants)
 {
 	static Statement statement = {"SELECT mindtickle.take_dirty_tenants()"};
 
-	run(&statement, NULL, NULL);
-	*tenants = MemoryContextAlloc(context, sizeof(char *) * (Size) Max(SPI_processed, 1));
-	for (uint64 i = 0; i < SPI_processed; i++)
-		(*tenants)[i] = column_text(i, 1, context);
-	return (int) SPI_processed;
+	return run_for_texts(&statement, context, tenants);
 }
 
 /*
@@ -433,4 +482,110 @@ mt_sql_trim_tenant(const char *tenant)
 	Datum		values[1] = {CStringGetTextDatum(tenant)};
 
 	run_for_row(&statement, values, NULL);
+}
+
+/*
+ * What has been marked for the aggregator since the last call: tenants, NULL for any of them, and names that are no tenant's. None: the next mark
+ * sets our latch. Returns how many; *names is in the given context.
+ */
+int
+mt_sql_take_readiness_marks(MemoryContext context, char ***names)
+{
+	static Statement statement = {"SELECT mindtickle.take_readiness_marks()"};
+
+	return run_for_texts(&statement, context, names);
+}
+
+/*
+ * All tenants of whose readiness something is not folded. Returns how many; *tenants is in the given context.
+ */
+int
+mt_sql_tenants_to_fold(MemoryContext context, char ***tenants)
+{
+	static Statement statement = {"SELECT mindtickle.tenants_to_fold()"};
+
+	return run_for_texts(&statement, context, tenants);
+}
+
+/*
+ * Folds what has been added to the tenant's readiness: its totals, or the summaries of users and courses too. Returns how much that was; -1:
+ * somebody else is at it.
+ */
+int64
+mt_sql_fold_readiness(const char *tenant, bool details)
+{
+	static Statement statement = {"SELECT mindtickle.fold_readiness($1, $2)", 2, {TEXTOID, BOOLOID}};
+	Datum		values[2] = {CStringGetTextDatum(tenant), BoolGetDatum(details)};
+
+	run_for_row(&statement, values, NULL);
+	return column_int64(0, 1, 0);
+}
+
+/*
+ * One step of the upkeep of what is folded. Says in words what was done, in the given context; NULL: there is nothing to do.
+ */
+char *
+mt_sql_tend_readiness(MemoryContext context)
+{
+	static Statement statement = {"SELECT mindtickle.tend_readiness()"};
+
+	run_for_row(&statement, NULL, NULL);
+	return column_text(0, 1, context);
+}
+
+/*
+ * Shows the visitor when the current day of each tenant ends.
+ */
+void
+mt_sql_readiness_days(TimestampTz at, MtDayVisitor visitor, void *argument)
+{
+	static Statement statement = {"SELECT tenant_id, next_at FROM mindtickle.readiness_days_due($1)", 1, {TIMESTAMPTZOID}};
+	Datum		values[1] = {TimestampTzGetDatum(at)};
+
+	run(&statement, values, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		char	   *tenant = column_text(i, 1, CurrentMemoryContext);
+
+		visitor(tenant, column_int64(i, 2, PG_INT64_MAX), argument);
+		pfree(tenant);
+	}
+}
+
+/*
+ * Closes the days of the tenant that have ended. Returns how many.
+ */
+int
+mt_sql_close_readiness_day(const char *tenant, TimestampTz at)
+{
+	static Statement statement = {"SELECT mindtickle.close_readiness_day($1, $2)", 2, {TEXTOID, TIMESTAMPTZOID}};
+	Datum		values[2] = {CStringGetTextDatum(tenant), TimestampTzGetDatum(at)};
+	bool		isnull;
+
+	run_for_row(&statement, values, NULL);
+	return DatumGetInt32(column(0, 1, &isnull));
+}
+
+/*
+ * The tenants whose provisional report can be renewed. Returns how many; *tenants is in the given context.
+ */
+int
+mt_sql_readiness_reruns(MemoryContext context, char ***tenants)
+{
+	static Statement statement = {"SELECT mindtickle.readiness_reruns_due()"};
+
+	return run_for_texts(&statement, context, tenants);
+}
+
+/*
+ * Renews the tenant's provisional report. False where that was not needed any more.
+ */
+bool
+mt_sql_rerun_readiness(const char *tenant)
+{
+	static Statement statement = {"SELECT mindtickle.rerun_readiness($1)", 1, {TEXTOID}};
+	Datum		values[1] = {CStringGetTextDatum(tenant)};
+
+	run_for_row(&statement, values, NULL);
+	return column_bool(0, 1);
 }

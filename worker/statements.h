@@ -50,6 +50,13 @@ typedef struct MtStoreCounts
 extern const char *mt_phase_name(MtPhase phase);
 extern MtPhase mt_phase_find(const char *name);
 
+/* Shown the end of a tenant's current day. */
+typedef void (*MtDayVisitor) (const char *tenant, TimestampTz next_at, void *argument);
+
+extern void mt_sql_worker_report(const char *step, int64 items);
+extern void mt_sql_worker_failed(const char *message);
+extern bool mt_sql_tenant_exists(const char *tenant);
+
 extern void mt_sql_overview(MtTenantVisitor visitor, void *argument);
 extern void mt_sql_reserve_budget(Datum *tenants, Datum *until, int count);
 extern void mt_sql_enter_tenant(const char *tenant);
@@ -70,5 +77,14 @@ extern int	mt_sql_take_dirty_tenants(MemoryContext context, char ***tenants);
 extern int	mt_sql_record_alerts(void);
 extern int	mt_sql_publish(const char *tenant, int max_rows);
 extern void mt_sql_trim_tenant(const char *tenant);
+
+extern int	mt_sql_take_readiness_marks(MemoryContext context, char ***names);
+extern int	mt_sql_tenants_to_fold(MemoryContext context, char ***tenants);
+extern int64 mt_sql_fold_readiness(const char *tenant, bool details);
+extern char *mt_sql_tend_readiness(MemoryContext context);
+extern void mt_sql_readiness_days(TimestampTz at, MtDayVisitor visitor, void *argument);
+extern int	mt_sql_close_readiness_day(const char *tenant, TimestampTz at);
+extern int	mt_sql_readiness_reruns(MemoryContext context, char ***tenants);
+extern bool mt_sql_rerun_readiness(const char *tenant);
 
 #endif							/* MT_STATEMENTS_H */

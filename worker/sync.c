@@ -171,6 +171,7 @@ see_tenant(const MtTenantRow *row, void *argument)
 static void
 look_work(void *argument)
 {
+	mt_sql_worker_report(job_count > 0 ? "pulling" : NULL, -1);
 	mt_sql_overview(see_tenant, NULL);
 }
 

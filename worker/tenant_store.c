@@ -185,7 +185,10 @@ store_work(void *argument)
 	MtJob	   *job = tenant->job;
 	MtStoreCounts counts = {0};
 	MemoryContext previous;
+	char		step[100];
 
+	snprintf(step, sizeof(step), "storing %s of %s", mt_phase_name(job->phase), tenant->tenant_id);
+	mt_sql_worker_report(step, -1);
 	mt_sql_enter_tenant(tenant->tenant_id);
 	if (work->page != NULL && (work->page->count > 0 || job->phase == MT_PHASE_PROGRESS))
 		store_records(tenant, work->slot->user.user_id, work->page, &counts);
@@ -204,6 +207,7 @@ store_work(void *argument)
 										   job->total);
 	if (work->closed && !work->cancelled)
 		mt_sql_sync_close(tenant->tenant_id, job->job_id, job->position.error == NULL ? "done" : "failed", job->position.error);
+	mt_sql_worker_report("pulling", counts.received);
 }
 
 /* The job is over. */

@@ -149,7 +149,7 @@ INSERT INTO call (role_name, statement) VALUES
 	('hp_admin', 'public.mt_readiness_trend(''hp'', NULL, NULL)'), ('hp_admin', 'public.mt_verify_readiness(''hp'')'), ('hp_admin', 'public.mt_rebuild_readiness(''hp'')'), ('hp_admin', 'public.mt_sync_tenant(''hp'')'), ('hp_admin', 'public.mt_deactivate_user(''hp'', ''s1'')'),
 	('hp_admin', 'public.mt_create_token(''hp'', ''spare'', ''{sql,read}'', ''1 day'')'), ('hp_admin', 'public.mt_revoke_token(''hp'', ''spare'')'),
 	('none', 'public.mt_create_token(NULL, ''hp'', ''{metrics}'')'), ('none', 'public.mt_revoke_token(NULL, ''hp'')'), ('none', 'mindtickle.begin_probe()'),
-	('none', 'mindtickle.library_version()'), ('none', 'mindtickle.worker_state()'), ('none', 'mindtickle.wake_launcher()'), ('none', 'mindtickle.wake_sync()'), ('none', 'public.mt_setup()'),
+	('none', 'mindtickle.library_version()'), ('none', 'mindtickle.worker_state()'), ('none', 'mindtickle.wake_launcher()'), ('none', 'mindtickle.wake_sync()'), ('none', 'mindtickle.wake_aggregator()'), ('none', 'mindtickle.mark_readiness(''hp'')'), ('none', 'mindtickle.worker_stats()'), ('none', 'public.mt_setup()'),
 	('none', 'public.mt_create_tenant(''hp-new'', ''New'')'), ('none', 'public.mt_suspend_tenant(''hp-drop'')'), ('none', 'public.mt_resume_tenant(''hp-drop'')'),
 	('none', 'public.mt_grant_tenant(''hp'', ''hp_spare'', ''writer'')'), ('none', 'public.mt_grant_tenant(''hp'', ''hp_spare'', ''reader'', true)'), ('none', 'public.mt_revoke_tenant(''hp'', ''hp_spare'')'),
 	('none', 'public.mt_set_credential(''hp'', ''{"api_key": "k2", "scim_token": {"file": "x"}}'')'), ('none', 'public.mt_set_credential(''hp'', ''{"scim_token": null}'')'),
@@ -167,7 +167,7 @@ INSERT INTO call (role_name, statement) VALUES
 	('none', 'mindtickle.invoker_view(''{security_invoker=on}'')'), ('none', 'mindtickle.add_probe_row(''mindtickle.course'', ''hp'')'), ('none', 'mindtickle.probe(''hp_admin'', ''hp'', ''SELECT'', ''{}'')'),
 	('none', 'mindtickle.probe_role(''hp_admin'', ''{mt-probe-x,mt-probe-y}'', ''{mindtickle.users}'', ''{public.mt_users}'')'), ('none', 'mindtickle.probe_isolation()'),
 	('mindtickle_service', 'mindtickle.enter_tenant(''hp'')'), ('mindtickle_service', 'mindtickle.emit_event(''hp'', ''user_changed'', ''{}'')'), ('mindtickle_service', 'mindtickle.request_sync(''hp'', ''x'')'),
-	('mindtickle_service', 'mindtickle.take_marks()'), ('mindtickle_service', 'mindtickle.take_dirty_tenants()'), ('mindtickle_service', 'mindtickle.take_alerts()'), ('mindtickle_service', 'mindtickle.record_alerts()'), ('mindtickle_service', 'mindtickle.sync_overview()'),
+	('mindtickle_service', 'mindtickle.take_marks()'), ('mindtickle_service', 'mindtickle.take_readiness_marks()'), ('mindtickle_service', 'mindtickle.worker_report(''x'', 1)'), ('mindtickle_service', 'mindtickle.worker_failed(''x'')'), ('mindtickle_service', 'mindtickle.tenant_exists(''hp'')'), ('mindtickle_service', 'mindtickle.take_dirty_tenants()'), ('mindtickle_service', 'mindtickle.take_alerts()'), ('mindtickle_service', 'mindtickle.record_alerts()'), ('mindtickle_service', 'mindtickle.sync_overview()'),
 	('mindtickle_service', 'mindtickle.reserve_budget(''{hp}'', pg_catalog.array_append(NULL, pg_catalog.now()))'), ('mindtickle_service', 'mindtickle.sync_open(''hp'')'),
 	('mindtickle_service', 'mindtickle.store_users(''hp'', 1, ''{"{\"mindtickleId\": \"p1\", \"email\": \"p1@example.com\"}", "{bad"}'')'), ('mindtickle_service', 'mindtickle.store_courses(''hp'', 1, ''{"{\"courseId\": \"c\", \"title\": \"C\"}", "[]"}'')'),
 	('mindtickle_service', 'mindtickle.store_progress(''hp'', 1, ''p1'', ''{"{\"courseId\": \"c\", \"status\": \"completed\"}"}'')'),
@@ -202,7 +202,7 @@ SELECT is_empty($$SELECT c, r FROM unnest(ARRAY['public.mt_create_tenant(''hp'',
 		'public.mt_drop_tenant(''hp-none'')', 'public.mt_set_credential(''hp'', ''{"x": 1}'')']) AS c, pg_temp.hostile('none', '', 'SELECT ' || c) AS r WHERE r !~ '^(42710|22023|42704): '$$, 'nor those of the owner''s functions');
 
 -- Views and tables, with rows in them.
-SELECT is_empty($$SELECT v, r FROM (SELECT c.oid::regclass::text AS v FROM pg_catalog.pg_class AS c WHERE c.relkind = 'v' AND c.relname ~ '^mt_' AND c.relname <> 'mt_security_alerts' AND c.relnamespace = 'public'::regnamespace
+SELECT is_empty($$SELECT v, r FROM (SELECT c.oid::regclass::text AS v FROM pg_catalog.pg_class AS c WHERE c.relkind = 'v' AND c.relname ~ '^mt_' AND c.relname NOT IN ('mt_security_alerts', 'mt_stat_worker') AND c.relnamespace = 'public'::regnamespace
 		UNION ALL SELECT c.oid::regclass::text FROM pg_catalog.pg_class AS c WHERE c.relkind = 'r' AND c.relnamespace = 'mindtickle'::regnamespace AND has_table_privilege('hp_admin', c.oid, 'SELECT')) AS v (v),
 	pg_temp.hostile('hp_admin', 'hp', 'SELECT * FROM ' || CASE WHEN v ~ '\.' THEN v ELSE 'public.' || v END) AS r WHERE r <> 'ok'$$, 'views, tables and their policies');
 SELECT is((SELECT count(*) FROM unnest('{mt_users,mt_courses,mt_course_progress,mt_quiz_results,mt_readiness_reports,mt_events,mt_dead_letters,mt_sync_jobs}'::text[]) AS v,

@@ -65,7 +65,7 @@ CREATE FUNCTION pg_temp.targets() RETURNS TABLE (relation text, kind text, colum
 		UNION SELECT t.* FROM pg_class AS c JOIN pg_temp.extension_object AS o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid
 			JOIN pg_class AS t ON t.oid = c.reltoastrelid) AS c,
 		LATERAL (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE has_column_privilege('mx_reader', c.oid, a.attnum, 'SELECT')) AS readable,
-			min(a.attname) FILTER (WHERE a.attname IN ('tenant_id', 'tenant_asked')) AS tenant_column
+			min(a.attname) FILTER (WHERE a.attname IN ('tenant_id', 'tenant_asked') OR c.relname = 'mt_stat_worker' AND a.attname = 'step') AS tenant_column
 			FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS a,
 		LATERAL (SELECT string_agg(k.attname, ', ' ORDER BY k.attnum) AS key, string_agg(concat_ws(' ', k.attname, format_type(k.atttypid, NULL)), ', ' ORDER BY k.attnum) AS definition
 			FROM pg_index AS i JOIN pg_attribute AS k ON k.attrelid = c.oid AND k.attnum = ANY (i.indkey) WHERE i.indrelid = c.oid AND i.indisprimary) AS k
@@ -73,7 +73,7 @@ $$;
 CREATE TEMP TABLE target AS SELECT * FROM pg_temp.targets();
 SELECT is((SELECT string_agg(kind || ' ' || relations, E'\n' ORDER BY kind) FROM (SELECT kind, string_agg(relation, ' ' ORDER BY relation COLLATE "C") AS relations
 		FROM target WHERE kind <> 'toast' GROUP BY kind) AS k),
-	'blind mt_security_alerts
+	'blind mt_security_alerts mt_stat_worker
 open mindtickle.course mindtickle.course_progress mindtickle.dead_letter mindtickle.event mindtickle.quiz mindtickle.quiz_submission mindtickle.readiness_daily mindtickle.readiness_report mindtickle.sync_resource mindtickle.team mindtickle.team_member mindtickle.users
 part mindtickle.sync_job mindtickle.tenant
 sequence mindtickle.api_token_token_id_seq mindtickle.dead_letter_letter_id_seq mindtickle.event_overflow_overflow_id_seq mindtickle.outbox_outbox_id_seq mindtickle.security_alert_alert_id_seq mindtickle.sync_job_job_id_seq
@@ -112,7 +112,7 @@ INSERT INTO verb VALUES
 	('read', 'for key share', 'SELECT {c} FROM {r} FOR KEY SHARE SKIP LOCKED', 'no no no no no'),
 	('read', 'explain', 'EXPLAIN (ANALYZE, VERBOSE) SELECT {c} FROM {r}', 'ok ok no ok no'),
 	('read', 'explain theirs', 'EXPLAIN (ANALYZE, BUFFERS, SETTINGS, FORMAT JSON) SELECT {c} FROM {r} WHERE {t} = ''mx-b''', 'ok ok no ok no'),
-	('read', 'explain write', 'EXPLAIN ANALYZE DELETE FROM {r} WHERE {t} = ''mx-b''', 'no no no dml no'),
+	('read', 'explain write', 'EXPLAIN ANALYZE DELETE FROM {r} WHERE {t} = ''mx-b''', 'no no no dml dml'),
 	('read', 'cursor', 'DECLARE mx CURSOR FOR SELECT {c} FROM {r} ;; FETCH ALL FROM mx ;; CLOSE mx', 'ok ok no ok no'),
 	('read', 'scroll cursor', 'DECLARE mx SCROLL CURSOR FOR SELECT {c} FROM {r} ;; FETCH LAST FROM mx ;; FETCH BACKWARD ALL FROM mx ;; FETCH ABSOLUTE 1 FROM mx ;; FETCH FORWARD ALL FROM mx ;; CLOSE mx', 'ok ok no ok no'),
 	('read', 'cursor for update', 'DECLARE mx CURSOR FOR SELECT {c} FROM {r} FOR UPDATE ;; FETCH ALL FROM mx', 'no no no no no'),
@@ -135,21 +135,21 @@ INSERT INTO verb VALUES
 	('take', 'copy to file', 'COPY {r} TO ''/tmp/mx''', 'no no no no no'),
 	('take', 'copy to program', 'COPY (SELECT {c} FROM {r}) TO PROGRAM ''cat''', 'no no no no no'),
 	-- writing
-	('write', 'insert', 'INSERT INTO {r} {i}', 'no no no dml no'),
-	('write', 'insert overriding', 'INSERT INTO {r} ({t}) OVERRIDING SYSTEM VALUE SELECT {t} FROM {r}', 'no no no dml no'),
-	('write', 'insert defaults', 'INSERT INTO {r} DEFAULT VALUES', 'no no no dml no'),
-	('write', 'insert returning', 'INSERT INTO {r} {i} RETURNING {t}', 'no no no dml no'),
-	('write', 'insert do nothing', 'INSERT INTO {r} {i} ON CONFLICT DO NOTHING', 'no no no dml no'),
+	('write', 'insert', 'INSERT INTO {r} {i}', 'no no no dml dml'),
+	('write', 'insert overriding', 'INSERT INTO {r} ({t}) OVERRIDING SYSTEM VALUE SELECT {t} FROM {r}', 'no no no dml dml'),
+	('write', 'insert defaults', 'INSERT INTO {r} DEFAULT VALUES', 'no no no dml dml'),
+	('write', 'insert returning', 'INSERT INTO {r} {i} RETURNING {t}', 'no no no dml dml'),
+	('write', 'insert do nothing', 'INSERT INTO {r} {i} ON CONFLICT DO NOTHING', 'no no no dml dml'),
 	('write', 'insert do update', 'INSERT INTO {r} {i} ON CONFLICT ({k}) DO UPDATE SET {t} = excluded.{t} RETURNING {t}', 'no no no - -'),
-	('write', 'insert in with', 'WITH x AS (INSERT INTO {r} {i} RETURNING {t}) SELECT * FROM x', 'no no no dml no'),
-	('write', 'update', 'UPDATE {r} SET {t} = ''mx-b''', 'no no no dml no'),
-	('write', 'update theirs', 'UPDATE ONLY {r} SET {t} = ''mx-a'' WHERE {t} = ''mx-b''', 'no no no dml no'),
-	('write', 'update returning', 'UPDATE {r} SET {t} = {t} RETURNING *', 'no no no dml no'),
-	('write', 'update from', 'UPDATE {r} AS x SET {t} = y.{t} FROM {r} AS y WHERE x.{t} = y.{t}', 'no no no dml no'),
-	('write', 'delete', 'DELETE FROM {r}', 'no no no dml no'),
-	('write', 'delete theirs', 'DELETE FROM {r} WHERE {t} = ''mx-b''', 'no no no dml no'),
-	('write', 'delete returning', 'DELETE FROM {r} WHERE {t} = ''mx-b'' RETURNING *', 'no no no dml no'),
-	('write', 'delete using', 'DELETE FROM {r} AS x USING {r} AS y WHERE x.{t} = y.{t}', 'no no no dml no'),
+	('write', 'insert in with', 'WITH x AS (INSERT INTO {r} {i} RETURNING {t}) SELECT * FROM x', 'no no no dml dml'),
+	('write', 'update', 'UPDATE {r} SET {t} = ''mx-b''', 'no no no dml dml'),
+	('write', 'update theirs', 'UPDATE ONLY {r} SET {t} = ''mx-a'' WHERE {t} = ''mx-b''', 'no no no dml dml'),
+	('write', 'update returning', 'UPDATE {r} SET {t} = {t} RETURNING *', 'no no no dml dml'),
+	('write', 'update from', 'UPDATE {r} AS x SET {t} = y.{t} FROM {r} AS y WHERE x.{t} = y.{t}', 'no no no dml dml'),
+	('write', 'delete', 'DELETE FROM {r}', 'no no no dml dml'),
+	('write', 'delete theirs', 'DELETE FROM {r} WHERE {t} = ''mx-b''', 'no no no dml dml'),
+	('write', 'delete returning', 'DELETE FROM {r} WHERE {t} = ''mx-b'' RETURNING *', 'no no no dml dml'),
+	('write', 'delete using', 'DELETE FROM {r} AS x USING {r} AS y WHERE x.{t} = y.{t}', 'no no no dml dml'),
 	('write', 'merge', 'MERGE INTO {r} AS x USING (VALUES (''mx-b'')) AS y (t) ON x.{t} = y.t WHEN MATCHED THEN DELETE', 'no no no 0A000 0A000'),
 	('write', 'merge insert', 'MERGE INTO {r} AS x USING (VALUES (''mx-b'')) AS y (t) ON false WHEN NOT MATCHED THEN INSERT ({t}) VALUES (y.t)', 'no no no 0A000 0A000'),
 	('write', 'truncate', 'TRUNCATE {r}', 'no no no 42809 42809'),

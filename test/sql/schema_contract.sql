@@ -4,7 +4,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(85);
+SELECT plan(86);
 
 CREATE TEMP VIEW extension_object AS
 	SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
@@ -159,6 +159,8 @@ SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WH
 	'computed_at', 'columns of mt_readiness_reports');
 SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_security_alerts'::regclass AND attnum > 0),
 	'alert_id, at, session_role, current_role, client_addr, database, tenant_in_force, tenant_asked, object, count, last_at', 'columns of mt_security_alerts');
+SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_stat_worker'::regclass AND attnum > 0),
+	'database, kind, pid, started_at, starts, state, step, rounds, items, errors, last_work_at, last_error, last_error_at', 'columns of mt_stat_worker');
 SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_sync_jobs'::regclass AND attnum > 0),
 	'tenant_id, job_id, kind, state, phase, done, total, requests, throttled, errors, rejected, changed, requested_by, requested_at, '
 	'started_at, finished_at, error', 'columns of mt_sync_jobs');
@@ -248,7 +250,7 @@ SELECT ok(NOT has_column_privilege('pg_read_all_stats', 'mindtickle.sync_job', '
 SELECT results_eq($$SELECT t.relname::text COLLATE "default", string_agg(a.grantee::regrole::text || ' ' || a.privilege_type, ', ' ORDER BY a.grantee::regrole::text)
 		FROM (SELECT * FROM extension_table UNION ALL SELECT * FROM extension_view) AS t, aclexplode(t.relacl) AS a
 		WHERE a.grantee <> 0 AND a.grantee <> t.relowner AND a.grantee <> 'mindtickle_service'::regrole GROUP BY t.relname ORDER BY t.relname COLLATE "C"$$,
-	$$VALUES ('mt_security_alerts', 'pg_monitor SELECT'), ('security_alert', 'pg_monitor SELECT')$$, 'no other role has a right but pg_monitor');
+	$$VALUES ('mt_security_alerts', 'pg_monitor SELECT'), ('mt_stat_worker', 'pg_monitor SELECT'), ('security_alert', 'pg_monitor SELECT')$$, 'no other role has a right but pg_monitor');
 SELECT is_empty($$SELECT c.relname FROM pg_class AS c JOIN extension_object AS o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid,
 		aclexplode(c.relacl) AS a WHERE c.relkind = 'S' AND a.grantee <> c.relowner AND a.grantee <> 'mindtickle_service'::regrole$$,
 	'sequences are granted to nobody');

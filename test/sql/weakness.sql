@@ -8,7 +8,7 @@
 DO $$
 BEGIN
 	FOR i IN 1 .. 600 LOOP
-		EXIT WHEN (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type IN ('mindtickle publisher', 'mindtickle sync')) = 2;
+		EXIT WHEN (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type IN ('mindtickle publisher', 'mindtickle aggregator', 'mindtickle sync')) = 3;
 		PERFORM pg_sleep(0.05), pg_stat_clear_snapshot();
 	END LOOP;
 END

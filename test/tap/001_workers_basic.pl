@@ -17,8 +17,8 @@ my $node = start_node('primary');
 ok(worker_pid($node, 'mindtickle launcher'), 'the launcher runs before any database has the extension');
 
 add_extension($node);
-my %pid = map { $_ => worker_pid($node, "mindtickle $_") } qw(launcher sync publisher);
-ok($pid{sync} && $pid{publisher}, 'the extension brings the workers of its database');
+my %pid = map { $_ => worker_pid($node, "mindtickle $_") } qw(launcher sync publisher aggregator);
+ok($pid{sync} && $pid{publisher} && $pid{aggregator}, 'the extension brings the workers of its database');
 
 # Tenants of different size, each with limits of its own.
 my @tenants = qw(acme globex);
@@ -64,7 +64,7 @@ is( $node->safe_psql('postgres',
 	0,
 	'the events of each tenant are numbered from 1 without gaps');
 
-foreach my $worker (qw(launcher sync publisher))
+foreach my $worker (qw(launcher sync publisher aggregator))
 {
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid{$worker})");
 	ok(worker_pid($node, "mindtickle $worker", $pid{$worker}), "the $worker is back after its end");

@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = start_node('primary', allows_streaming => 1);
-my $workers = q(SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type IN ('mindtickle sync', 'mindtickle publisher') AND datname = ');
+my $workers = q(SELECT count(*) = 3 FROM pg_stat_activity WHERE backend_type IN ('mindtickle sync', 'mindtickle aggregator', 'mindtickle publisher') AND datname = ');
 
 sub workers_in
 {
@@ -26,7 +26,7 @@ $node->safe_psql('postgres', 'CREATE DATABASE one');
 $node->safe_psql('one', 'CREATE EXTENSION mindtickle');
 workers_in('one', 'CREATE EXTENSION brings workers');
 ok( $node->poll_query_until('postgres',
-		q(SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type LIKE 'mindtickle %' AND query = 'waiting: the extension is not set up')),
+		q(SELECT count(*) = 3 FROM pg_stat_activity WHERE backend_type LIKE 'mindtickle %' AND query = 'waiting: the extension is not set up')),
 	'without the service role they wait, and pg_stat_activity says so');
 ok($node->log_contains('CREATE ROLE mindtickle_service NOLOGIN; SELECT mt_setup\(\);'), 'so does the log');
 my ($status, undef, $error) = $node->psql('one', 'SELECT mt_setup()');
@@ -34,7 +34,7 @@ isnt($status, 0, 'mt_setup without the role fails');
 like($error, qr/HINT:  CREATE ROLE mindtickle_service NOLOGIN; SELECT mt_setup\(\);/, 'with the two commands as a hint');
 $node->safe_psql('one', 'CREATE ROLE mindtickle_service NOLOGIN; SELECT mt_setup()');
 ok( $node->poll_query_until('postgres',
-		q(SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type IN ('mindtickle sync', 'mindtickle publisher') AND query <> 'waiting: the extension is not set up')),
+		q(SELECT count(*) = 3 FROM pg_stat_activity WHERE backend_type IN ('mindtickle sync', 'mindtickle aggregator', 'mindtickle publisher') AND query <> 'waiting: the extension is not set up')),
 	'mt_setup ends the wait');
 
 # An event written after all that is published.
@@ -54,6 +54,7 @@ $node->safe_psql('one', q(SELECT mt_create_tenant('acme', 'Acme'); SELECT mt_pro
 ok($node->poll_query_until('one', 'SELECT count(*) = 1 FROM mt_events'), 'events are published after DROP and CREATE EXTENSION');
 
 # A role that may not drop the database cannot send its workers away.
+workers_in('one', 'the new extension has its workers');
 my $before = $node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'mindtickle sync' AND datname = 'one'));
 $node->safe_psql('postgres', 'CREATE ROLE passer_by');
 $node->psql('postgres', 'SET ROLE passer_by; DROP DATABASE one');
@@ -64,18 +65,18 @@ is($node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE backend
 $node->safe_psql('one', q(UPDATE pg_extension SET extversion = '0.0.9' WHERE extname = 'mindtickle'));
 (undef, undef, $error) = $node->psql('one', q(SELECT * FROM mt_readiness('acme')));
 like($error, qr/ERROR:  the library of mindtickle is version 0\.1\.0, the extension in this database is version 0\.0\.9\nHINT:/, 'a version that does not fit is named');
-$node->safe_psql('postgres', q(SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type IN ('mindtickle sync', 'mindtickle publisher')));
-ok( $node->poll_query_until('postgres', q(SELECT count(*) = 2 FROM pg_stat_activity WHERE query = 'waiting: the extension is not set up')),
+$node->safe_psql('postgres', q(SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type IN ('mindtickle sync', 'mindtickle aggregator', 'mindtickle publisher')));
+ok( $node->poll_query_until('postgres', q(SELECT count(*) = 3 FROM pg_stat_activity WHERE query = 'waiting: the extension is not set up')),
 	'the workers wait for the versions to fit');
 $node->safe_psql('one', q(UPDATE pg_extension SET extversion = '0.1.0' WHERE extname = 'mindtickle'; SELECT mt_setup()));
 ok( $node->poll_query_until('postgres',
-		q(SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type IN ('mindtickle sync', 'mindtickle publisher') AND query <> 'waiting: the extension is not set up')),
+		q(SELECT count(*) = 3 FROM pg_stat_activity WHERE backend_type IN ('mindtickle sync', 'mindtickle aggregator', 'mindtickle publisher') AND query <> 'waiting: the extension is not set up')),
 	'and go on when they do');
 
 # Where mindtickle.databases does not name a database, its workers leave at the reload, and they come back when it does.
 $node->append_conf('postgresql.conf', "mindtickle.databases = 'elsewhere'");
 $node->reload;
-ok( $node->poll_query_until('postgres', q(SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type IN ('mindtickle sync', 'mindtickle publisher'))),
+ok( $node->poll_query_until('postgres', q(SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type IN ('mindtickle sync', 'mindtickle aggregator', 'mindtickle publisher'))),
 	'workers leave a database that mindtickle.databases does not name');
 $node->append_conf('postgresql.conf', "mindtickle.databases = 'elsewhere, one'");
 $node->reload;

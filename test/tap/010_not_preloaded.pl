@@ -77,13 +77,13 @@ $node->append_conf('postgresql.conf', q(shared_preload_libraries = 'mindtickle')
 $node->restart;
 ok(poll($node, q(SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'mindtickle launcher')), 'with one slot for it the launcher runs');
 is(findings("check_name || ': ' || detail"),
-	'workers: in this database there is no publisher worker and no sync worker; unless one has just ended and comes back by itself, there is no worker slot left', 'workers that find none');
+	'workers: in this database there is no aggregator worker and no publisher worker and no sync worker; unless one has just ended and comes back by itself, there is no worker slot left', 'workers that find none');
 follow_remedy('workers');
 $node->restart;
 ok(poll($node, 'SELECT bool_and(passed) FROM mt_check()'), 'all are there once there are slots');
 $node->append_conf('postgresql.conf', q(mindtickle.databases = 'elsewhere'));
 $node->reload;
-ok(poll($node, q(SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type IN ('mindtickle publisher', 'mindtickle sync'))), 'a database that is not named has no workers');
+ok(poll($node, q(SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type IN ('mindtickle publisher', 'mindtickle aggregator', 'mindtickle sync'))), 'a database that is not named has no workers');
 is($node->safe_psql('postgres', q(SELECT passed FROM mt_check() WHERE check_name = 'workers')), 't', 'and is expected to have none');
 $node->stop('fast');
 done_testing();

@@ -34,7 +34,7 @@ CREATE FUNCTION mindtickle.readiness_by_user(tenant pg_catalog.text, OUT tenant_
 		OUT last_activity_at pg_catalog.timestamptz, OUT ready pg_catalog.bool)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT tenant, p.user_id, u.name, u.email, t.names, coalesce(m.name, m.email, u.manager_email), p.avg_score, p.completion_rate, p.assignments,
+	SELECT tenant, p.user_id, u.name, u.email, coalesce(t.names, '{}'), coalesce(m.name, m.email, u.manager_email), p.avg_score, p.completion_rate, p.assignments,
 		p.completed, p.overdue, p.last_activity_at, p.ready
 	FROM mindtickle.readiness_people(tenant) AS p
 	LEFT JOIN (SELECT * FROM mindtickle.users AS k WHERE k.tenant_id = tenant) AS u ON u.user_id = p.user_id

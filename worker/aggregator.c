@@ -522,7 +522,6 @@ do_upkeep(void)
 	for (int i = 0; i < UPKEEP_STEPS && upkeep.at <= mt_now(); i++)
 	{
 		char	   *done = NULL;
-		Account    *account = NULL;
 
 		worked = true;
 		if (!do_chore(&upkeep, upkeep_work, &done))
@@ -538,11 +537,13 @@ do_upkeep(void)
 			continue;
 		/* It goes on when they are folded. */
 		upkeep.at = upkeep_again_at;
-		for (done += strlen(needs_details); *done == ' '; done++)
-			;
-		account = find_account(done);
-		if (account != NULL)
-			account->details_at = account->details_by = 0;
+		for (char *tenant = strtok(done + strlen(needs_details), ","); tenant != NULL; tenant = strtok(NULL, ","))
+		{
+			Account    *account = find_account(tenant);
+
+			if (account != NULL)
+				account->details_at = account->details_by = 0;
+		}
 	}
 	return worked;
 }

@@ -24,7 +24,7 @@ SELECT is_empty($$SELECT * FROM mt_readiness_trend('rx-a', '2020-03-04', '2020-0
 SELECT is((SELECT count(*) FROM mt_readiness_trend('rx-a', '-infinity', '2020-12-31')), 3::bigint, 'without a beginning');
 SELECT is(pg_temp.as_role('rx_reader', $$SELECT count(*) FROM mt_readiness_trend('rx-a', '2020-01-01', '2020-12-31')$$), '3', 'a reader may ask');
 SELECT is(pg_temp.as_role('rx_other', $$SELECT count(*) FROM mt_readiness_trend('rx-a', '2020-01-01', '2020-12-31')$$), '42501: permission denied for tenant "rx-a"', 'another tenant''s roles may not');
-SELECT is((SELECT array_agg(tenant_id || day) FROM mt_readiness_trend('rx-b', '2020-01-01', '2020-12-31')), '{rx-b2020-03-03}'::text[], 'they have their own');
+SELECT is((SELECT array_agg(tenant_id || to_char(day, 'YYYY-MM-DD')) FROM mt_readiness_trend('rx-b', '2020-01-01', '2020-12-31')), '{rx-b2020-03-03}'::text[], 'they have their own');
 -- The history stays what it was, whatever comes later.
 INSERT INTO mindtickle.users (tenant_id, user_id, created_at) VALUES ('rx-a', 'late', '2020-01-01');
 INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source) VALUES ('rx-a', 'late', 'c', 'q', '2020-02-01', 1, 'sql');

@@ -36,7 +36,8 @@ my @transactions = (
 		ON CONFLICT (tenant_id, user_id, course_id, quiz_id, submitted_at) DO UPDATE SET score = excluded.score;) ],
 	# Users switched on and off, taken from the roster and put onto it, also while their results are recorded
 	[ 3, q(SELECT mt_provision_user('rx-:tenant', jsonb_build_object('userId', 'u:person', 'active', :score % 2 = 0));) ],
-	[ 2, q(SELECT mt_provision_user('rx-:tenant', jsonb_build_object('userId', 'u:person')), mt_deactivate_user('rx-:tenant', 'u:person');
+	[ 2, q(SELECT mt_provision_user('rx-:tenant', jsonb_build_object('userId', 'u:person'));
+		SELECT mt_deactivate_user(u.tenant_id, u.user_id) FROM (SELECT tenant_id, user_id FROM mindtickle.users WHERE tenant_id = 'rx-:tenant' AND user_id = 'u:person' FOR UPDATE) AS u;
 		INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source)
 		VALUES ('rx-:tenant', 'u:person', 'c:course', 'q', clock_timestamp(), 100, 'sql') ON CONFLICT DO NOTHING;) ],
 	[ 3, q(UPDATE mindtickle.users SET active = NOT active WHERE tenant_id = 'rx-:tenant' AND user_id = 'u:person';) ],
@@ -167,7 +168,7 @@ sub start_writers
 	my $writers = { messages => '' };
 
 	$writers->{process} = IPC::Run::start(
-		[ 'pgbench', '-n', '-c', '6', '-T', '3600', '--max-tries=100', write_scripts(), $node->connstr('postgres') ],
+		[ 'pgbench', '-n', '-c', '6', '-T', '3600', '-R', '400', '--max-tries=100', write_scripts(), $node->connstr('postgres') ],
 		'<', \undef, '>', \my $output, '2>', \$writers->{messages});
 	return $writers;
 }

@@ -84,6 +84,7 @@ SQL_PARTS = \
 	sql/check.sql \
 	sql/isolation_check.sql \
 	sql/dump.sql \
+	sql/installed.sql \
 	sql/privileges.sql
 
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql

@@ -15,19 +15,21 @@ CREATE FUNCTION mindtickle.check_list(OUT place pg_catalog.int4, OUT check_name 
 		   (9, 'unprotected_tables', 'no other table of schema mindtickle, nor one below its tables, is granted without row security'),
 		   (10, 'views', 'no view shows a tenant''s rows to others than the tenant'),
 		   (11, 'definer_functions', 'no function gives a tenant the rights of somebody whom row security does not bind'),
-		   (12, 'leakproof_functions', 'no function is called before row security has decided'),
-		   (13, 'internal_functions', 'internal functions are executable by the service role alone'),
-		   (14, 'owner_functions', 'the owner''s functions are executable by the owner alone'),
-		   (15, 'schema_rights', 'nobody else may create objects in the extension''s schemas'),
-		   (16, 'write_rights', 'nobody but the service role may write to the tables'),
-		   (17, 'read_rights', 'nobody may read more than was installed'),
-		   (18, 'parameter_rights', 'nobody may set what only the extension''s own code may set'),
-		   (19, 'tenant_roles', 'row security binds every role that acts for a tenant'),
-		   (20, 'temporary_objects', 'no role whose grants need a token may leave temporary objects to the next tenant'),
-		   (21, 'void_grants', 'the role of every grant is there'),
-		   (22, 'foreign_objects', 'the tables have no triggers, rules, statistics or references but the extension''s own'),
-		   (23, 'triggers', 'the extension''s triggers are there and fire'),
-		   (24, 'site', 'the credentials were stored in this cluster, or it was confirmed')
+		   (12, 'functions', 'every function of the extension does what was installed'),
+		   (13, 'leakproof_functions', 'no function is called before row security has decided'),
+		   (14, 'internal_functions', 'internal functions are executable by the service role alone'),
+		   (15, 'owner_functions', 'the owner''s functions are executable by the owner alone'),
+		   (16, 'schema_rights', 'nobody else may create objects in the extension''s schemas'),
+		   (17, 'write_rights', 'nobody but the service role may write to the tables'),
+		   (18, 'read_rights', 'nobody may read more than was installed'),
+		   (19, 'parameter_rights', 'nobody may set what only the extension''s own code may set'),
+		   (20, 'tenant_roles', 'row security binds every role that acts for a tenant'),
+		   (21, 'server_rights', 'no tenant may do what the server keeps for superusers'),
+		   (22, 'temporary_objects', 'no role whose grants need a token may leave temporary objects to the next tenant'),
+		   (23, 'void_grants', 'the role of every grant is there'),
+		   (24, 'foreign_objects', 'nobody has put triggers, rules, statistics, references or functions of his own onto the tables or beside the functions'),
+		   (25, 'triggers', 'the extension''s triggers are there and fire'),
+		   (26, 'site', 'the credentials were stored in this cluster, or it was confirmed')
 $$;
 COMMENT ON FUNCTION mindtickle.check_list() IS 'the checks of mt_check, and for each what holds where it passes';
 
@@ -42,11 +44,13 @@ CREATE FUNCTION @extschema@.mt_check(OUT check_name pg_catalog.text, OUT passed 
 		UNION ALL SELECT * FROM mindtickle.check_owners()
 		UNION ALL SELECT * FROM mindtickle.check_tenant_roles()
 		UNION ALL SELECT * FROM mindtickle.check_pooled_roles()
+		UNION ALL SELECT * FROM mindtickle.check_server_rights()
 		UNION ALL SELECT * FROM mindtickle.check_grants()
 		UNION ALL SELECT * FROM mindtickle.check_row_security()
 		UNION ALL SELECT * FROM mindtickle.check_tables()
 		UNION ALL SELECT * FROM mindtickle.check_views()
 		UNION ALL SELECT * FROM mindtickle.check_functions()
+		UNION ALL SELECT * FROM mindtickle.check_definitions()
 		UNION ALL SELECT * FROM mindtickle.check_additions()
 		UNION ALL SELECT * FROM mindtickle.check_triggers()
 	)

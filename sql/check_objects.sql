@@ -2,23 +2,26 @@
  * The parts of mt_check (sql/check.sql) that concern tables, policies, views, functions and triggers: those of the extension that are not any
  * more what they were, and those of others that open a way around row security. Nothing here changes anything.
  */
-CREATE FUNCTION mindtickle.expected_policy(table_name pg_catalog.name, OUT using_expression pg_catalog.text, OUT check_expression pg_catalog.text)
+CREATE FUNCTION mindtickle.expected_policy(table_name pg_catalog.name, OUT policy_name pg_catalog.name, OUT using_expression pg_catalog.text,
+		OUT check_expression pg_catalog.text)
 	RETURNS pg_catalog.record
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	-- As pg_get_expr gives back what sql/row_security.sql makes.
-	SELECT CASE
+	SELECT CASE WHEN table_name = 'security_alert' THEN 'monitoring'::name ELSE 'tenant_isolation' END,
+		CASE
+			WHEN table_name = 'security_alert' THEN '(mindtickle.acting_as_service() OR pg_has_role(''pg_monitor''::name, ''USAGE''::text))'
 			WHEN table_name = 'tenant' THEN '(tenant_id = ANY (mindtickle.visible_tenants()))'
 			WHEN table_name = 'sync_budget' THEN 'mindtickle.acting_as_service()'
 			WHEN table_name = 'api_token' THEN '((tenant_id = COALESCE(@extschema@.mt_current_tenant(), ''''::text)) AND mindtickle.acting_as_service())'
 			WHEN table_name = ANY (ARRAY['credential', 'tenant_grant']::name[]) THEN '((tenant_id = @extschema@.mt_current_tenant()) AND mindtickle.acting_as_service())'
 			ELSE '(tenant_id = @extschema@.mt_current_tenant())' END,
 		CASE
-			WHEN table_name = 'sync_budget' THEN 'mindtickle.acting_as_service()'
+			WHEN table_name = ANY (ARRAY['sync_budget', 'security_alert']::name[]) THEN 'mindtickle.acting_as_service()'
 			WHEN table_name = 'api_token' THEN
 				E'\nCASE\n    WHEN (tenant_id = ''''::text) THEN mindtickle.acting_as_service()\n    ELSE mindtickle.row_allowed(tenant_id, tableoid)\nEND'
 			ELSE 'mindtickle.row_allowed(tenant_id, tableoid)' END
 $$;
-COMMENT ON FUNCTION mindtickle.expected_policy(pg_catalog.name) IS 'what the policy tenant_isolation of a table says';
+COMMENT ON FUNCTION mindtickle.expected_policy(pg_catalog.name) IS 'the policy of a table, and what it says';
 
 CREATE FUNCTION mindtickle.tenant_tables(OUT relation pg_catalog.regclass, OUT policy pg_catalog.text) RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -29,45 +32,61 @@ CREATE FUNCTION mindtickle.tenant_tables(OUT relation pg_catalog.regclass, OUT p
 $$;
 COMMENT ON FUNCTION mindtickle.tenant_tables() IS 'every table of schema mindtickle with a tenant, and the statement that makes its policy';
 
+CREATE FUNCTION mindtickle.guarded_tables(OUT relation pg_catalog.regclass, OUT policy_name pg_catalog.name, OUT policy pg_catalog.text,
+		OUT using_expression pg_catalog.text, OUT check_expression pg_catalog.text) RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT g.relation, e.policy_name, format('CREATE POLICY %I ON %s USING (%s) WITH CHECK (%s);', e.policy_name, g.relation, e.using_expression, e.check_expression),
+		e.using_expression, e.check_expression
+	FROM (SELECT t.relation FROM mindtickle.tenant_tables() AS t UNION ALL SELECT 'mindtickle.security_alert'::regclass) AS g
+		JOIN pg_class AS c ON c.oid = g.relation, mindtickle.expected_policy(c.relname) AS e
+$$;
+COMMENT ON FUNCTION mindtickle.guarded_tables() IS 'every table that needs row security: those with a tenant, and the alerts; with the policy of each';
+
 CREATE FUNCTION mindtickle.check_row_security(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT 'row_security', format('row security is not %s on %s', f.what, t.relation), format('ALTER TABLE %s %s ROW LEVEL SECURITY;', t.relation, f.word)
-	FROM mindtickle.tenant_tables() AS t JOIN pg_class AS c ON c.oid = t.relation,
+	FROM mindtickle.guarded_tables() AS t JOIN pg_class AS c ON c.oid = t.relation,
 		LATERAL (VALUES (c.relrowsecurity, 'enabled', 'ENABLE'), (c.relforcerowsecurity, 'forced', 'FORCE')) AS f (there, what, word)
 	WHERE NOT f.there
 	UNION ALL
-	SELECT 'row_security', format('the policy tenant_isolation is missing on %s', t.relation), t.policy
-	FROM mindtickle.tenant_tables() AS t
-	WHERE NOT EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = t.relation AND p.polname = 'tenant_isolation')
+	SELECT 'row_security', format('the policy %I is missing on %s', t.policy_name, t.relation), t.policy
+	FROM mindtickle.guarded_tables() AS t
+	WHERE NOT EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = t.relation AND p.polname = t.policy_name)
 	UNION ALL
-	SELECT 'row_security', format('the policy tenant_isolation on %s is not the one that was installed', t.relation),
-		format('DROP POLICY tenant_isolation ON %s; %s', t.relation, t.policy)
-	FROM mindtickle.tenant_tables() AS t JOIN pg_class AS c ON c.oid = t.relation
-		JOIN pg_policy AS p ON p.polrelid = t.relation AND p.polname = 'tenant_isolation', mindtickle.expected_policy(c.relname) AS e
+	SELECT 'row_security', format('the policy %I on %s is not the one that was installed', t.policy_name, t.relation),
+		format('DROP POLICY %I ON %s; %s', t.policy_name, t.relation, t.policy)
+	FROM mindtickle.guarded_tables() AS t JOIN pg_policy AS p ON p.polrelid = t.relation AND p.polname = t.policy_name
 	WHERE NOT p.polpermissive OR p.polcmd <> '*' OR p.polroles <> ARRAY[0]::oid[]
-		OR pg_get_expr(p.polqual, p.polrelid) IS DISTINCT FROM e.using_expression
-		OR pg_get_expr(p.polwithcheck, p.polrelid) IS DISTINCT FROM e.check_expression
+		OR pg_get_expr(p.polqual, p.polrelid) IS DISTINCT FROM t.using_expression
+		OR pg_get_expr(p.polwithcheck, p.polrelid) IS DISTINCT FROM t.check_expression
 	UNION ALL
 	SELECT 'row_security', format('%s has another policy, %I, which %s', t.relation, p.polname,
-			CASE WHEN p.polpermissive THEN 'lets through what tenant_isolation does not' ELSE 'hides rows that tenant_isolation shows' END),
+			CASE WHEN p.polpermissive THEN 'lets through what ' || quote_ident(t.policy_name) || ' does not' ELSE 'hides rows that ' || quote_ident(t.policy_name) || ' shows' END),
 		format('DROP POLICY %I ON %s;', p.polname, t.relation)
-	FROM mindtickle.tenant_tables() AS t JOIN pg_policy AS p ON p.polrelid = t.relation AND p.polname <> 'tenant_isolation'
+	FROM mindtickle.guarded_tables() AS t JOIN pg_policy AS p ON p.polrelid = t.relation AND p.polname <> t.policy_name
 $$;
 COMMENT ON FUNCTION mindtickle.check_row_security() IS 'part of mt_check: row security enabled, forced, and with the installed policy alone';
 
-CREATE FUNCTION mindtickle.check_tables(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
-	RETURNS SETOF pg_catalog.record
+CREATE FUNCTION mindtickle.child_relations() RETURNS SETOF pg_catalog.oid
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	WITH RECURSIVE child AS (
 		SELECT i.inhrelid AS relation FROM pg_inherits AS i WHERE i.inhparent IN (SELECT mindtickle.own_relations('rp'))
 		UNION
 		SELECT i.inhrelid FROM child AS x JOIN pg_inherits AS i ON i.inhparent = x.relation
-	), foreign_table AS (
+	)
+	SELECT x.relation FROM child AS x
+$$;
+COMMENT ON FUNCTION mindtickle.child_relations() IS 'tables that inherit from those of this extension, or are partitions of them';
+
+CREATE FUNCTION mindtickle.check_tables(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	WITH foreign_table AS (
 		-- What has a tenant and is in our schema is looked at by check_row_security, whoever made it and granted or not.
 		SELECT c.oid, c.relkind, c.relrowsecurity, c.relowner, c.relacl
 		FROM pg_class AS c
-		WHERE (c.relnamespace = 'mindtickle'::regnamespace OR c.oid IN (SELECT x.relation FROM child AS x))
+		WHERE (c.relnamespace = 'mindtickle'::regnamespace OR c.oid IN (SELECT mindtickle.child_relations()))
 			AND c.relkind = ANY (ARRAY['r', 'p', 'f']::"char"[]) AND c.oid NOT IN (SELECT mindtickle.own_relations('rp'))
 			AND c.oid NOT IN (SELECT t.relation FROM mindtickle.tenant_tables() AS t)
 	), granted AS (
@@ -86,6 +105,12 @@ CREATE FUNCTION mindtickle.check_tables(OUT check_name pg_catalog.text, OUT deta
 	WHERE NOT f.relrowsecurity AND g.grantee IS DISTINCT FROM (SELECT mindtickle.service_role()) AND g.grantee <> (SELECT mindtickle.extension_owner())
 		AND g.grantee <> 'pg_monitor'::regrole
 	GROUP BY f.oid, f.relkind
+	UNION ALL
+	SELECT 'unprotected_tables', format('%s, which is below a table of the extension, is guarded by the policy %I, which is not the one of the table above', p.polrelid::regclass, p.polname),
+		format('DROP POLICY %I ON %s;', p.polname, p.polrelid::regclass)
+	FROM mindtickle.child_relations() AS f (oid) JOIN pg_policy AS p ON p.polrelid = f.oid, mindtickle.expected_policy('') AS e
+	WHERE f.oid NOT IN (SELECT t.relation FROM mindtickle.tenant_tables() AS t) AND p.polpermissive
+		AND pg_get_expr(p.polqual, p.polrelid) IS DISTINCT FROM e.using_expression
 $$;
 COMMENT ON FUNCTION mindtickle.check_tables() IS 'part of mt_check: tables of others in schema mindtickle and below its tables';
 
@@ -141,7 +166,10 @@ CREATE FUNCTION mindtickle.check_functions(OUT check_name pg_catalog.text, OUT d
 	), candidate AS (
 		SELECT p.oid, p.proname, p.pronamespace, p.proowner, p.proacl, p.prosecdef, p.proleakproof, l.lanname,
 			EXISTS (SELECT FROM mindtickle.own_objects() AS o WHERE o.classid = 'pg_proc'::regclass AND o.objid = p.oid) AS own,
-			concat_ws(' ', p.prosrc, pg_get_function_sqlbody(p.oid), p.proconfig::text) ~* '\m(mindtickle\M|mt_)' AS concerned
+			concat_ws(' ', p.prosrc, pg_get_function_sqlbody(p.oid), p.proconfig::text) ~* '\m(mindtickle\M|mt_)' AS concerned,
+			-- in the schema of our functions, and of no other extension: what it calls or puts together may be ours, whether it says so or not
+			p.pronamespace = (SELECT e.extnamespace FROM pg_extension AS e WHERE e.extname = 'mindtickle')
+				AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e') AS beside
 		FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang
 		-- those that initdb made are the system's
 		WHERE (p.prosecdef OR p.proleakproof) AND p.oid >= 16384
@@ -151,7 +179,7 @@ CREATE FUNCTION mindtickle.check_functions(OUT check_name pg_catalog.text, OUT d
 	FROM candidate AS c JOIN pg_roles AS o ON o.oid = c.proowner
 	WHERE c.prosecdef AND NOT (c.own AND c.pronamespace = 'mindtickle'::regnamespace AND c.proname = ANY (ARRAY['granted_roles', 'unconfirmed_credentials']::name[]))
 		AND (c.own OR c.pronamespace = 'mindtickle'::regnamespace
-			OR c.concerned AND NOT pg_is_other_temp_schema(c.pronamespace) AND c.pronamespace <> pg_my_temp_schema()
+			OR (c.concerned OR c.beside) AND NOT pg_is_other_temp_schema(c.pronamespace) AND c.pronamespace <> pg_my_temp_schema()
 				AND (o.rolsuper OR o.rolbypassrls OR o.oid = (SELECT mindtickle.extension_owner()) OR o.oid = (SELECT mindtickle.service_role()))
 				AND (EXISTS (SELECT FROM aclexplode(coalesce(c.proacl, acldefault('f', c.proowner))) AS a WHERE a.grantee = 0)
 					OR EXISTS (SELECT FROM tenant_role AS t WHERE has_function_privilege(t.role, c.oid, 'EXECUTE'))))
@@ -162,6 +190,34 @@ CREATE FUNCTION mindtickle.check_functions(OUT check_name pg_catalog.text, OUT d
 	WHERE c.proleakproof AND (c.own OR c.pronamespace = 'mindtickle'::regnamespace OR c.lanname <> ALL (ARRAY['c', 'internal']::name[]))
 $$;
 COMMENT ON FUNCTION mindtickle.check_functions() IS 'part of mt_check: functions that run with another''s rights, or before row security';
+
+CREATE FUNCTION mindtickle.present_functions(OUT signature pg_catalog.text, OUT digest pg_catalog.text, OUT definition pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	-- Who may call it, and as whom it runs, are matters of other checks.
+	SELECT p.oid::regprocedure::text,
+		encode(sha256(convert_to(jsonb_build_array(l.lanname, p.prosrc, p.probin, pg_get_function_sqlbody(p.oid), p.provolatile, p.proparallel, p.proisstrict,
+			p.proretset, p.proconfig, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid))::text, 'UTF8')), 'hex'),
+		pg_get_functiondef(p.oid)
+	FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang JOIN mindtickle.own_objects() AS o ON o.classid = 'pg_proc'::regclass AND o.objid = p.oid
+	-- sql/installed.sql makes it of what the others are
+	WHERE NOT (p.proname = 'installed_functions' AND p.pronamespace = 'mindtickle'::regnamespace)
+$$;
+COMMENT ON FUNCTION mindtickle.present_functions() IS 'the functions of this extension as they are, with a digest of what they do';
+
+CREATE FUNCTION mindtickle.check_definitions(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	-- In PL/pgSQL, because installed_functions is made after this.
+	RETURN QUERY
+		SELECT 'functions'::text, format('the function %s is %s', i.signature, CASE WHEN p.signature IS NULL THEN 'missing' ELSE 'not the one that was installed' END),
+			format('%s;%s', rtrim(i.definition, E'\n'), CASE WHEN p.signature IS NULL THEN format(E'\nALTER EXTENSION mindtickle ADD FUNCTION %s;', i.signature) END)
+		FROM mindtickle.installed_functions() AS i LEFT JOIN mindtickle.present_functions() AS p ON p.signature = i.signature
+		WHERE p.digest IS DISTINCT FROM i.digest;
+END
+$$;
+COMMENT ON FUNCTION mindtickle.check_definitions() IS 'part of mt_check: functions that do something else than what was installed';
 
 CREATE FUNCTION mindtickle.check_additions(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
 	RETURNS SETOF pg_catalog.record
@@ -182,8 +238,30 @@ CREATE FUNCTION mindtickle.check_additions(OUT check_name pg_catalog.text, OUT d
 		format('ALTER TABLE %s DROP CONSTRAINT %I;', c.conrelid::regclass, c.conname)
 	FROM pg_constraint AS c
 	WHERE c.contype = 'f' AND c.confrelid IN (SELECT mindtickle.own_relations('rp')) AND c.conrelid NOT IN (SELECT mindtickle.own_relations('rp'))
+	UNION ALL
+	SELECT 'foreign_objects', format('%s of %s calls %s, which belongs to %I and runs with the rights of whoever writes to the table', x.what, x.relation, p.oid::regprocedure, r.rolname),
+		x.remedy
+	FROM (
+		SELECT 'pg_class'::regclass AS classid, i.indexrelid AS objid, i.indrelid::regclass AS relation, 'an index' AS what, format('DROP INDEX %s;', i.indexrelid::regclass) AS remedy
+		FROM pg_index AS i
+		UNION ALL
+		SELECT 'pg_attrdef'::regclass, d.oid, d.adrelid, format('the default of column %I', a.attname), format('ALTER TABLE %s ALTER COLUMN %I DROP DEFAULT;', d.adrelid::regclass, a.attname)
+		FROM pg_attrdef AS d JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+		UNION ALL
+		SELECT 'pg_constraint'::regclass, c.oid, c.conrelid, format('the constraint %I', c.conname), format('ALTER TABLE %s DROP CONSTRAINT %I;', c.conrelid::regclass, c.conname)
+		FROM pg_constraint AS c) AS x
+		JOIN pg_depend AS d ON d.classid = x.classid AND d.objid = x.objid AND d.refclassid = 'pg_proc'::regclass
+		JOIN pg_proc AS p ON p.oid = d.refobjid JOIN pg_roles AS r ON r.oid = p.proowner AND NOT r.rolsuper
+	WHERE x.relation IN (SELECT mindtickle.own_relations('rp'))
+	UNION ALL
+	SELECT 'foreign_objects', format('%s of %I has the name of a function of the extension, and may be called instead of it', p.oid::regprocedure, pg_get_userbyid(p.proowner)),
+		format('DROP ROUTINE %s;', p.oid::regprocedure)
+	FROM pg_proc AS p
+	WHERE p.oid NOT IN (SELECT o.objid FROM mindtickle.own_objects() AS o WHERE o.classid = 'pg_proc'::regclass)
+		AND (p.pronamespace, p.proname) IN (SELECT f.pronamespace, f.proname FROM pg_proc AS f
+			JOIN mindtickle.own_objects() AS o ON o.classid = 'pg_proc'::regclass AND o.objid = f.oid)
 $$;
-COMMENT ON FUNCTION mindtickle.check_additions() IS 'part of mt_check: what others have put onto the extension''s tables and views';
+COMMENT ON FUNCTION mindtickle.check_additions() IS 'part of mt_check: what others have put onto the extension''s tables and views, and beside its functions';
 
 CREATE FUNCTION mindtickle.expected_triggers(OUT relation pg_catalog.text, OUT name pg_catalog.name, OUT enabled pg_catalog."char", OUT definition pg_catalog.text)
 	RETURNS SETOF pg_catalog.record

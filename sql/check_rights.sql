@@ -60,10 +60,22 @@ CREATE FUNCTION mindtickle.check_rights(OUT check_name pg_catalog.text, OUT deta
 		string_agg(format('REVOKE %s FROM %s CASCADE;', a.revoked, mindtickle.role_text(a.grantee)), ' ' ORDER BY a.what COLLATE "C")
 	FROM added AS a GROUP BY a.check_name, a.grantee
 	UNION ALL
-	SELECT 'schema_rights', format('everyone may create objects in schema %I, and so functions that are called instead of the extension''s', n.nspname),
-		format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC CASCADE;', n.nspname)
-	FROM pg_namespace AS n JOIN pg_extension AS e ON e.extnamespace = n.oid, aclexplode(n.nspacl) AS a
-	WHERE e.extname = 'mindtickle' AND a.grantee = 0 AND a.privilege_type = 'CREATE'
+	SELECT 'schema_rights', format('%s may create objects in schema %I, and so functions that are called instead of the extension''s',
+			CASE WHEN a.grantee = 0 THEN 'everyone' ELSE mindtickle.role_text(a.grantee) END, n.nspname),
+		format('REVOKE CREATE ON SCHEMA %I FROM %s CASCADE;', n.nspname, mindtickle.role_text(a.grantee))
+	FROM pg_namespace AS n JOIN pg_extension AS e ON e.extnamespace = n.oid, aclexplode(n.nspacl) AS a LEFT JOIN pg_roles AS r ON r.oid = a.grantee
+	WHERE e.extname = 'mindtickle' AND a.grantee <> n.nspowner AND a.privilege_type = 'CREATE' AND NOT coalesce(r.rolsuper, false)
+	UNION ALL
+	-- The usual owner of schema public stands for whoever owns the database.
+	SELECT 'schema_rights', format('%I, which acts for a tenant, owns %s, and so may create functions in schema %I that are called instead of the extension''s',
+			pg_get_userbyid(o.owner), CASE WHEN o.by_database THEN 'the database' ELSE 'the schema' END, o.nspname),
+		format('ALTER %s OWNER TO %I;', CASE WHEN o.by_database THEN 'DATABASE ' || quote_ident(current_database()) ELSE 'SCHEMA ' || quote_ident(o.nspname) END,
+			pg_get_userbyid((SELECT mindtickle.extension_owner())))
+	FROM (SELECT n.nspname, n.nspowner = 'pg_database_owner'::regrole AS by_database,
+			CASE WHEN n.nspowner = 'pg_database_owner'::regrole THEN d.datdba ELSE n.nspowner END AS owner
+		  FROM pg_namespace AS n JOIN pg_extension AS e ON e.extnamespace = n.oid AND e.extname = 'mindtickle', pg_database AS d
+		  WHERE d.datname = current_database()) AS o JOIN pg_roles AS r ON r.oid = o.owner AND NOT r.rolsuper
+	WHERE o.owner IN (SELECT a.reached FROM mindtickle.acting_roles() AS a JOIN pg_roles AS r ON r.oid = a.acting AND NOT r.rolsuper)
 	UNION ALL
 	SELECT 'parameter_rights', format('%s may %s the parameter %s, which only the extension''s own code may change', mindtickle.role_text(a.grantee), a.privilege_type, p.parname),
 		format('REVOKE %s ON PARAMETER %s FROM %s CASCADE;', a.privilege_type, p.parname, mindtickle.role_text(a.grantee))
@@ -91,7 +103,7 @@ CREATE FUNCTION mindtickle.check_owners(OUT check_name pg_catalog.text, OUT deta
 	FROM (
 		SELECT c.relowner, CASE c.relkind WHEN 'v' THEN 'VIEW ' ELSE 'TABLE ' END || c.oid::regclass
 		-- a sequence follows its table
-		FROM pg_class AS c WHERE c.oid IN (SELECT mindtickle.own_relations('rpv'))
+		FROM pg_class AS c WHERE c.oid IN (SELECT mindtickle.own_relations('rpv') UNION SELECT mindtickle.child_relations())
 		UNION ALL
 		SELECT p.proowner, 'FUNCTION ' || p.oid::regprocedure
 		FROM pg_proc AS p JOIN mindtickle.own_objects() AS m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
@@ -113,7 +125,9 @@ CREATE FUNCTION mindtickle.role_dangers(OUT role pg_catalog.oid, OUT danger pg_c
 			'has CREATEROLE, with which it may join any role but superusers, other tenants'' among them', 'CREATEROLE'),
 		(r.oid = (SELECT mindtickle.extension_owner()) AND NOT r.rolsuper, 'is the owner of the extension', NULL),
 		(r.rolname = ANY (ARRAY['pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program']), 'reaches the files of the server', NULL),
-		(r.rolname = 'pg_write_all_data', 'writes to every table', NULL)) AS d (present, danger, attribute)
+		(r.rolname = 'pg_write_all_data', 'writes to every table', NULL),
+		(r.rolname = 'pg_read_all_data', 'reads the planner''s statistics (pg_statistic), which hold values of every tenant''s rows', NULL),
+		(r.rolname = ANY (ARRAY['pg_monitor', 'pg_read_all_stats']), 'sees the statements of all sessions, and with pg_monitor the alerts of all tenants', NULL)) AS d (present, danger, attribute)
 	WHERE d.present
 $$;
 COMMENT ON FUNCTION mindtickle.role_dangers() IS 'roles for which isolation does not hold, and why; attribute: what of the role itself makes it so';
@@ -136,6 +150,8 @@ CREATE FUNCTION mindtickle.check_tenant_roles(OUT check_name pg_catalog.text, OU
 		format('REVOKE %I FROM %I CASCADE;', pg_get_userbyid(d.role), pg_get_userbyid(m.member))
 	FROM danger AS d JOIN pg_auth_members AS m ON m.roleid = d.role JOIN reaching AS e ON e.reached = m.member
 	WHERE d.role NOT IN (SELECT a.role FROM acting AS a) AND d.role IS DISTINCT FROM (SELECT mindtickle.service_role())
+		-- pg_monitor is a member of pg_read_all_stats by itself
+		AND m.member <> 'pg_monitor'::regrole
 	GROUP BY d.role, d.danger, m.member
 $$;
 COMMENT ON FUNCTION mindtickle.check_tenant_roles() IS 'part of mt_check: roles that act for a tenant and that row security does not bind, or may not for long';
@@ -158,6 +174,30 @@ CREATE FUNCTION mindtickle.check_pooled_roles(OUT check_name pg_catalog.text, OU
 	GROUP BY d.datname, a.grantee
 $$;
 COMMENT ON FUNCTION mindtickle.check_pooled_roles() IS 'part of mt_check: what roles whose grants need a token may leave to the next tenant of a session';
+
+CREATE FUNCTION mindtickle.check_server_rights(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	WITH tenant_role AS MATERIALIZED (
+		SELECT 0::oid AS role
+		UNION SELECT a.reached FROM mindtickle.acting_roles() AS a JOIN pg_roles AS r ON r.oid = a.reached AND NOT r.rolsuper
+	), object AS (
+		-- what initdb made, and who has rights on it: files, statistics, passwords
+		SELECT 'pg_proc'::regclass AS classid, p.oid AS objid, p.proowner AS owner, p.proacl AS acl, 'f'::"char" AS kind, 'FUNCTION ' || p.oid::regprocedure AS name
+		FROM pg_proc AS p WHERE p.oid < 16384 AND p.proacl IS NOT NULL
+		UNION ALL
+		SELECT 'pg_class'::regclass, c.oid, c.relowner, c.relacl, 'r', 'TABLE ' || c.oid::regclass
+		FROM pg_class AS c WHERE c.oid < 16384 AND c.relacl IS NOT NULL AND c.relnamespace = 'pg_catalog'::regnamespace
+	)
+	SELECT 'server_rights', format('%s has what the server gives to no tenant: %s on %s', mindtickle.role_text(a.grantee), a.privilege_type, o.name),
+		format('REVOKE %s ON %s FROM %s CASCADE;', a.privilege_type, o.name, mindtickle.role_text(a.grantee))
+	FROM object AS o LEFT JOIN pg_init_privs AS i ON i.classoid = o.classid AND i.objoid = o.objid AND i.objsubid = 0,
+		aclexplode(o.acl) AS a JOIN tenant_role AS t ON t.role = a.grantee
+	WHERE a.grantee <> o.owner
+		AND NOT EXISTS (SELECT FROM aclexplode(coalesce(i.initprivs, acldefault(o.kind, o.owner))) AS g
+						WHERE g.grantee IN (0, a.grantee) AND g.privilege_type = a.privilege_type)
+$$;
+COMMENT ON FUNCTION mindtickle.check_server_rights() IS 'part of mt_check: rights on the server''s own functions and catalogs that a tenant was given';
 
 CREATE FUNCTION mindtickle.check_grants(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
 	RETURNS SETOF pg_catalog.record

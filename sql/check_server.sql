@@ -166,6 +166,10 @@ CREATE FUNCTION mindtickle.check_service_role(OUT check_name pg_catalog.text, OU
 		format('REVOKE %I FROM %I;', pg_get_userbyid(m.roleid), pg_get_userbyid(m.member))
 	FROM pg_auth_members AS m WHERE m.roleid = (SELECT mindtickle.service_role())
 	UNION ALL
+	SELECT 'service_role', format('the service role %I is a member of %I, which %s', pg_get_userbyid(m.member), pg_get_userbyid(m.roleid), d.danger),
+		format('REVOKE %I FROM %I CASCADE;', pg_get_userbyid(m.roleid), pg_get_userbyid(m.member))
+	FROM pg_auth_members AS m, mindtickle.role_dangers() AS d WHERE d.role = m.roleid AND m.member = (SELECT mindtickle.service_role())
+	UNION ALL
 	SELECT 'service_role', format('the service role %I lacks rights that it needs (%s and others): mt_setup has not run since it was made or since the extension was updated',
 			pg_get_userbyid(mindtickle.service_role()), min(n.missing COLLATE "C")), 'SELECT @extschema@.mt_setup();'
 	FROM (

@@ -5,9 +5,11 @@
  *
  * Every message on its way to the log passes the hook, which replaces what follows "mtk_". Where the library is preloaded that holds for all
  * backends, else only for those that have called one of its functions; mt_check() warns. Messages of other programs in front of the server
- * are out of reach.
+ * are out of reach. debug_print_parse and its kin, which anybody may switch on, show constants as lists of bytes: those are replaced as well.
  */
 #include "log_redaction.h"
+
+#include <ctype.h>
 
 #include "pgstat.h"
 #include "tcop/tcopprot.h"
@@ -20,6 +22,9 @@
 #define DIGITS_MIN		8
 /* Instead of a text for which there is no memory. */
 #define NOT_SHOWN		"(not shown: it holds a token)"
+
+/* The mark as debug_print_parse shows it. */
+static const char *const mark_bytes[] = {"109", "116", "107", "95"};
 
 static emit_log_hook_type previous_emit_log_hook = NULL;
 
@@ -69,12 +74,48 @@ mt_redact_tokens(const char *text)
 	return result;
 }
 
+/* Behind the mark in bytes, where the text begins with it; NULL where it does not. A long list is broken into lines. */
+static char *
+skip_mark_bytes(char *text)
+{
+	for (int i = 0; i < (int) lengthof(mark_bytes); i++)
+	{
+		size_t		length = strlen(mark_bytes[i]);
+
+		if (strncmp(text, mark_bytes[i], length) != 0 || !isspace((unsigned char) text[length]))
+			return NULL;
+		text += length;
+		text += strspn(text, " \t\n");
+	}
+	return text;
+}
+
+/* Replaces, in place, the bytes of every token in what debug_print_parse and its kin show. */
+static void
+redact_token_bytes(char *text)
+{
+	while (text != NULL && (text = strstr(text, mark_bytes[0])) != NULL)
+	{
+		char	   *digits = skip_mark_bytes(text);
+
+		text += strlen(mark_bytes[0]);
+		if (digits == NULL)
+			continue;
+		for (text = digits; *text != '\0' && strchr("0123456789 \t\n", *text) != NULL; text++)
+			if (isdigit((unsigned char) *text))
+				*text = '*';
+	}
+}
+
+/* A field of a message is in memory of the message's own, and freed with it: where there is none for another text, it is cut short. */
 static void
 redact_field(char **field)
 {
 	char	   *redacted = mt_redact_tokens(*field);
 
-	if (redacted != NULL)
+	if (redacted != NULL && strcmp(redacted, NOT_SHOWN) == 0)
+		strlcpy(*field, NOT_SHOWN, strlen(*field) + 1);
+	else if (redacted != NULL)
 		*field = redacted;
 }
 
@@ -99,6 +140,7 @@ redact_message(ErrorData *edata)
 	redact_field(&edata->hint);
 	redact_field(&edata->context);
 	redact_field(&edata->internalquery);
+	redact_token_bytes(edata->detail);
 	redact_statement();
 	if (previous_emit_log_hook)
 		previous_emit_log_hook(edata);

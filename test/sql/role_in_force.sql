@@ -306,7 +306,8 @@ COMMIT;
 SELECT is(:'after_three'::text, 'rf-a', 'ROLLBACK TO brings back the context of the savepoint');
 SELECT is(rf.seen_since(), 'rf_both a a3, rf_both a a3, rf_both b b5', 'ROLLBACK TO and an EXCEPTION block bring the former one back');
 
--- Cursors. One that has begun on an index keeps the rows of its beginning, one that has not is of whoever takes its first row.
+-- Cursors. One that has begun keeps the rows of its beginning, one that has not is of whoever takes its first row. Read from end to end instead of
+-- by the index, as the planner may find better once the table has been analyzed, a cursor asks for each row anew.
 BEGIN;
 SET LOCAL enable_seqscan = off;
 DECLARE by_owner CURSOR FOR SELECT right(tenant_id, 1) FROM mindtickle.users WHERE tenant_id ~ '^rf-';

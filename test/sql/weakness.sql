@@ -14,7 +14,7 @@ BEGIN
 END
 $$;
 BEGIN;
-SELECT plan(100);
+SELECT plan(117);
 
 DROP ROLE IF EXISTS wk_reader, wk_group, wk_member, wk_other, wk_monitor, wk_super;
 CREATE ROLE wk_reader;
@@ -106,6 +106,14 @@ SELECT is(pg_temp.weakness('CREATE TABLE mindtickle.extra (note text); GRANT SEL
 SELECT is(pg_temp.weakness('CREATE TABLE wk_child () INHERITS (mindtickle.users); GRANT SELECT (email) ON wk_child TO wk_reader'), 'unprotected_tables: public.wk_child has no row security and is granted to wk_reader',
 	'a table below one of ours');
 
+SELECT is(pg_temp.weakness('CREATE TABLE wk_child () INHERITS (mindtickle.users); ALTER TABLE wk_child ENABLE ROW LEVEL SECURITY; CREATE POLICY wide ON wk_child USING (true); ALTER TABLE wk_child OWNER TO wk_reader'),
+	E'ownership: wk_reader owns TABLE public.wk_child, and so may change its rights and its row security\n'
+	'unprotected_tables: public.wk_child, which is below a table of the extension, is guarded by the policy wide, which is not the one of the table above', 'one with a policy and an owner of its own');
+SELECT is(pg_temp.weakness('ALTER TABLE mindtickle.security_alert DISABLE ROW LEVEL SECURITY'), 'row_security: row security is not enabled on mindtickle.security_alert', 'the alerts without row security');
+SELECT is(pg_temp.weakness('ALTER TABLE mindtickle.security_alert NO FORCE ROW LEVEL SECURITY; DROP POLICY monitoring ON mindtickle.security_alert; CREATE POLICY wide ON mindtickle.security_alert USING (true)'),
+	E'row_security: mindtickle.security_alert has another policy, wide, which lets through what monitoring does not\nrow_security: row security is not forced on mindtickle.security_alert\n'
+	'row_security: the policy monitoring is missing on mindtickle.security_alert', 'with somebody''s own policy');
+SELECT is(pg_temp.weakness('ALTER POLICY monitoring ON mindtickle.security_alert USING (true)'), 'row_security: the policy monitoring on mindtickle.security_alert is not the one that was installed', 'shown to everyone');
 -- Views.
 SELECT is(pg_temp.weakness('ALTER VIEW mt_users RESET (security_invoker)'), 'views: the view public.mt_users is not security_invoker: it shows what its owner may see', 'a view of ours that is not security_invoker');
 SELECT is(pg_temp.weakness('ALTER VIEW mt_users SET (security_invoker = off)'), 'views: the view public.mt_users is not security_invoker: it shows what its owner may see', 'or has it switched off');
@@ -116,8 +124,8 @@ SELECT is(pg_temp.weakness('CREATE VIEW wk_view AS SELECT count(*) AS n FROM mt_
 	format('views: public.wk_second shows rows of tenants as its owner %I sees them, to everyone', current_user), 'through other views');
 SELECT is(pg_temp.weakness('CREATE MATERIALIZED VIEW wk_view AS SELECT * FROM mindtickle.users; GRANT SELECT ON wk_view TO wk_group'), format('views: public.wk_view shows rows of tenants as its owner %I sees them, to wk_group, wk_member', current_user),
 	'a materialized view, to whoever inherits the right as well');
-SELECT is(pg_temp.weakness('CREATE VIEW wk_view AS SELECT * FROM mindtickle.users; GRANT pg_read_all_data TO wk_reader'), format('views: public.wk_view shows rows of tenants as its owner %I sees them, to pg_read_all_data, wk_reader', current_user),
-	'to one who reads all tables');
+SELECT is(pg_temp.weakness('CREATE VIEW wk_view AS SELECT * FROM mindtickle.users; GRANT pg_read_all_data TO wk_reader'), format(E'tenant_roles: wk_reader may become pg_read_all_data, which reads the planner''s statistics (pg_statistic), which hold values of every tenant''s rows, through the membership of wk_reader\n'
+	'views: public.wk_view shows rows of tenants as its owner %I sees them, to pg_read_all_data, wk_reader', current_user), 'to one who reads all tables, and the statistics of all');
 SELECT is(pg_temp.weakness('CREATE VIEW wk_view AS SELECT * FROM mindtickle.users; GRANT SELECT ON wk_view TO wk_other'), 'none', 'for roles without a tenant a view may show more');
 SELECT is(pg_temp.weakness('CREATE VIEW wk_view WITH (security_invoker) AS SELECT * FROM mindtickle.users; GRANT SELECT ON wk_view TO PUBLIC'), 'none', 'as may one that is security_invoker');
 
@@ -132,6 +140,8 @@ SELECT is(pg_temp.weakness('CREATE PROCEDURE wk_leak() LANGUAGE sql SECURITY DEF
 	format('definer_functions: public.wk_leak() is SECURITY DEFINER: who calls it acts as %I', current_user), 'a procedure that one tenant may call');
 SELECT is(pg_temp.weakness('CREATE FUNCTION wk_leak() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $f$ SELECT count(*) FROM mt_users $f$; REVOKE ALL ON FUNCTION wk_leak() FROM PUBLIC; GRANT EXECUTE ON FUNCTION wk_leak() TO wk_other'),
 	'none', 'one that no tenant may call is not');
+SELECT is(pg_temp.weakness('CREATE FUNCTION wk_leak(q text) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $f$ DECLARE n bigint; BEGIN EXECUTE q INTO n; RETURN n; END $f$'),
+	format('definer_functions: public.wk_leak(text) is SECURITY DEFINER: who calls it acts as %I', current_user), 'one beside ours that does not say what it reads');
 SELECT is(pg_temp.weakness('ALTER FUNCTION mt_readiness(text) SECURITY DEFINER; ALTER FUNCTION mindtickle.publish(text, int) SECURITY DEFINER'),
 	format(E'definer_functions: mindtickle.publish(text,integer) is SECURITY DEFINER: who calls it acts as %1$I\ndefiner_functions: public.mt_readiness(text) is SECURITY DEFINER: who calls it acts as %1$I', current_user), 'functions of ours made so');
 SELECT is(pg_temp.proof('ALTER FUNCTION mt_readiness(text) SECURITY DEFINER'), 'definer_functions probe', 'the proof calls it');
@@ -139,6 +149,16 @@ SELECT is(pg_temp.weakness('CREATE FUNCTION wk_peek(text) RETURNS bool LANGUAGE 
 	E'leakproof_functions: public.mt_score_quiz(jsonb) is LEAKPROOF: it is called with values of rows that row security then hides\n'
 	'leakproof_functions: public.wk_peek(text) is LEAKPROOF: it is called with values of rows that row security then hides', 'functions that are called too early');
 
+SELECT is(pg_temp.weakness('CREATE OR REPLACE FUNCTION mt_current_tenant() RETURNS text LANGUAGE sql STABLE AS $f$ SELECT current_setting(''mindtickle.tenant'') $f$'),
+	'functions: the function public.mt_current_tenant() is not the one that was installed', 'a function with another body');
+SELECT is(pg_temp.proof('CREATE OR REPLACE FUNCTION mt_current_tenant() RETURNS text LANGUAGE sql STABLE AS $f$ SELECT current_setting(''mindtickle.tenant'') $f$'), 'probe', 'through which the proof reads');
+SELECT is(pg_temp.weakness('ALTER FUNCTION mindtickle.merge_settings(jsonb, jsonb, bool) RESET search_path; ALTER FUNCTION mindtickle.row_allowed(text, oid) STABLE; ALTER FUNCTION mt_current_tenant() SET mindtickle.tenant = ''wk-b'''),
+	E'functions: the function mindtickle.merge_settings(jsonb,jsonb,boolean) is not the one that was installed\nfunctions: the function mindtickle.row_allowed(text,oid) is not the one that was installed\n'
+	'functions: the function public.mt_current_tenant() is not the one that was installed', 'with other properties');
+SELECT is(pg_temp.weakness('ALTER EXTENSION mindtickle DROP FUNCTION mindtickle.foreign_site_error(); DROP FUNCTION mindtickle.foreign_site_error()'),
+	'functions: the function mindtickle.foreign_site_error() is missing', 'one that is missing');
+SELECT is(pg_temp.weakness('CREATE FUNCTION mt_set_tenant(varchar, varchar) RETURNS void LANGUAGE plpgsql AS $f$ BEGIN END $f$; ALTER FUNCTION mt_set_tenant(varchar, varchar) OWNER TO wk_reader'),
+	'foreign_objects: public.mt_set_tenant(character varying,character varying) of wk_reader has the name of a function of the extension, and may be called instead of it', 'somebody''s own of the name of ours');
 -- Rights.
 SELECT is(pg_temp.weakness('GRANT EXECUTE ON FUNCTION mindtickle.emit_event(text, text, jsonb) TO PUBLIC'), 'internal_functions: PUBLIC has what the installation does not give: EXECUTE on mindtickle.emit_event(text,text,jsonb)', 'an internal function for everyone');
 SELECT is(pg_temp.weakness('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA mindtickle TO wk_reader; REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA mindtickle FROM wk_reader; GRANT EXECUTE ON FUNCTION mindtickle.granted_roles() TO wk_reader WITH GRANT OPTION'),
@@ -147,6 +167,12 @@ SELECT is(pg_temp.weakness('GRANT EXECUTE ON FUNCTION mt_create_tenant(text, tex
 	E'owner_functions: PUBLIC has what the installation does not give: EXECUTE on public.mt_create_tenant(text,text)\nowner_functions: mindtickle_service has what the installation does not give: EXECUTE on public.mt_create_tenant(text,text)', 'a function of the owner''s');
 SELECT is(pg_temp.weakness('GRANT CREATE ON SCHEMA mindtickle TO PUBLIC, wk_other; GRANT CREATE ON SCHEMA public TO PUBLIC'),
 	E'schema_rights: PUBLIC has what the installation does not give: CREATE on schema mindtickle\nschema_rights: everyone may create objects in schema public, and so functions that are called instead of the extension''s\nschema_rights: wk_other has what the installation does not give: CREATE on schema mindtickle', 'CREATE on the schemas');
+SELECT is(pg_temp.weakness('GRANT CREATE ON SCHEMA public TO wk_reader'), 'schema_rights: wk_reader may create objects in schema public, and so functions that are called instead of the extension''s', 'for one role');
+SELECT is(pg_temp.weakness('ALTER SCHEMA public OWNER TO wk_group'), 'schema_rights: wk_group, which acts for a tenant, owns the schema, and so may create functions in schema public that are called instead of the extension''s', 'by owning it');
+SELECT is(pg_temp.weakness(format('ALTER SCHEMA public OWNER TO pg_database_owner; ALTER DATABASE %I OWNER TO wk_reader', current_database())),
+	'schema_rights: wk_reader, which acts for a tenant, owns the database, and so may create functions in schema public that are called instead of the extension''s', 'or the database');
+SELECT is(pg_temp.weakness('GRANT EXECUTE ON FUNCTION pg_read_file(text) TO wk_group; GRANT SELECT ON pg_statistic TO PUBLIC; GRANT EXECUTE ON FUNCTION pg_read_file(text) TO wk_other'),
+	E'server_rights: PUBLIC has what the server gives to no tenant: SELECT on TABLE pg_statistic\nserver_rights: wk_group has what the server gives to no tenant: EXECUTE on FUNCTION pg_read_file(text)', 'rights on what is the server''s');
 SELECT is(pg_temp.weakness('GRANT UPDATE (email) ON mindtickle.users TO wk_reader; GRANT TRUNCATE ON mindtickle.users TO mindtickle_service; GRANT INSERT ON mindtickle.outbox TO PUBLIC'),
 	E'write_rights: PUBLIC has what the installation does not give: INSERT on mindtickle.outbox\nwrite_rights: mindtickle_service has what the installation does not give: TRUNCATE on mindtickle.users\n'
 	'write_rights: wk_reader has what the installation does not give: UPDATE (email) on mindtickle.users', 'rights to write');
@@ -181,6 +207,8 @@ SELECT is(pg_temp.weakness('GRANT wk_super TO wk_other; GRANT wk_other TO wk_gro
 SELECT is(pg_temp.weakness('GRANT pg_execute_server_program, pg_write_all_data TO wk_reader'),
 	E'tenant_roles: wk_reader may become pg_execute_server_program, which reaches the files of the server, through the membership of wk_reader\n'
 	'tenant_roles: wk_reader may become pg_write_all_data, which writes to every table, through the membership of wk_reader', 'roles of the system');
+SELECT is(pg_temp.weakness('GRANT pg_monitor TO wk_reader'), 'tenant_roles: wk_reader may become pg_monitor, which sees the statements of all sessions, and with pg_monitor the alerts of all tenants, through the membership of wk_reader',
+	'one that watches everybody');
 SELECT is(pg_temp.weakness('GRANT wk_group TO wk_super'), 'none', 'a superuser may be a member of a tenant''s group');
 SELECT is(pg_temp.proof('ALTER ROLE wk_reader BYPASSRLS'), 'probe', 'the proof reads with BYPASSRLS');
 SELECT is(pg_temp.proof('ALTER TABLE mindtickle.users OWNER TO wk_reader; ALTER TABLE mindtickle.users NO FORCE ROW LEVEL SECURITY'), 'probe row_security', 'and as an owner who is not bound');
@@ -188,6 +216,8 @@ SELECT is(pg_temp.weakness('GRANT mindtickle_service TO wk_reader'), 'service_ro
 SELECT is(pg_temp.proof('GRANT mindtickle_service TO wk_reader'), 'probe', 'whom the proof finds too');
 SELECT is(pg_temp.weakness('ALTER ROLE mindtickle_service LOGIN BYPASSRLS SUPERUSER'), E'service_role: the service role mindtickle_service has BYPASSRLS: row security does not bind it\n'
 	'service_role: the service role mindtickle_service is a superuser: row security does not bind it\nservice_role: the service role mindtickle_service may log in', 'attributes of the service role');
+SELECT is(pg_temp.weakness('GRANT wk_super, pg_write_all_data TO mindtickle_service'), E'service_role: the service role mindtickle_service is a member of pg_write_all_data, which writes to every table\n'
+	'service_role: the service role mindtickle_service is a member of wk_super, which is a superuser, whom row security does not bind', 'roles that it is a member of');
 SELECT is(pg_temp.weakness('REVOKE INSERT ON mindtickle.outbox FROM mindtickle_service'),
 	'service_role: the service role mindtickle_service lacks rights that it needs (INSERT on mindtickle.outbox and others): mt_setup has not run since it was made or since the extension was updated', 'a service role without its rights');
 SELECT is(pg_temp.weakness('ALTER ROLE mindtickle_service RENAME TO wk_service; DROP OWNED BY wk_service'), 'service_role: the service role mindtickle_service does not exist: no worker works and nothing can be written', 'none at all');
@@ -212,7 +242,8 @@ SELECT remedy FROM mt_check() WHERE check_name = 'temporary_objects' \gexec
 SELECT is(pg_temp.findings(), 'none', 'which it may not make any more');
 SELECT ok(NOT has_database_privilege('wk_member', current_database(), 'TEMPORARY'), 'nor its members');
 SELECT is(pg_temp.weakness(format('GRANT TEMPORARY ON DATABASE %I TO wk_other, wk_reader; GRANT wk_other TO wk_member', current_database())), pg_temp.left_behind('wk_member', 'wk_other'), 'who has it by another membership');
-SELECT is(pg_temp.weakness(format('ALTER DATABASE %I OWNER TO wk_group', current_database())), pg_temp.left_behind('wk_group, wk_member', 'wk_group'), 'or as the owner of the database');
+SELECT is(pg_temp.weakness(format('ALTER DATABASE %I OWNER TO wk_group', current_database())),
+	E'schema_rights: wk_group, which acts for a tenant, owns the database, and so may create functions in schema public that are called instead of the extension''s\n' || pg_temp.left_behind('wk_group, wk_member', 'wk_group'), 'or as the owner of the database');
 SELECT is(pg_temp.weakness(format('GRANT TEMPORARY ON DATABASE %I TO wk_reader, wk_monitor, wk_super', current_database())), 'none', 'others may have it');
 ROLLBACK TO pooled;
 
@@ -222,6 +253,12 @@ SELECT is(pg_temp.weakness('CREATE TRIGGER wk_trigger BEFORE UPDATE ON mindtickl
 	E'foreign_objects: mindtickle.course has a rule that is not the extension''s, wk_rule\nforeign_objects: mindtickle.users has a trigger that is not the extension''s, wk_trigger\n'
 	'foreign_objects: mindtickle.users has extended statistics, public.wk_statistics, from which estimates tell what other tenants have\n'
 	'foreign_objects: public.wk_table refers to mindtickle.tenant: that tells which rows are there, and keeps a tenant from being dropped', 'triggers, rules, statistics and references');
+SELECT is(pg_temp.weakness('CREATE FUNCTION wk_spy(text) RETURNS text LANGUAGE sql IMMUTABLE AS $f$ SELECT $1 $f$; ALTER FUNCTION wk_spy(text) OWNER TO wk_reader; CREATE INDEX wk_index ON mindtickle.course (wk_spy(title));
+		ALTER TABLE mindtickle.course ALTER COLUMN title SET DEFAULT wk_spy(''''); ALTER TABLE mindtickle.course ADD CONSTRAINT wk_check CHECK (wk_spy(title) IS NOT NULL)'),
+	E'foreign_objects: an index of mindtickle.course calls public.wk_spy(text), which belongs to wk_reader and runs with the rights of whoever writes to the table\n'
+	'foreign_objects: the constraint wk_check of mindtickle.course calls public.wk_spy(text), which belongs to wk_reader and runs with the rights of whoever writes to the table\n'
+	'foreign_objects: the default of column title of mindtickle.course calls public.wk_spy(text), which belongs to wk_reader and runs with the rights of whoever writes to the table',
+	'a tenant''s function in an index, a constraint, a default');
 SELECT is(pg_temp.weakness('ALTER TABLE mindtickle.tenant_grant DISABLE TRIGGER forget_access; ALTER TABLE mindtickle.tenant ENABLE TRIGGER forget_access; DROP TRIGGER resolve_role ON mindtickle.tenant_grant'),
 	E'triggers: the trigger forget_access of mindtickle.tenant is not ENABLE ALWAYS: it does not fire in every session\ntriggers: the trigger forget_access of mindtickle.tenant_grant is not ENABLE ALWAYS: it does not fire at all\n'
 	'triggers: the trigger resolve_role of mindtickle.tenant_grant is missing', 'triggers that do not fire');

@@ -54,8 +54,7 @@ $node->safe_psql('one', q(SELECT mt_create_tenant('acme', 'Acme'); SELECT mt_pro
 ok($node->poll_query_until('one', 'SELECT count(*) = 1 FROM mt_events'), 'events are published after DROP and CREATE EXTENSION');
 
 # A role that may not drop the database cannot send its workers away.
-workers_in('one', 'the new extension has its workers');
-my $before = $node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'mindtickle sync' AND datname = 'one'));
+my $before = worker_pid($node, 'mindtickle sync', "0 AND datname = 'one'");
 $node->safe_psql('postgres', 'CREATE ROLE passer_by');
 $node->psql('postgres', 'SET ROLE passer_by; DROP DATABASE one');
 is($node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'mindtickle sync' AND datname = 'one')),

@@ -49,10 +49,12 @@ my $wrong = $token;
 $wrong =~ tr/0-9a-f/1-9a-f0/;
 my @secrets = map { substr($_, 4) } $token, $literal, $wrong;
 
+# As they are, and as debug_print_plan shows a constant: the number of each byte, in lines.
 sub secrets_in
 {
 	my ($text) = @_;
-	return scalar(grep { index(lc $text, $_) >= 0 } @secrets);
+	my @bytes = map { join('(?:\\s|\\\\n)+', map { ord } split //, substr($_, 0, 16)) } @secrets;
+	return scalar(grep { index(lc $text, $_) >= 0 } @secrets) + scalar(grep { $text =~ /\b$_\b/ } @bytes);
 }
 
 # Runs a script as the pool by the extended protocol, where :token and :tenant are bind parameters. Returns exit status and what was said.
@@ -112,6 +114,15 @@ my $statements = $node->safe_psql('postgres', 'SELECT s::text FROM pg_stat_state
 like($statements, qr/mt_set_tenant\(\$1, \$2\)/, 'pg_stat_statements has the statements');
 is(secrets_in($statements), 0, 'and no token');
 
+# In what anybody may have printed of the statements.
+my $printing = join('', map { "SET debug_print_$_ = on;\n" } qw(parse rewritten plan));
+foreach my $mode (qw(extended prepared))
+{
+	my ($status, $said) = start_bound($mode, $token, "${printing}SELECT mt_set_tenant(:tenant, :token), 'printed $mode';\n")->();
+	is($status, 0, "a statement is printed ($mode)") or diag($said);
+}
+ok(!$node->psql('postgres', "$printing PREPARE printed (text, text) AS SELECT mt_set_tenant(\$1, \$2); EXECUTE printed('acme', '$literal')", extra_params => [ '-U', 'pool' ]), 'also with literals');
+
 # As literals, in the wrong place, and in statements that fail.
 my %outcome = (
 	"SELECT mt_set_tenant('acme', '$literal'), (SELECT count(*) FROM mt_users)" => qr/^$/,
@@ -168,6 +179,7 @@ foreach my $file (glob($node->data_dir . '/log/*'), $node->logfile)
 	is(secrets_in($text), 0, "no token in $name") or diag(map { substr($_, 0, 1000) } grep { secrets_in($_) } split(/^/m, $text));
 	ok($text !~ /mtk_[0-9a-f]{8}/, 'nor any of the many');
 	next if $file eq $node->logfile;
+	like($text, qr/109\s+116\s+107\s+95\s+\*/, 'also where it was printed in bytes');
 	cmp_ok(scalar(() = $text =~ /mtk_\*\*\*/g), '>=', 30, 'though they were logged there');
 	like($text, qr/\$2 = '+mtk_\*\*\*/, 'also as parameters');
 }

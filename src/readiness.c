@@ -19,6 +19,7 @@
 #include "service_call.h"
 #include "tenant_context.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -58,15 +59,23 @@ PG_FUNCTION_INFO_V1(mt_readiness);
 PG_FUNCTION_INFO_V1(mt_aggregate_readiness);
 PG_FUNCTION_INFO_V1(mt_readiness_reruns_due);
 
-/* The function's result type. */
+/* The function's result type, which both functions have, looked up once. */
 static TupleDesc
 report_type(FunctionCallInfo fcinfo)
 {
+	static TupleDesc kept = NULL;
 	TupleDesc	descriptor;
+	MemoryContext previous;
 
-	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "a readiness function must return a row");
-	return BlessTupleDesc(descriptor);
+	if (kept != NULL)
+		return kept;
+	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE || descriptor->natts != REPORT_COLUMNS)
+		elog(ERROR, "a readiness function must return a report");
+	previous = MemoryContextSwitchTo(TopMemoryContext);
+	descriptor = BlessTupleDesc(CreateTupleDescCopy(descriptor));
+	MemoryContextSwitchTo(previous);
+	kept = descriptor;
+	return kept;
 }
 
 /* Counts the tenant's rows in the active snapshot. Within mt_service_enter/leave. */

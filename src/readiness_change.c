@@ -61,30 +61,69 @@ look_up_user(Work *work, MtId user)
 	return state;
 }
 
-/* Adds the rows that a user has in a table, or in one course of it where course is given, an entry each. */
+/* Opens a scan of the rows that a user has in a table, or in one course of it where course is given. */
 static void
-read_rows(Work *work, MtTenantTable *table, MtReadRow read_row, MtId user, const MtId *course, MtEntries *rows)
+open_user_rows(Work *work, MtTenantScan *scan, MtTenantTable *table, MtId user, const MtId *course)
 {
-	MtTenantScan scan;
 	ScanKeyData keys[2];
 	int			count = course == NULL ? 1 : 2;
 
-	mt_tenant_scan_open(&scan, table, work->tenant, work->snapshot, count);
+	mt_tenant_scan_open(scan, table, work->tenant, work->snapshot, count);
 	mt_tenant_key(&keys[0], 2, BTEqualStrategyNumber, F_TEXTEQ, id_datum(user));
 	if (course != NULL)
 		mt_tenant_key(&keys[1], 3, BTEqualStrategyNumber, F_TEXTEQ, id_datum(*course));
-	mt_tenant_scan_start(&scan, keys, count);
+	mt_tenant_scan_start(scan, keys, count);
+}
+
+/* How many rows a user has, or has in a course, of which no more than limit are looked at. */
+static int64
+rows_up_to(Work *work, MtId user, const MtId *course, int64 limit)
+{
+	MtTenantTable *tables[] = {&progress_table, &quiz_table};
+	int64		count = 0;
+
+	for (int i = 0; i < (int) lengthof(tables) && count < limit; i++)
+	{
+		MtTenantScan scan;
+
+		open_user_rows(work, &scan, tables[i], user, course);
+		while (count < limit && mt_tenant_scan_next(&scan, ForwardScanDirection))
+			count++;
+		mt_tenant_scan_close(&scan);
+	}
+	return count;
+}
+
+/*
+ * The change in whether there are rows, where added of them are new (negative: gone): of a user, or of him in a course. One row more than were
+ * added tells of both, so a user with very many rows costs no more.
+ */
+static int
+begins_to_have_rows(Work *work, MtId user, const MtId *course, int64 added)
+{
+	int64		rows = rows_up_to(work, user, course, Max(added, 0) + 1);
+
+	return (rows > 0) - (rows - added > 0);
+}
+
+/* Adds the rows that a user has in a table, an entry each. */
+static void
+read_rows(Work *work, MtTenantTable *table, MtReadRow read_row, MtId user, MtEntries *rows)
+{
+	MtTenantScan scan;
+
+	open_user_rows(work, &scan, table, user, NULL);
 	while (mt_tenant_scan_next(&scan, ForwardScanDirection))
 		read_row(scan.slot, mt_new_entry(rows), 1);
 	mt_tenant_scan_close(&scan);
 }
 
-/* What a user has, an entry for each row; course NULL: in all courses. */
+/* What a user has, an entry for each row. */
 static void
-read_user_rows(Work *work, MtId user, const MtId *course, MtEntries *rows)
+read_user_rows(Work *work, MtId user, MtEntries *rows)
 {
-	read_rows(work, &progress_table, mt_read_progress_row, user, course, rows);
-	read_rows(work, &quiz_table, mt_read_quiz_row, user, course, rows);
+	read_rows(work, &progress_table, mt_read_progress_row, user, rows);
+	read_rows(work, &quiz_table, mt_read_quiz_row, user, rows);
 	/* The entries have no tenant and no user, which are the same in all of them. */
 	for (int i = 0; i < rows->count; i++)
 		rows->entries[i].tenant = rows->entries[i].user = (MtId) {"", 0};
@@ -100,10 +139,10 @@ sum_of(const MtEntry *entries, int count)
 	return sum;
 }
 
-static bool
-has_rows(const MtFigures *figures)
+static int64
+row_count(const MtFigures *figures)
 {
-	return figures->submissions > 0 || figures->assignments > 0;
+	return figures->submissions + figures->assignments;
 }
 
 /* Adds figures to a course's change. */
@@ -125,21 +164,11 @@ change_courses_by_deltas(Work *work, const MtEntry *deltas, int count)
 	for (int i = 0; i < count; i++)
 	{
 		const MtFigures *figures = &deltas[i].figures;
-		MtEntries	rows = {0};
-		MtFigures	now;
-		MtFigures	before;
+		int64		added = row_count(figures);
 
-		if (deltas[i].course.length == 0 || mt_figures_empty(figures))
-			continue;
-		if (figures->submissions == 0 && figures->assignments == 0)
-		{
-			change_course(work, deltas[i].course, figures, 1, 0);
-			continue;
-		}
-		read_user_rows(work, deltas[i].user, &deltas[i].course, &rows);
-		now = before = sum_of(rows.entries, rows.count);
-		mt_add_figures(&before, figures, -1);
-		change_course(work, deltas[i].course, figures, 1, (int) has_rows(&now) - (int) has_rows(&before));
+		if (deltas[i].course.length > 0 && !mt_figures_empty(figures))
+			change_course(work, deltas[i].course, figures, 1,
+						  added == 0 ? 0 : begins_to_have_rows(work, deltas[i].user, &deltas[i].course, added));
 	}
 }
 
@@ -150,7 +179,7 @@ change_courses_by_rows(Work *work, MtEntries *rows, int factor)
 	mt_merge_entries(rows);
 	for (int i = 0; i < rows->count; i++)
 		if (rows->entries[i].course.length > 0)
-			change_course(work, rows->entries[i].course, &rows->entries[i].figures, factor, has_rows(&rows->entries[i].figures) ? factor : 0);
+			change_course(work, rows->entries[i].course, &rows->entries[i].figures, factor, row_count(&rows->entries[i].figures) > 0 ? factor : 0);
 }
 
 /* What a user had before the deltas: the rows there are now, less the deltas. */
@@ -185,7 +214,7 @@ change_user(Work *work, const MtEntry *deltas, int count)
 	{
 		MtEntries	rows = {0};
 
-		read_user_rows(work, entry->user, NULL, &rows);
+		read_user_rows(work, entry->user, &rows);
 		entry->gained = DT_NOBEGIN;
 		entry->lost = DT_NOEND;
 		for (int i = 0; i < rows.count; i++)
@@ -193,15 +222,30 @@ change_user(Work *work, const MtEntry *deltas, int count)
 	}
 }
 
+/* The change in the number of learners. Who is not in users is one by his rows. */
+static int
+learners_difference(Work *work, MtId user, UserState now, UserState before, int64 added)
+{
+	int			difference = (now.present && now.active) - (before.present && before.active);
+	int64		rows;
+
+	if (now.present && before.present)
+		return difference;
+	if (!now.present && !before.present)
+		return difference + begins_to_have_rows(work, user, NULL, added);
+	rows = rows_up_to(work, user, NULL, Max(added, 0) + 1);
+	return difference + (now.present ? -(rows - added > 0) : (rows > 0));
+}
+
 /* Works out the change that the deltas of one user make. */
 static void
 change_by_user(Work *work, const MtEntry *deltas, int count)
 {
-	UserState	now = look_up_user(work, deltas[0].user);
+	MtId		user = deltas[0].user;
+	UserState	now = look_up_user(work, user);
 	UserState	before = now;
 	MtFigures	difference = sum_of(deltas, count);
-	MtFigures	figures_now = {0};
-	MtFigures	figures_before = {0};
+	MtFigures	had;
 	MtEntries	rows = {0};
 	bool		counts_now;
 	bool		counted;
@@ -213,32 +257,25 @@ change_by_user(Work *work, const MtEntry *deltas, int count)
 	}
 	counts_now = now.active || !now.present;
 	counted = before.active || !before.present;
-	if (counts_now != counted || !now.present || !before.present)
-	{
-		read_user_rows(work, deltas[0].user, NULL, &rows);
-		figures_now = figures_before = sum_of(rows.entries, rows.count);
-		mt_add_figures(&figures_before, &difference, -1);
-	}
+	work->change->learners += learners_difference(work, user, now, before, row_count(&difference));
+	if (work->details != NULL)
+		change_user(work, deltas, count);
 
-	work->change->learners += (now.present ? now.active : has_rows(&figures_now)) - (before.present ? before.active : has_rows(&figures_before));
 	if (counts_now && counted)
+	{
 		mt_add_figures(&work->change->figures, &difference, 1);
-	else if (counts_now)
-		mt_add_figures(&work->change->figures, &figures_now, 1);
-	else if (counted)
-		mt_add_figures(&work->change->figures, &figures_before, -1);
-
-	if (work->details == NULL)
-		return;
-	change_user(work, deltas, count);
-	if (counts_now && counted)
-		change_courses_by_deltas(work, deltas, count);
-	else if (counts_now)
-		change_courses_by_rows(work, &rows, 1);
-	else if (counted)
+		if (work->details != NULL)
+			change_courses_by_deltas(work, deltas, count);
+	}
+	else if (counts_now || counted)
 	{
-		take_back(&rows, deltas, count);
-		change_courses_by_rows(work, &rows, -1);
+		read_user_rows(work, user, &rows);
+		if (counted)
+			take_back(&rows, deltas, count);
+		had = sum_of(rows.entries, rows.count);
+		mt_add_figures(&work->change->figures, &had, counts_now ? 1 : -1);
+		if (work->details != NULL)
+			change_courses_by_rows(work, &rows, counts_now ? 1 : -1);
 	}
 }
 

@@ -23,6 +23,7 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "readiness_store.h"
 #include "shared_state.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -166,6 +167,7 @@ list_databases(void)
 		{
 			(void) mt_send_workers_away(databases[i].database);
 			mt_forget_database(databases[i].database);
+			mt_forget_tables(databases[i].database);
 			databases[i] = databases[--database_count];
 		}
 }

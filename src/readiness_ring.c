@@ -169,8 +169,7 @@ change_delta_table(void)
 
 		if (blocks_of(&mt_delta_tables[next]) > 0)
 			continue;
-		mt_use_table(MT_DELTAS, next);
-		return psprintf("deltas go to %s", mt_delta_tables[next].table.name);
+		return mt_use_table(MT_DELTAS, next) ? psprintf("deltas go to %s", mt_delta_tables[next].table.name) : NULL;
 	}
 	return NULL;
 }
@@ -206,8 +205,7 @@ change_table(MtTableKind kind, MtTenantTable *tables, BlockNumber allowance)
 
 	if (blocks <= GROWTH * first_blocks[kind] + allowance || blocks_of(&tables[1 - in_use]) > 0)
 		return NULL;
-	mt_use_table(kind, 1 - in_use);
-	return psprintf("tenants move to %s", tables[1 - in_use].table.name);
+	return mt_use_table(kind, 1 - in_use) ? psprintf("tenants move to %s", tables[1 - in_use].table.name) : NULL;
 }
 
 /* Tenants that are not yet in the tables in use, as 'details:' and their names, or NULL. */

@@ -131,26 +131,45 @@ my_place(void)
 	static RingPlace *place = NULL;
 
 	for (int i = 0; place == NULL && places != NULL && i < MT_DATABASES_MAX; i++)
+		if (pg_atomic_read_u32(&places[i].database) == MyDatabaseId)
+			place = &places[i];
+	for (int i = 0; place == NULL && places != NULL && i < MT_DATABASES_MAX; i++)
 	{
-		uint32		database = InvalidOid;
+		uint32		taken_by = InvalidOid;
 
-		if (pg_atomic_compare_exchange_u32(&places[i].database, &database, MyDatabaseId) || database == MyDatabaseId)
+		if (pg_atomic_compare_exchange_u32(&places[i].database, &taken_by, MyDatabaseId) || taken_by == MyDatabaseId)
 			place = &places[i];
 	}
 	return place;
 }
 
 /*
- * Has this database write to another table of a kind: deltas of transactions that have not written any yet, the others with the next fold of each
- * tenant.
+ * Gives back the place of a database that is gone or has no workers any more. A process of it that still writes follows whoever comes next, which
+ * is no more than another habit.
  */
 void
+mt_forget_tables(Oid database)
+{
+	for (int i = 0; places != NULL && i < MT_DATABASES_MAX; i++)
+	{
+		uint32		taken_by = database;
+
+		(void) pg_atomic_compare_exchange_u32(&places[i].database, &taken_by, InvalidOid);
+	}
+}
+
+/*
+ * Has this database write to another table of a kind: deltas of transactions that have not written any yet, the others with the next fold of each
+ * tenant. False where there is no place to note it.
+ */
+bool
 mt_use_table(MtTableKind kind, int table)
 {
 	RingPlace  *place = my_place();
 
 	if (place != NULL)
 		pg_atomic_write_u32(&place->tables[kind], (uint32) table);
+	return place != NULL;
 }
 
 /*

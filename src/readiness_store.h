@@ -55,7 +55,8 @@ typedef struct MtSummary
 } MtSummary;
 
 extern void mt_request_ring_memory(void);
-extern void mt_use_table(MtTableKind kind, int table);
+extern void mt_forget_tables(Oid database);
+extern bool mt_use_table(MtTableKind kind, int table);
 extern int	mt_table_in_use(MtTableKind kind);
 extern void mt_write_delta(MtId tenant, const char *bytes, int length);
 extern bool mt_read_summary(const char *tenant, Snapshot snapshot, MtSummary *summary);

@@ -25,7 +25,7 @@ CREATE FUNCTION mindtickle.check_list(OUT place pg_catalog.int4, OUT check_name 
 		   (19, 'parameter_rights', 'nobody may set what only the extension''s own code may set'),
 		   (20, 'tenant_roles', 'row security binds every role that acts for a tenant'),
 		   (21, 'server_rights', 'no tenant may do what the server keeps for superusers'),
-		   (22, 'temporary_objects', 'no role whose grants need a token may leave temporary objects to the next tenant'),
+		   (22, 'pooled_roles', 'no role whose grants need a token may make objects that the next tenant''s queries would use'),
 		   (23, 'void_grants', 'the role of every grant is there'),
 		   (24, 'foreign_objects', 'nobody has put triggers, rules, statistics, references or functions of his own onto the tables or beside the functions'),
 		   (25, 'triggers', 'the extension''s triggers are there and fire'),

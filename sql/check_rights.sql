@@ -159,19 +159,43 @@ COMMENT ON FUNCTION mindtickle.check_tenant_roles() IS 'part of mt_check: roles 
 CREATE FUNCTION mindtickle.check_pooled_roles(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	-- A session of such a role serves one tenant after the other, and pg_temp comes first in every search_path.
+	-- A session of such a role serves one tenant after the other. pg_temp comes first in every search_path, and a search_path that is set stays in
+	-- force for the next one.
 	WITH pooled AS MATERIALIZED (
 		SELECT DISTINCT a.acting AS role FROM mindtickle.acting_roles() AS a
 			JOIN mindtickle.granted_roles() AS g ON g.role_oid = a.reached AND g.token_required
 			JOIN pg_roles AS r ON r.oid = a.acting AND NOT r.rolsuper
+	), made AS (
+		SELECT 'functions and views of its own in a schema, and a search_path that has the next tenant''s queries use them'::text AS what
+	),
+	-- What a role may leave, by which right of whom, and how that is taken away.
+	right_to_leave AS (
+		SELECT 'a temporary view in a session that stands in for mt_users in the next tenant''s queries'::text AS what, a.grantee AS holder,
+			format('has TEMPORARY on database %I', d.datname) AS has, format('REVOKE TEMPORARY ON DATABASE %I FROM %s CASCADE;', d.datname, mindtickle.role_text(a.grantee)) AS remedy
+		FROM pg_database AS d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS a
+		WHERE d.datname = current_database() AND a.privilege_type = 'TEMPORARY'
+		UNION ALL
+		-- The owner of the database may always, and has every schema of pg_database_owner.
+		SELECT m.what, a.grantee, CASE WHEN a.grantee = d.datdba THEN format('owns database %I', d.datname) ELSE format('has CREATE on database %I', d.datname) END,
+			CASE WHEN a.grantee = d.datdba THEN format('ALTER DATABASE %I OWNER TO %I;', d.datname, pg_get_userbyid((SELECT mindtickle.extension_owner())))
+				ELSE format('REVOKE CREATE ON DATABASE %I FROM %s CASCADE;', d.datname, mindtickle.role_text(a.grantee)) END
+		FROM pg_database AS d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba)) || acldefault('d', d.datdba)) AS a, made AS m
+		WHERE d.datname = current_database() AND a.privilege_type = 'CREATE'
+		UNION ALL
+		SELECT m.what, a.grantee, CASE WHEN a.grantee = n.nspowner THEN format('owns schema %I', n.nspname) ELSE format('has CREATE on schema %I', n.nspname) END,
+			CASE WHEN a.grantee = n.nspowner THEN format('ALTER SCHEMA %I OWNER TO %I;', n.nspname, pg_get_userbyid((SELECT mindtickle.extension_owner())))
+				ELSE format('REVOKE CREATE ON SCHEMA %I FROM %s CASCADE;', n.nspname, mindtickle.role_text(a.grantee)) END
+		FROM pg_namespace AS n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner)) || acldefault('n', n.nspowner)) AS a, made AS m
+		WHERE a.privilege_type = 'CREATE' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+			AND a.grantee <> 'pg_database_owner'::regrole
+			-- For the extension's own schemas that is a finding whoever has the right.
+			AND n.nspname <> 'mindtickle' AND n.oid NOT IN (SELECT e.extnamespace FROM pg_extension AS e WHERE e.extname = 'mindtickle')
 	)
-	SELECT 'temporary_objects', format('%s may leave a temporary view in a session that stands in for mt_users in the next tenant''s queries: %s has TEMPORARY on database %I',
-			string_agg(quote_ident(pg_get_userbyid(p.role)), ', ' ORDER BY pg_get_userbyid(p.role) COLLATE "C"), mindtickle.role_text(a.grantee), d.datname),
-		format('REVOKE TEMPORARY ON DATABASE %I FROM %s CASCADE;', d.datname, mindtickle.role_text(a.grantee))
-	FROM pg_database AS d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS a, pooled AS p
-	WHERE d.datname = current_database() AND a.privilege_type = 'TEMPORARY'
-		AND CASE WHEN a.grantee = 0 THEN true ELSE pg_has_role(p.role, a.grantee, 'MEMBER') END
-	GROUP BY d.datname, a.grantee
+	SELECT 'pooled_roles', format('%s may leave %s: %s %s', string_agg(quote_ident(pg_get_userbyid(p.role)), ', ' ORDER BY pg_get_userbyid(p.role) COLLATE "C"),
+			r.what, mindtickle.role_text(r.holder), r.has), r.remedy
+	FROM (SELECT DISTINCT l.* FROM right_to_leave AS l LEFT JOIN pg_roles AS h ON h.oid = l.holder WHERE NOT coalesce(h.rolsuper, false)) AS r, pooled AS p
+	WHERE CASE WHEN r.holder = 0 THEN true ELSE pg_has_role(p.role, r.holder, 'MEMBER') END
+	GROUP BY r.what, r.holder, r.has, r.remedy
 $$;
 COMMENT ON FUNCTION mindtickle.check_pooled_roles() IS 'part of mt_check: what roles whose grants need a token may leave to the next tenant of a session';
 

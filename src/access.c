@@ -7,7 +7,7 @@
  * snapshot fails in parallel workers. What is found is kept by the callers under a generation number, which moves whenever the tables, role
  * memberships or roles change in any backend: triggers on these tables and on api_token send a relation cache invalidation (mt_forget_access).
  *
- * Called by tenant_context.c and service_call.c. Never raises an error that names what the caller may not know.
+ * Called by tenant_context.c, service_call.c and utility_hook.c. Never raises an error that names what the caller may not know.
  */
 #include "access.h"
 
@@ -484,4 +484,49 @@ mt_role_access(Oid role, const char *tenant, bool ignore_tokens, TimestampTz *va
 	if (proven_access > access && mt_token_proof(tenant, valid_until))
 		access = proven_access;
 	return access;
+}
+
+/* Is there a grant that needs a token, to a role of this oid, whatever name it has now? */
+static bool
+grant_needs_token(Relation relation, Oid grantee)
+{
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&key, GRANT_ROLE_OID, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(grantee));
+	scan = systable_beginscan(relation, relations.grants_role, true, NULL, 1, &key);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+
+		found = DatumGetBool(heap_getattr(tuple, GRANT_TOKEN_REQUIRED, RelationGetDescr(relation), &isnull));
+	}
+	systable_endscan(scan);
+	return found;
+}
+
+/*
+ * True when sessions of this role may serve several tenants one after the other: it has, or is a member of a role that has, a grant that needs a
+ * token. Membership is enough, with or without inheritance: SET ROLE does the rest. False for superusers, and where the extension is absent.
+ */
+bool
+mt_role_needs_token(Oid role)
+{
+	List	   *roles;
+	Relation	relation;
+	ListCell   *cell;
+	bool		found = false;
+
+	if (superuser_arg(role) || !OidIsValid(mt_extension_owner()))
+		return false;
+	look_up_relations();
+	roles = role_and_memberships(role);
+	relation = table_open(relations.grants, AccessShareLock);
+	foreach(cell, roles)
+		found = found || (is_member_of_role(role, lfirst_oid(cell)) && grant_needs_token(relation, lfirst_oid(cell)));
+	table_close(relation, AccessShareLock);
+	list_free(roles);
+	return found;
 }

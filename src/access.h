@@ -33,6 +33,7 @@ extern bool mt_service_role_ready(void);
 extern bool mt_is_owner(Oid role);
 extern MtAccess mt_role_access(Oid role, const char *tenant, bool ignore_tokens, TimestampTz *valid_until);
 extern MtGrant *mt_role_grants(Oid role, int *count);
+extern bool mt_role_needs_token(Oid role);
 extern Oid	mt_relation(const char *name);
 extern const char *mt_access_name(MtAccess access);
 

@@ -398,7 +398,7 @@ log_attempt(const AlertKey *key, int64 unlogged)
 }
 
 /*
- * Counts a refusal. tenant_asked may be anything that was given as a tenant, object is the function or table that refused.
+ * Counts a refusal. tenant_asked may be anything that was given as a tenant, object is the function, table or command that was refused.
  */
 void
 mt_alert(const char *tenant_asked, const char *object)

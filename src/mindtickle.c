@@ -3,7 +3,7 @@
  *		Entry of mindtickle.so: the module's magic, and _PG_init, which hands over to the files that own each thing.
  *
  * Loaded by every backend that calls one of the functions, and by the postmaster where shared_preload_libraries names it. Only in the
- * second case are there workers, shared memory and the hook on database commands; everything else works without.
+ * second case are there workers, shared memory and what the hook does for database commands; everything else works without.
  */
 #include "mindtickle.h"
 
@@ -27,13 +27,13 @@ _PG_init(void)
 	mt_watch_access();
 	mt_install_log_redaction();
 	mt_install_statistics_hooks();
+	mt_install_utility_hook(process_shared_preload_libraries_in_progress && !IsBinaryUpgrade);
 
 	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)
 	{
 		mt_request_shared_state();
 		mt_request_alert_memory();
 		mt_request_ring_memory();
-		mt_install_utility_hook();
 		mt_register_launcher();
 	}
 }

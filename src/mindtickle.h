@@ -43,7 +43,7 @@ extern bool mt_setting_sync_enabled;
 extern bool mt_setting_notify;
 
 /* utility_hook.c */
-extern void mt_install_utility_hook(void);
+extern void mt_install_utility_hook(bool preloaded);
 
 /* launcher.c */
 extern void mt_register_launcher(void);

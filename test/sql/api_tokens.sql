@@ -4,7 +4,7 @@
 \i :inputdir/sql/include/session.sql
 BEGIN;
 \i :inputdir/sql/include/attack.sql
-SELECT plan(74);
+SELECT plan(113);
 
 DROP ROLE IF EXISTS tk_pool, tk_other_pool, tk_admin, tk_writer, tk_analyst, tk_nobody;
 CREATE ROLE tk_pool;
@@ -199,9 +199,9 @@ ROLLBACK TO s;
 -- Expiry is compared at each use: within one transaction, with nothing written in between.
 SAVEPOINT s;
 SELECT mt_create_token('tk-a', 'short', '{sql}', '3 s') AS short \gset
-SET LOCAL ROLE tk_pool;
 SET LOCAL plan_cache_mode = force_generic_plan;
 PREPARE kept AS SELECT concat_ws(' ', coalesce(mt_current_tenant(), 'none'), string_agg(DISTINCT tenant_id, '+'), count(*)) AS seen FROM mindtickle.users;
+SET LOCAL ROLE tk_pool;
 SELECT mt_set_tenant('tk-a', :'short') \g /dev/null
 EXECUTE kept \gset living_
 RESET ROLE;
@@ -212,6 +212,58 @@ EXECUTE kept \gset expired_
 RESET ROLE;
 SELECT is(ARRAY[:'living_seen', :'expired_seen', :'expired_anew_seen', pg_temp.as_role('tk_pool', $$SELECT mt_readiness('tk-a')$$), pg_temp.enters('tk_pool', 'tk-a', :'short')],
 	ARRAY['tk-a tk-a 3', 'none 0', 'none 0', '42501: permission denied for tenant "tk-a"', pg_temp.refusal('tk-a')], 'a proof ends when its token expires');
+ROLLBACK TO s;
+
+-- Nothing can be left in the session that runs, or shows its rows, for whoever comes next: by the role itself or one that is a member, whether it
+-- inherits or not; in a block, a function, dynamic SQL; with the rights of somebody else.
+SAVEPOINT s;
+DEALLOCATE kept;
+CREATE ROLE tk_member IN ROLE tk_pool;
+CREATE ROLE tk_heir NOINHERIT IN ROLE tk_member;
+CREATE ROLE tk_super SUPERUSER IN ROLE tk_pool;
+CREATE FUNCTION public.tk_prepare() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PREPARE "S_1" AS SELECT 1; END $$;
+CREATE FUNCTION public.tk_pools() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN EXECUTE 'PREPARE "S_1" AS SELECT 1'; END $$;
+ALTER FUNCTION public.tk_pools() OWNER TO tk_pool;
+CREATE FUNCTION public.tk_owners() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN EXECUTE 'PREPARE "S_1" AS SELECT 1'; END $$;
+CREATE TEMP TABLE leaving (command text, statement text);
+INSERT INTO leaving VALUES
+	('PREPARE', 'PREPARE "S_1" (text, text) AS SELECT mt_set_tenant($1, $2), set_config(''x.tok'', $2, false) IS NULL'), ('PREPARE', 'PREPARE "S_1" AS VALUES (1)'),
+	('PREPARE', 'PREPARE "S_1" AS DELETE FROM mindtickle.users'), ('PREPARE', 'DO $f$ BEGIN PREPARE "S_1" AS SELECT 1; END $f$'),
+	('PREPARE', 'DO $f$ BEGIN EXECUTE ''PREPARE "S_1" AS SELECT 1''; END $f$'), ('PREPARE', 'SELECT public.tk_prepare()'), ('PREPARE', 'SELECT public.tk_pools()'),
+	('DECLARE CURSOR WITH HOLD', 'DECLARE held CURSOR WITH HOLD FOR SELECT * FROM mt_users'),
+	('DECLARE CURSOR WITH HOLD', 'DO $f$ BEGIN EXECUTE ''DECLARE held SCROLL CURSOR WITH HOLD FOR SELECT 1''; END $f$');
+SELECT is(pg_temp.as_role(r, l.statement), '42501: permission denied for ' || l.command, r || ' cannot: ' || l.statement) FROM unnest('{tk_pool,tk_member,tk_heir}'::text[]) AS r, leaving AS l;
+SELECT is(pg_temp.as_role('tk_analyst', 'SELECT public.tk_pools()'), '42501: permission denied for PREPARE', 'nor can another with the rights of the first');
+SELECT is(pg_temp.rows_as('tk_pool', 'DECLARE now CURSOR FOR SELECT 1'), 'rows 0', 'a cursor that ends with the transaction is no matter');
+SELECT is((SELECT string_agg(name, ' ') FROM (SELECT name FROM pg_prepared_statements UNION ALL SELECT name FROM pg_cursors WHERE is_holdable) AS l), NULL, 'nothing is there');
+DO $$
+DECLARE
+	state text; message text; detail text; hint text;
+BEGIN
+	SET LOCAL ROLE tk_heir;
+	PREPARE "S_1" AS SELECT 1;
+EXCEPTION WHEN insufficient_privilege THEN
+	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	PERFORM set_config('tk.refusal', concat_ws(E'\n', message, detail, hint), false);
+END
+$$;
+SELECT is(current_setting('tk.refusal'), E'permission denied for PREPARE\nRole "tk_heir" has a grant that needs a token, so its session may serve another tenant next, to which nothing may be left.\n'
+	'Statements that the driver prepares by protocol, and cursors that end with the transaction, are not concerned.', 'the refusal in full');
+-- The session's own role counts as well as the one in force.
+SET LOCAL SESSION AUTHORIZATION tk_heir;
+SELECT pg_temp.as_role('tk_heir', 'SELECT public.tk_owners()') AS owners, pg_temp.as_role('tk_pool', 'PREPARE "S_1" AS SELECT 1') AS pools \gset
+RESET SESSION AUTHORIZATION;
+SELECT is(ARRAY[:'owners', :'pools'], array_fill('42501: permission denied for PREPARE'::text, '{2}'), 'whatever role it has taken on');
+SELECT is(concat_ws(', ', pg_temp.rows_as(r, 'PREPARE "' || r || '" AS SELECT 1'), pg_temp.rows_as(r, 'DECLARE "' || r || '" CURSOR WITH HOLD FOR SELECT 1')), 'rows 0, rows 0', r || ' may')
+	FROM unnest('{tk_analyst,tk_admin,tk_nobody,tk_super}'::text[]) AS r;
+SELECT is((SELECT string_agg(name, ' ' ORDER BY name) FROM pg_prepared_statements), 'tk_admin tk_analyst tk_nobody tk_super', 'and has');
+DEALLOCATE ALL;
+SELECT mt_revoke_tenant('tk-a', 'tk_pool'), mt_revoke_tenant('tk-b', 'tk_pool') \g /dev/null
+SELECT is(pg_temp.rows_as('tk_pool', 'PREPARE "S_1" AS SELECT 1'), 'rows 0', 'so may one whose grants have gone');
+DEALLOCATE ALL;
+SELECT mt_grant_tenant('tk-a', 'pg_database_owner', 'reader', true) \g /dev/null
+SELECT is(pg_temp.rows_as('tk_nobody', 'PREPARE "S_1" AS SELECT 1'), 'rows 0', 'a grant of whoever owns the database concerns no other');
+DEALLOCATE ALL;
 ROLLBACK TO s;
 
 -- Parallel workers have the proof of their leader.
@@ -247,8 +299,9 @@ ROLLBACK TO s;
 
 -- The text is nowhere to be read while it is in force. Given as a literal it is in the statement, which the function blots out.
 SAVEPOINT s;
+PREPARE kept (text) AS SELECT mt_set_tenant('tk-a', $1);
 SET LOCAL ROLE tk_pool;
-SELECT mt_set_tenant('tk-a', :'first') \g /dev/null
+EXECUTE kept (:'first') \g /dev/null
 SELECT (SELECT string_agg(s::text, E'\n') FROM pg_settings AS s) AS settings, (SELECT string_agg(s::text, '') FROM pg_prepared_statements AS s) AS prepared \gset
 RESET ROLE;
 SELECT is(pg_temp.as_role(r, s), '42501: must be superuser or have privileges of pg_read_all_settings to examine "mindtickle.token_id"', r || ': ' || s)

@@ -14,7 +14,7 @@ BEGIN
 END
 $$;
 BEGIN;
-SELECT plan(117);
+SELECT plan(125);
 
 DROP ROLE IF EXISTS wk_reader, wk_group, wk_member, wk_other, wk_monitor, wk_super;
 CREATE ROLE wk_reader;
@@ -232,19 +232,32 @@ SELECT is(pg_temp.weakness($$INSERT INTO mindtickle.tenant_grant (tenant_id, rol
 	'void_grants: the grant of tenant wk-a to wk_none gives nothing: there was no role of that name when it was restored, but there is now', 'of one made after the restore');
 
 -- What a session of a pool may leave to its next client. Without a grant that needs a token it concerns nobody.
-CREATE FUNCTION pg_temp.left_behind(roles text, grantee text) RETURNS text LANGUAGE sql AS $$
-	SELECT format('temporary_objects: %s may leave a temporary view in a session that stands in for mt_users in the next tenant''s queries: %s has TEMPORARY on database %I', roles, grantee, current_database())
+CREATE FUNCTION pg_temp.left_behind(roles text, holder text, has text DEFAULT format('has TEMPORARY on database %I', current_database())) RETURNS text LANGUAGE sql AS $$
+	SELECT format('pooled_roles: %s may leave %s: %s %s', roles, CASE WHEN has ~ 'TEMPORARY' THEN 'a temporary view in a session that stands in for mt_users in the next tenant''s queries'
+		ELSE 'functions and views of its own in a schema, and a search_path that has the next tenant''s queries use them' END, holder, has)
 $$;
 SAVEPOINT pooled;
 SELECT mt_grant_tenant('wk-a', 'wk_group', 'writer', true) \g /dev/null
 SELECT is(pg_temp.findings(), pg_temp.left_behind('wk_group, wk_member', 'PUBLIC'), 'temporary objects of a role whose grant needs a token');
-SELECT remedy FROM mt_check() WHERE check_name = 'temporary_objects' \gexec
+SELECT remedy FROM mt_check() WHERE check_name = 'pooled_roles' \gexec
 SELECT is(pg_temp.findings(), 'none', 'which it may not make any more');
 SELECT ok(NOT has_database_privilege('wk_member', current_database(), 'TEMPORARY'), 'nor its members');
 SELECT is(pg_temp.weakness(format('GRANT TEMPORARY ON DATABASE %I TO wk_other, wk_reader; GRANT wk_other TO wk_member', current_database())), pg_temp.left_behind('wk_member', 'wk_other'), 'who has it by another membership');
 SELECT is(pg_temp.weakness(format('ALTER DATABASE %I OWNER TO wk_group', current_database())),
-	E'schema_rights: wk_group, which acts for a tenant, owns the database, and so may create functions in schema public that are called instead of the extension''s\n' || pg_temp.left_behind('wk_group, wk_member', 'wk_group'), 'or as the owner of the database');
-SELECT is(pg_temp.weakness(format('GRANT TEMPORARY ON DATABASE %I TO wk_reader, wk_monitor, wk_super', current_database())), 'none', 'others may have it');
+	concat_ws(E'\n', pg_temp.left_behind('wk_group, wk_member', 'wk_group'), pg_temp.left_behind('wk_group, wk_member', 'wk_group', format('owns database %I', current_database())),
+		'schema_rights: wk_group, which acts for a tenant, owns the database, and so may create functions in schema public that are called instead of the extension''s'), 'or as the owner of the database');
+SELECT is(pg_temp.weakness(format('GRANT TEMPORARY, CREATE ON DATABASE %I TO wk_reader, wk_monitor, wk_super', current_database())), 'none', 'others may have it');
+SELECT is(pg_temp.weakness('CREATE SCHEMA wk_schema; GRANT CREATE ON SCHEMA wk_schema TO wk_reader; CREATE SCHEMA wk_readers AUTHORIZATION wk_reader; CREATE SCHEMA wk_supers AUTHORIZATION wk_super'), 'none', 'and schemas');
+SELECT is(pg_temp.weakness(format('GRANT CREATE ON DATABASE %I TO wk_group', current_database())), pg_temp.left_behind('wk_group, wk_member', 'wk_group', format('has CREATE on database %I', current_database())), 'schemas that it may make');
+SELECT is(pg_temp.weakness('CREATE SCHEMA wk_schema; GRANT CREATE ON SCHEMA wk_schema TO PUBLIC'), pg_temp.left_behind('wk_group, wk_member', 'PUBLIC', 'has CREATE on schema wk_schema'), 'a schema in which everybody may make objects');
+SELECT is(pg_temp.weakness('CREATE SCHEMA "wk Schema"; GRANT ALL ON SCHEMA "wk Schema" TO wk_other, wk_reader; GRANT wk_other TO wk_member'),
+	pg_temp.left_behind('wk_member', 'wk_other', 'has CREATE on schema "wk Schema"'), 'or a member of another role');
+SELECT is(pg_temp.weakness('CREATE SCHEMA wk_schema AUTHORIZATION wk_group; REVOKE CREATE ON SCHEMA wk_schema FROM wk_group'),
+	pg_temp.left_behind('wk_group, wk_member', 'wk_group', 'owns schema wk_schema'), 'a schema of its own, whatever right it has taken from itself');
+SELECT is(pg_temp.weakness('CREATE SCHEMA wk_schema AUTHORIZATION wk_other; GRANT wk_other TO wk_member'), pg_temp.left_behind('wk_member', 'wk_other', 'owns schema wk_schema'), 'or of another role that it is a member of');
+SELECT is(pg_temp.weakness('ALTER ROLE wk_member NOINHERIT; CREATE SCHEMA wk_schema AUTHORIZATION wk_other; GRANT wk_other TO wk_member'), pg_temp.left_behind('wk_member', 'wk_other', 'owns schema wk_schema'),
+	'which needs no inheritance');
+SELECT is(pg_temp.weakness('GRANT CREATE ON SCHEMA public TO wk_group'), 'schema_rights: wk_group may create objects in schema public, and so functions that are called instead of the extension''s', 'the extension''s own schema is found by another check');
 ROLLBACK TO pooled;
 
 -- What others put onto the tables, and what became of our triggers.

@@ -17,14 +17,17 @@ use Time::HiRes qw(time usleep);
 use constant KILLS => 8;
 
 my @tenants = map { sprintf 'company-%02d', $_ } 1 .. 20;
+# For a machine so slow that these are all pulled before the last kill.
+my @late = map { sprintf 'late-%02d', $_ } 1 .. 2 * KILLS;
 my $sandbox = MindTickle::Sandbox->start(
 	'--seed', 5, '--slow-ms', 200,
 	(map { ('--fault', "$_=5") } qw(error500 slow truncated html200 reset)),
-	map { ('--tenant', "$_,users=60,courses=8,rps=6,rpm=360") } @tenants);
+	map { ('--tenant', "$_,users=60,courses=8,rps=6,rpm=360") } @tenants, @late);
 
 my $node = start_node('primary', configuration => "restart_after_crash = on\n");
 add_extension($node);
-add_tenant($node, $sandbox, $_, requests_per_second => 6, requests_per_minute => 360) foreach @tenants;
+my @budget = (requests_per_second => 6, requests_per_minute => 360);
+add_tenant($node, $sandbox, $_, @budget) foreach @tenants;
 
 # Requests that the sandbox has seen in all.
 sub requests
@@ -54,7 +57,15 @@ sub wait_for_requests
 my $killed = 0;
 for my $round (1 .. KILLS)
 {
-	last unless wait_for_requests(40 + int(rand(100)));
+	my $more = 40 + int(rand(100));
+	while (!wait_for_requests($more) && @late)
+	{
+		push @tenants, shift @late;
+		add_tenant($node, $sandbox, $tenants[-1], @budget);
+		poll($node, "SELECT count(*) > 0 FROM mt_sync_jobs WHERE tenant_id = '$tenants[-1]'");
+		$more = 10 + int(rand(20));
+	}
+	last if $node->safe_psql('postgres', q(SELECT count(*) FROM mt_sync_jobs WHERE state IN ('queued', 'running'))) eq '0';
 	if ($round % 2)
 	{
 		my $pid = worker_pid($node, 'mindtickle sync');

@@ -44,6 +44,10 @@ is($node->safe_psql('postgres', q(SELECT mt_provision_user('acme', '{"userId": "
 my ($status, undef, $refusal) = $node->psql('postgres', q(SELECT mt_readiness('globex')), extra_params => [ '-U', 'reader' ]);
 like($refusal, qr/^psql:<stdin>:1: ERROR:  permission denied for tenant "globex"/, 'and reaches no other');
 is($node->safe_psql('postgres', 'SELECT bool_and(passed) FROM mt_verify_isolation()'), 't', 'isolation is proven');
+$node->safe_psql('postgres', q(CREATE ROLE pool LOGIN; SELECT mt_grant_tenant('acme', 'pool', 'reader', true)));
+($status, undef, $refusal) = $node->psql('postgres', 'SELECT mt_current_tenant(); PREPARE kept AS SELECT 1', extra_params => [ '-U', 'pool' ]);
+like($refusal, qr/ERROR:  permission denied for PREPARE\n/, 'a pooled role leaves no statement behind in a session that has called a function');
+$node->safe_psql('postgres', q(SELECT mt_revoke_tenant('acme', 'pool')));
 
 # What is logged, until no parameter is.
 follow_remedy('parameters_logged');

@@ -16,7 +16,7 @@ use Time::HiRes qw(time);
 
 my $seconds = 60 * ($ENV{FUZZ_MINUTES} // 0);
 my $seed = $ENV{FUZZ_SEED} // 1;
-my $queries = $seconds ? 1000 : 100;
+my $queries = $seconds ? 5000 : 200;
 
 my $node = start_node('primary', configuration => MindTickle::Fuzz::configuration());
 add_extension($node);

@@ -1,6 +1,6 @@
 # Two tenants' applications behind pgbouncer in transaction pooling, with one server connection and one login role: each transaction sees the rows
 # of the tenant whose token it shows and no others, whatever the transactions before it on that connection did: commit, roll back, fail, forget to
-# say who they are, show the other tenant's name, leave settings behind, or lose their client half-way.
+# say who they are, show the other tenant's name, leave settings behind, try to leave statements and cursors, or lose their client half-way.
 
 use strict;
 use warnings;
@@ -195,6 +195,26 @@ is(scalar(() = slurp_file($node->logfile) =~ /connection authorized: user=pool /
 ok( poll($node, q(SELECT string_agg(tenant_asked || ' ' || n, ', ' ORDER BY tenant_asked) = 'acme ) . OF_A_KIND . ', globex ' . OF_A_KIND . q(' FROM (
 		SELECT tenant_asked, sum(count) AS n FROM mt_security_alerts WHERE object = 'mt_set_tenant' AND session_role = 'pool' GROUP BY 1) AS a)),
 	'each refusal is counted among the alerts');
+
+# SQL that somebody injects into one tenant's transaction leaves nothing in the session that would run with the next one's token, or show it rows.
+foreach my $tenant (sort keys %users)
+{
+	my ($other, $enter) = ($other{$tenant}, 'SELECT mt_set_tenant(:\'tenant\', :\'token\');');
+	my @as = ('-v', "tenant=$tenant", '-v', "token=$token{$tenant}");
+	foreach my $statement ('PREPARE "S_1" (text, text) AS SELECT mt_set_tenant($1, $2), set_config(\'x.token\', $2, false) IS NULL',
+		'DO $$ BEGIN EXECUTE \'PREPARE "S_1" (text, text) AS SELECT mt_set_tenant($1, $2)\'; END $$')
+	{
+		my ($status, undef, $error) = as_client("\\set ON_ERROR_STOP off\nBEGIN;\n$enter\n$statement;\nROLLBACK;", @as);
+		like("$status|$error", qr/^0\|ERROR:  permission denied for PREPARE\nDETAIL:  Role "pool" has a grant that needs a token/, "$tenant cannot prepare a statement for the other one");
+	}
+	my ($status, undef, $error) = as_client("\\set ON_ERROR_STOP off\nBEGIN;\n$enter\nDECLARE kept CURSOR WITH HOLD FOR SELECT * FROM mt_users;\nROLLBACK;", @as);
+	like("$status|$error", qr/^0\|ERROR:  permission denied for DECLARE CURSOR WITH HOLD\n/, 'or hold a cursor for it');
+	is(join(' ', as_client('SELECT count(*) FROM (SELECT name FROM pg_prepared_statements WHERE from_sql UNION ALL SELECT name FROM pg_cursors) AS l; FETCH kept')),
+		"3 0 ERROR:  cursor \"kept\" does not exist", 'which finds nothing');
+	is(join(' ', as_client("BEGIN;\nSELECT mt_set_tenant('$other', '$token{$other}');\nSELECT count(*) FROM mt_users;\nCOMMIT;")), "0 \n$users{$other} ", 'and has its own rows');
+}
+ok(poll($node, q(SELECT bool_and(l.n = a.n) FROM (VALUES ('PREPARE', 4), ('DECLARE CURSOR WITH HOLD', 2)) AS l (object, n)
+		LEFT JOIN (SELECT object, sum(count) FROM mt_security_alerts WHERE session_role = 'pool' GROUP BY 1) AS a (object, n) USING (object))), 'each attempt is counted among the alerts');
 
 # A token is replaced without a gap: two are alive, then the first is revoked, and the pooled connection knows.
 my $second = $node->safe_psql('postgres', q(SELECT mt_create_token('acme', 'second', '{sql}')));

@@ -19,6 +19,7 @@ use Digest::SHA qw(sha256_hex);
 use FindBin;
 use IPC::Run ();
 use PostgreSQL::Test::Utils;
+use Time::HiRes qw(time usleep);
 
 # Only the rows of the other tenant hold these. The rows are numbered, so each value is the beginning of some.
 use constant WORD => 'xylocanarybee731';
@@ -34,6 +35,9 @@ use constant MARK => '-- output of query';
 
 # So many lines of each kind are kept.
 use constant KEPT => 20;
+
+# What a test that is itself killed leaves running ends some time.
+my @backstop = ('timeout', '-k', '5', '3600');
 
 our @attackers = map { "fuzz_$_" } qw(reader writer admin careless pooled);
 
@@ -106,20 +110,20 @@ sub round
 	foreach my $place (0 .. $#attackers)
 	{
 		my $role = $attackers[$place];
-		# Every other time it keeps to the tables and views that are not the server's own.
-		my @choice = ($self->{rounds} + $place) % 2 ? () : ('--exclude-catalog');
+		# Two times of three it keeps to the tables and views that are not the server's own.
+		my @choice = ($self->{rounds} + $place) % 3 ? ('--exclude-catalog') : ();
 		my $seed = 10 * ($self->{seed} + 1000 * $self->{rounds}) + $place;
 
 		$process{$role} = IPC::Run::start(
 			[
-				'timeout', '-k', '5', _patience($queries), 'sqlsmith', '--target=' . $self->{node}->connstr('postgres') . " user=$role",
+				@backstop, 'sqlsmith', '--target=' . $self->{node}->connstr('postgres') . " user=$role",
 				"--seed=$seed", "--max-queries=$queries", '--dump-all-queries', '--verbose', @choice
 			],
-			'<', \undef, '>', $self->_file($role, 'queries'), '2>', $self->_file($role, 'messages'));
+			'<', '/dev/null', '>', $self->_file($role, 'queries'), '2>', $self->_file($role, 'messages'));
 	}
+	$self->_finish(\%process, qw(queries messages));
 	foreach my $role (@attackers)
 	{
-		$process{$role}->finish;
 		# It begins each query on a line of its own and ends it with a semicolon.
 		$statements{$role} = [ grep { /\S/ } split /;\n/, slurp_file($self->_file($role, 'queries')) ];
 		$self->{queries} += @{ $statements{$role} };
@@ -138,11 +142,31 @@ sub query
 	$self->_search_log;
 }
 
-# Seconds for so many queries. Each ends after a second, and most at once.
-sub _patience
+# Waits for the processes of the roles, as long as the files of these names grow: how long they take altogether is the machine's, but a query ends
+# after a second. What does not go on is stopped; returns the roles of these.
+sub _finish
 {
-	my ($queries) = @_;
-	return int(60 + $queries / 2);
+	my ($self, $processes, @names) = @_;
+	my %stopped;
+	my %size = map { $_ => 0 } keys %$processes;
+	my %grown = map { $_ => time() } keys %$processes;
+
+	while (my @running = grep { $processes->{$_}->pumpable } sort keys %$processes)
+	{
+		foreach my $role (@running)
+		{
+			my $size = 0;
+			$size += -s $self->_file($role, $_) // 0 foreach @names;
+			$grown{$role} = time() if $size != $size{$role};
+			$size{$role} = $size;
+			next if time() < $grown{$role} + $PostgreSQL::Test::Utils::timeout_default;
+			$stopped{$role} = 1;
+			$processes->{$role}->kill_kill(grace => 5);
+		}
+		usleep(50_000);
+	}
+	$processes->{$_}->finish foreach grep { !$stopped{$_} } keys %$processes;
+	return %stopped;
 }
 
 sub _file
@@ -165,21 +189,21 @@ sub _run_again
 			$self->_write_script($role, $rest{$role});
 			$process{$role} = IPC::Run::start(
 				[
-					'timeout', '-k', '5', _patience(scalar @{ $rest{$role} }), 'psql', '-X', '-q', '-A', '-t', '-v', 'VERBOSITY=verbose',
+					@backstop, 'psql', '-X', '-q', '-A', '-t', '-v', 'VERBOSITY=verbose',
 					'-d', $self->{node}->connstr('postgres') . " user=$role", '-f', $self->_file($role, 'script')
 				],
-				'<', \undef, '>', $self->_file($role, 'output'), '2>', $self->_file($role, 'messages'));
+				'<', '/dev/null', '>', $self->_file($role, 'output'), '2>', $self->_file($role, 'messages'));
 		}
+		my %stopped = $self->_finish(\%process, qw(output messages));
 		foreach my $role (keys %process)
 		{
-			$process{$role}->finish;
 			my $done = $self->_search_file($self->_file($role, 'output'));
 			$self->_search_file($self->_file($role, 'messages'));
 			$self->{answered} += $done;
 			$self->{bytes} += -s $self->_file($role, 'output');
 			splice @{ $rest{$role} }, 0, $done;
-			# 124: it took too long as a whole, so the rest is left out.
-			delete $rest{$role} if !$done || !@{ $rest{$role} } || $process{$role}->result == 124;
+			# Where one had to be stopped, the rest is left out.
+			delete $rest{$role} if !$done || !@{ $rest{$role} } || $stopped{$role};
 		}
 	}
 }

@@ -123,11 +123,23 @@ CREATE FUNCTION mindtickle.verify_readiness(tenant pg_catalog.text, OUT scope pg
 $$;
 COMMENT ON FUNCTION mindtickle.verify_readiness(pg_catalog.text) IS 'what mt_verify_readiness gives';
 
+CREATE FUNCTION mindtickle.known_timezone(name pg_catalog.text) RETURNS pg_catalog.text
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM now() AT TIME ZONE name;
+	RETURN coalesce(name, 'UTC');
+EXCEPTION WHEN invalid_parameter_value THEN
+	RETURN 'UTC';
+END
+$$;
+COMMENT ON FUNCTION mindtickle.known_timezone(pg_catalog.text)
+	IS 'the time zone, or UTC for one that this server does not know: another server that it was set on did';
+
 CREATE FUNCTION mindtickle.readiness_days_due(at pg_catalog.timestamptz, OUT tenant_id pg_catalog.text, OUT next_at pg_catalog.timestamptz)
 	RETURNS SETOF pg_catalog.record
-	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT t.tenant_id, (coalesce(t.closed_day + 1, (t.created_at AT TIME ZONE z.name)::date) + 1)::timestamp AT TIME ZONE z.name
-	FROM mindtickle.tenant AS t, LATERAL (SELECT coalesce(t.settings ->> 'timezone', 'UTC') AS name) AS z
+	FROM mindtickle.tenant AS t, LATERAL (SELECT mindtickle.known_timezone(t.settings ->> 'timezone') AS name) AS z
 $$;
 COMMENT ON FUNCTION mindtickle.readiness_days_due(pg_catalog.timestamptz)
 	IS 'for the aggregator: when the next day of each tenant that is not in its history ends; needs no tenant in force';
@@ -136,21 +148,21 @@ CREATE FUNCTION mindtickle.close_readiness_day(tenant pg_catalog.text, at pg_cat
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	zone text := mindtickle.effective_settings(close_readiness_day.tenant) ->> 'timezone';
+	zone text := mindtickle.known_timezone(mindtickle.effective_settings(close_readiness_day.tenant) ->> 'timezone');
 	first_day date;
 	last_day date := (close_readiness_day.at AT TIME ZONE zone)::date - 1;
 BEGIN
 	SELECT coalesce(t.closed_day + 1, (t.created_at AT TIME ZONE zone)::date) INTO first_day
 		FROM mindtickle.tenant AS t WHERE t.tenant_id = close_readiness_day.tenant;
-	-- Days that were missed have the figures of now, which are those of then if nothing was running. More than a year is not made up for.
-	first_day := greatest(first_day, last_day - 366);
 	IF first_day IS NULL OR first_day > last_day THEN
 		RETURN 0;
 	END IF;
+	-- Days that were missed have the figures of now, which are those of then if nothing was running. More than a year is not made up for.
+	first_day := greatest(first_day, last_day - 365);
 	INSERT INTO mindtickle.readiness_daily
 		(tenant_id, day, scope, scope_id, avg_score, completion_rate, learners, quiz_results, assignments, completed)
-		SELECT close_readiness_day.tenant, d.day::date, f.scope, f.scope_id, f.avg_score, f.completion_rate, f.learners, f.quiz_results, f.assignments, f.completed
-		FROM generate_series(first_day, last_day, interval '1 day') AS d (day), (
+		SELECT close_readiness_day.tenant, first_day + d.number, f.scope, f.scope_id, f.avg_score, f.completion_rate, f.learners, f.quiz_results, f.assignments, f.completed
+		FROM generate_series(0, last_day - first_day) AS d (number), (
 			SELECT 'tenant' AS scope, '' AS scope_id, r.avg_score, r.completion_rate, r.learners, r.quiz_results, r.assignments, r.completed
 			FROM @extschema@.mt_readiness(close_readiness_day.tenant) AS r
 			UNION ALL

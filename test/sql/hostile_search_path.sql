@@ -177,7 +177,7 @@ INSERT INTO call (role_name, statement) VALUES
 	('mindtickle_service', 'mindtickle.sync_close(''hp'', 1, ''failed'', ''x'')'), ('mindtickle_service', 'mindtickle.sync_back_off(''hp'', pg_catalog.now(), ''x'')'),
 	('mindtickle_service', 'mindtickle.readiness_details(''hp'', true)'), ('mindtickle_service', 'mindtickle.readiness_people(''hp'')'), ('mindtickle_service', 'mindtickle.readiness_by_user(''hp'')'), ('mindtickle_service', 'mindtickle.readiness_by_team(''hp'')'),
 	('mindtickle_service', 'mindtickle.readiness_by_course(''hp'')'), ('mindtickle_service', 'mindtickle.readiness_trend(''hp'', NULL, NULL)'), ('mindtickle_service', 'mindtickle.verify_readiness(''hp'')'), ('mindtickle_service', 'mindtickle.tenants_to_fold()'),
-	('mindtickle_service', 'mindtickle.tend_readiness()'), ('mindtickle_service', 'mindtickle.readiness_days_due(pg_catalog.now())'), ('mindtickle_service', 'mindtickle.close_readiness_day(''hp'', pg_catalog.now())'),
+	('mindtickle_service', 'mindtickle.tend_readiness()'), ('none', 'mindtickle.known_timezone(''Europe/Berlin'')'), ('mindtickle_service', 'mindtickle.readiness_days_due(pg_catalog.now())'), ('mindtickle_service', 'mindtickle.close_readiness_day(''hp'', pg_catalog.now())'),
 	('mindtickle_service', 'mindtickle.readiness_reruns_due()'), ('mindtickle_service', 'mindtickle.rerun_readiness(''hp'')'), ('none', 'mindtickle.expected_triggers()'),
 	('mindtickle_service', 'mindtickle.publish(''hp'', 100)'), ('mindtickle_service', 'mindtickle.trim_tenant(''hp'')');
 -- The job that is running, which the calls name.

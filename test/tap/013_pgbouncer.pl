@@ -216,6 +216,10 @@ foreach my $tenant (sort keys %users)
 ok(poll($node, q(SELECT bool_and(l.n = a.n) FROM (VALUES ('PREPARE', 4), ('DECLARE CURSOR WITH HOLD', 2)) AS l (object, n)
 		LEFT JOIN (SELECT object, sum(count) FROM mt_security_alerts WHERE session_role = 'pool' GROUP BY 1) AS a (object, n) USING (object))), 'each attempt is counted among the alerts');
 
+$node->safe_psql('postgres', 'CREATE DATABASE plain');
+is($node->safe_psql('plain', 'PREPARE "S_1" AS SELECT 7; BEGIN; DECLARE kept CURSOR WITH HOLD FOR SELECT 8; COMMIT; EXECUTE "S_1"; FETCH kept', extra_params => [ '-U', 'pool' ]),
+	"7\n8", 'in a database without the extension the role may do both');
+
 # A token is replaced without a gap: two are alive, then the first is revoked, and the pooled connection knows.
 my $second = $node->safe_psql('postgres', q(SELECT mt_create_token('acme', 'second', '{sql}')));
 my $asks = q(BEGIN; SELECT mt_set_tenant('acme', :'token'); SELECT count(*) FROM mt_users; COMMIT;);

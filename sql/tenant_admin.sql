@@ -38,6 +38,8 @@ BEGIN
 	END IF;
 	INSERT INTO mindtickle.event_counter (tenant_id) VALUES (tenant);
 	INSERT INTO mindtickle.sync_budget (tenant_id, budget_until) VALUES (tenant, now());
+	-- Its first day may end soon.
+	PERFORM mindtickle.mark_readiness('#days');
 END
 $$;
 COMMENT ON FUNCTION @extschema@.mt_create_tenant(pg_catalog.text, pg_catalog.text) IS 'makes a tenant; owner only';

@@ -72,6 +72,7 @@ my @weak = (
 	[ 'relation "pg_class" without its schema', 'DO $$ DECLARE r record; BEGIN FOR r IN SELECT 1 FROM pg_class LOOP NULL; END LOOP; END $$' ],
 	[ 'a variable without the schema of its type', 'DO $$ DECLARE r regclass; BEGIN NULL; END $$' ],
 	[ 'operator = without its schema', 'DO $$ BEGIN EXECUTE \'CREATE POLICY p ON mindtickle.t USING (a = 1)\'; END $$' ],
+	[ 'LIKE of a table without its schema', 'CREATE TABLE mindtickle.t (LIKE u INCLUDING ALL)' ],
 	[ 'OR REPLACE', 'DO $$ BEGIN EXECUTE \'CREATE OR REPLACE VIEW mindtickle.v WITH (security_invoker = true) AS SELECT 1\'; END $$' ]);
 my @missed = grep { my ($wanted, $statement) = @$_; join("\n", MindTickle::InstallScript::findings("SELECT 1;\n$statement;\n")) !~ /^line 2: $wanted$/m } @weak;
 is_deeply([ map { "$_->[0]: $_->[1]" } @missed ], [], scalar(@weak) . ' planted weaknesses are found');

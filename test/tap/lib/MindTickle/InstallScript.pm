@@ -19,7 +19,7 @@ my %before_parenthesis = map { $_ => 1 } qw(
   not on operator or order over perform policy primary references returns row select set table then unique using values when where with within);
 
 # Storage parameters: the = behind them is no operator.
-my %storage_word = map { $_ => 1 } qw(fillfactor security_invoker);
+my %storage_word = map { $_ => 1 } qw(autovacuum_enabled fillfactor security_invoker);
 
 # Words of a table's definition that are no column.
 my %table_word = map { $_ => 1 } qw(primary unique check foreign constraint exclude like);
@@ -311,13 +311,15 @@ sub _judge_expressions
 		push @findings, [ $line, 'a cast to a type without its schema' ] if $text eq '::' && _text($tokens, $i + 2) ne '.';
 		push @findings, [ $line, 'a collation without its schema' ] if $text eq 'collate' && _text($tokens, $i + 2) ne '.';
 		next unless $kind eq 'word' || $kind eq 'name';
-		push @findings, [ $line, $hidden{$text} ] if $hidden{$text} && $before ne '.' && !($text eq 'in' && $loose && _text($tokens, $i - 2) eq 'for');
+		push @findings, [ $line, $hidden{$text} ] if $hidden{$text} && $before ne '.' && !($text eq 'in' && $loose && _text($tokens, $i - 2) eq 'for') && !($text eq 'like' && $before eq '(');
+		# Without a left side it is a table's clause.
+		push @findings, [ $line, 'LIKE of a table without its schema' ] if $text eq 'like' && $before eq '(' && _text($tokens, $i + 2) ne '.';
 		push @findings, [ $line, 'CASE with a value takes its operator from the search_path' ] if $text eq 'case' && $after ne 'when';
 		push @findings, [ $line, 'IS DISTINCT FROM takes its operator from the search_path' ] if $text eq 'distinct' && $after eq 'from' && $before =~ /^(?:is|not)$/;
 		push @findings, [ $line, 'JOIN USING takes its operators from the search_path' ] if $text eq 'using' && $after eq '(' && _joins($tokens, $i);
 		push @findings, [ $line, "function $text without its schema" ] if $after eq '(' && $before ne '.' && $before !~ /^(?:as|\)|type)$/ && !$before_parenthesis{$text};
 		push @findings, [ $line, "relation \"$tokens->[$i + 1][1]\" without its schema" ]
-		  if $before_relation{$text} && $before !~ /^(?:distinct|for|do|alter|after|before|or|of)$/ && !_in_extract($tokens, $i) && _names_relation($tokens, $i + 1, \%known);
+		  if $before_relation{$text} && $before !~ /^(?:distinct|for|do|alter|after|before|or|of|old|new)$/ && !_in_extract($tokens, $i) && _names_relation($tokens, $i + 1, \%known);
 	}
 	return @findings;
 }

@@ -15,9 +15,13 @@ CREATE FUNCTION mindtickle.readiness_people(tenant pg_catalog.text, OUT user_id 
 		OUT avg_score pg_catalog.numeric, OUT completion_rate pg_catalog.numeric, OUT ready pg_catalog.bool)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 SET search_path = pg_catalog, pg_temp AS $$
+	WITH bounds AS MATERIALIZED (
+		SELECT (s.settings ->> 'ready_score')::numeric AS score, (s.settings ->> 'ready_completion')::numeric AS completion
+		FROM mindtickle.effective_settings(tenant) AS s (settings)
+	)
 	SELECT f.user_id, f.scores, f.score_sum, f.assignments, f.completed, f.overdue, f.last_activity_at, f.avg_score, f.completion_rate,
-		coalesce(f.avg_score >= (s.settings ->> 'ready_score')::numeric AND f.completion_rate >= (s.settings ->> 'ready_completion')::numeric, false)
-	FROM (SELECT mindtickle.effective_settings(tenant) AS settings) AS s, (
+		coalesce(f.avg_score >= b.score AND f.completion_rate >= b.completion, false)
+	FROM bounds AS b, (
 		SELECT coalesce(u.user_id, d.id) AS user_id, coalesce(d.scores, 0) AS scores, coalesce(d.score_sum, 0) AS score_sum,
 			coalesce(d.assignments, 0) AS assignments, coalesce(d.completed, 0) AS completed, coalesce(d.overdue, 0) AS overdue, d.last_activity_at,
 			round(d.score_sum / nullif(d.scores * 10000, 0)::numeric, 4) AS avg_score,

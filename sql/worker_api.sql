@@ -29,9 +29,7 @@ CREATE FUNCTION mindtickle.worker_stats(OUT database_id pg_catalog.oid, OUT kind
 COMMENT ON FUNCTION mindtickle.worker_stats() IS 'the workers of all databases as they report themselves; for mt_stat_worker, and so for pg_monitor';
 
 CREATE FUNCTION mindtickle.tenant_exists(tenant pg_catalog.text) RETURNS pg_catalog.bool
-	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT EXISTS (SELECT FROM mindtickle.tenant AS t WHERE t.tenant_id = tenant)
-$$;
+	LANGUAGE c STRICT STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_tenant_exists_sql';
 COMMENT ON FUNCTION mindtickle.tenant_exists(pg_catalog.text)
 	IS 'true when there is such a tenant, asked before it is entered, which would be a refusal and an alert; needs no tenant in force';
 

@@ -44,6 +44,7 @@ PG_FUNCTION_INFO_V1(mt_whoami);
 PG_FUNCTION_INFO_V1(mt_row_allowed);
 PG_FUNCTION_INFO_V1(mt_acting_as_service);
 PG_FUNCTION_INFO_V1(mt_visible_tenants);
+PG_FUNCTION_INFO_V1(mt_tenant_exists_sql);
 
 /*
  * The tenant of the role's default grant. Its own grants go before inherited ones; among several inherited ones without a single default
@@ -287,6 +288,15 @@ mt_visible_tenants(PG_FUNCTION_ARGS)
 	if (GetUserId() == mt_service_role(true))
 		PG_RETURN_ARRAYTYPE_P(mt_all_tenants());
 	PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
+}
+
+/*
+ * mindtickle.tenant_exists(tenant) -> bool: for the workers, to whom the tenant that a mark names may be gone.
+ */
+Datum
+mt_tenant_exists_sql(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(mt_tenant_exists(text_to_cstring(PG_GETARG_TEXT_PP(0))));
 }
 
 static void

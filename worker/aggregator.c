@@ -33,7 +33,7 @@ PGDLLEXPORT void mt_aggregator_main(Datum argument);
 #define MARK_RERUNS		"#reruns"
 
 /* Between two rounds: a tenant that is written to all the time is folded so often. */
-#define ROUND_PAUSE		(20 * MT_MILLISECOND)
+#define ROUND_PAUSE		(5 * MT_MILLISECOND)
 /* Summaries are folded so long after a tenant's last change, and while it changes so often. */
 #define QUIET_PAUSE		(2 * MT_SECOND)
 #define DETAILS_PAUSE	(10 * MT_SECOND)

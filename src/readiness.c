@@ -78,28 +78,6 @@ report_type(FunctionCallInfo fcinfo)
 	return kept;
 }
 
-/* Counts the tenant's rows in the active snapshot. Within mt_service_enter/leave. */
-static void
-count_rows(const char *tenant, MtTotals *totals)
-{
-	static MtPlan count = {
-		"SELECT learners, quiz_results, score_sum, assignments, completed FROM mindtickle.count_readiness($1)", 1, {TEXTOID},.read_only = true
-	};
-	Datum		value = CStringGetTextDatum(tenant);
-	int64		columns[5];
-	bool		isnull;
-
-	mt_plan_run(&count, &value, NULL, SPI_OK_SELECT);
-	for (int i = 0; i < (int) lengthof(columns); i++)
-		columns[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull));
-	memset(totals, 0, sizeof(MtTotals));
-	totals->learners = columns[0];
-	totals->figures.scores = columns[1];
-	totals->figures.score_sum = columns[2];
-	totals->figures.assignments = columns[3];
-	totals->figures.completed = columns[4];
-}
-
 /* part / whole, rounded half up to PLACES; part is not negative. */
 static Datum
 rounded_ratio(int64 part, int64 whole)
@@ -155,7 +133,7 @@ mt_readiness(PG_FUNCTION_ARGS)
 		MtServiceCall call;
 
 		mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_READER, false);
-		count_rows(tenant, &totals);
+		mt_count_totals(tenant, &totals, snapshot);
 		mt_service_leave(&call);
 	}
 	fill_report(tenant, &totals, snapshot, &report);
@@ -217,7 +195,7 @@ mt_aggregate_readiness(PG_FUNCTION_ARGS)
 
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_READER, true);
 	if (!mt_readiness_totals(tenant, snapshot, &totals))
-		count_rows(tenant, &totals);
+		mt_count_totals(tenant, &totals, snapshot);
 	fill_report(tenant, &totals, snapshot, &report);
 	store_report(tenant, &report);
 	MemoryContextSwitchTo(call.context);

@@ -10,6 +10,8 @@
  */
 #include "readiness_change.h"
 
+#include "catalog/pg_type.h"
+#include "plan.h"
 #include "readiness_row.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -345,4 +347,24 @@ mt_readiness_totals(const char *tenant, Snapshot snapshot, MtTotals *totals)
 	totals->learners += summary.totals.learners;
 	mt_add_figures(&totals->figures, &summary.totals.figures, 1);
 	return true;
+}
+
+/*
+ * Counts a tenant's rows for its totals, as the snapshot shows them. Within mt_service_enter/leave.
+ */
+void
+mt_count_totals(const char *tenant, MtTotals *totals, Snapshot snapshot)
+{
+	static MtPlan count = {
+		"SELECT learners, submissions, quiz_results, score_sum, assignments, completed, overdue FROM mindtickle.count_readiness($1)",
+		1, {TEXTOID},.read_only = true
+	};
+	Datum		value = CStringGetTextDatum(tenant);
+	int64	   *figures = (int64 *) &totals->figures;
+	bool		isnull;
+
+	mt_plan_run_in(&count, &value, NULL, SPI_OK_SELECT, snapshot);
+	totals->learners = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	for (int i = 0; i < MT_FIGURES; i++)
+		figures[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2 + i, &isnull));
 }

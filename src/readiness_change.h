@@ -15,6 +15,7 @@ typedef struct MtDetails
 } MtDetails;
 
 extern bool mt_readiness_totals(const char *tenant, Snapshot snapshot, MtTotals *totals);
+extern void mt_count_totals(const char *tenant, MtTotals *totals, Snapshot snapshot);
 extern int64 mt_readiness_since(const char *tenant, Datum cursor, Snapshot snapshot, MtTotals *change, MtDetails *details);
 
 #endif							/* MT_READINESS_CHANGE_H */

@@ -196,24 +196,6 @@ fold_details(const char *tenant, MtDetails *details, MtSummary *summary, Snapsho
 	summary->detail_cursor = summary->cursor;
 }
 
-/* Counts the tenant's totals in the active snapshot. */
-static void
-count_totals(const char *tenant, MtTotals *totals, Snapshot snapshot)
-{
-	static MtPlan count = {
-		"SELECT learners, submissions, quiz_results, score_sum, assignments, completed, overdue FROM mindtickle.count_readiness($1)",
-		1, {TEXTOID},.read_only = true
-	};
-	Datum		value = CStringGetTextDatum(tenant);
-	int64	   *figures = (int64 *) &totals->figures;
-	bool		isnull;
-
-	mt_plan_run_in(&count, &value, NULL, SPI_OK_SELECT, snapshot);
-	totals->learners = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	for (int i = 0; i < MT_FIGURES; i++)
-		figures[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2 + i, &isnull));
-}
-
 static bool
 same_fold(const MtSummary *first, const MtSummary *second)
 {
@@ -262,7 +244,7 @@ fold(const char *tenant, bool details, bool recount)
 	summary.table = mt_table_in_use(MT_SUMMARIES);
 	if (recount)
 	{
-		count_totals(tenant, &summary.totals, snapshot);
+		mt_count_totals(tenant, &summary.totals, snapshot);
 		count_details(tenant, &summary, snapshot);
 	}
 	else

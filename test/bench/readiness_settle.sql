@@ -1,5 +1,5 @@
 /*
- * Waits until the aggregator has done nothing for three seconds, as mt_stat_worker tells. Where there is none, there is nothing to wait for. Run by
+ * Waits until the aggregator has folded nothing for three seconds, as mt_stat_worker tells. Where there is none, there is nothing to wait for. Run by
  * readiness.sh.
  */
 DO $$
@@ -10,7 +10,7 @@ DECLARE
 BEGIN
 	WHILE to_regclass('mt_stat_worker') IS NOT NULL AND same < 6 LOOP
 		PERFORM pg_sleep(0.5);
-		EXECUTE $q$SELECT string_agg(concat_ws(' ', w.rounds, w.items), ',') FROM mt_stat_worker AS w WHERE w.kind = 'aggregator' AND w.database = current_database()$q$ INTO now;
+		EXECUTE $q$SELECT string_agg(w.items::text, ',') FROM mt_stat_worker AS w WHERE w.kind = 'aggregator' AND w.database = current_database()$q$ INTO now;
 		same := CASE WHEN now IS NOT DISTINCT FROM before THEN same + 1 ELSE 0 END;
 		before := now;
 	END LOOP;

@@ -49,6 +49,7 @@ SELECT tenant_id FROM mt_aggregate_readiness('acme');
 INSERT INTO mindtickle.team (tenant_id, team_id, name, source) VALUES ('acme', 't', E'Team\twith a tab', 'scim'), ('globex', 't', 'Team', 'pull');
 INSERT INTO mindtickle.team_member (tenant_id, team_id, user_id, source) SELECT tenant_id, 't', user_id, 'pull' FROM mindtickle.users;
 INSERT INTO mindtickle.readiness_daily SELECT tenant_id, '2026-01-01', 'tenant', '', 12.5, 0.25, 4, 3, 2, 1 FROM mindtickle.tenant;
+INSERT INTO mindtickle.readiness_rerun SELECT tenant_id, now() FROM mindtickle.tenant;
 INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) SELECT tenant_id, 'pull', 'users', 'is no JSON', '\x00ff5c0a' FROM mindtickle.tenant;
 INSERT INTO mindtickle.event_overflow (tenant_id, topic, payload, created_at) SELECT tenant_id, 'test', '{}', now() FROM mindtickle.tenant;
 INSERT INTO mindtickle.cache_entry SELECT tenant_id, 'roster', 1, '[]', now(), now() FROM mindtickle.tenant;
@@ -83,8 +84,8 @@ my $system = 'SELECT system_identifier FROM pg_control_system()';
 my $original = $source->safe_psql('postgres', $system);
 my %wanted = map { $_ => $source->safe_psql('postgres', $facts{$_}) } keys %facts;
 
-is($source->safe_psql('postgres', "SELECT t.relname FROM ($registered) AS t WHERE t.relkind = 'r' AND (xpath('//n/text()', query_to_xml('SELECT count(*) AS n FROM ' || t.oid, false, true, '')))[1]::text = '0'"),
-	'', 'every table of the original has rows');
+is($source->safe_psql('postgres', "SELECT t.relname FROM ($registered) AS t WHERE t.relkind = 'r' AND NOT mindtickle.is_truncated(t.relname) AND (xpath('//n/text()', query_to_xml('SELECT count(*) AS n FROM ' || t.oid, false, true, '')))[1]::text = '0'"),
+	'', 'every table of the original has rows, but for those that are made anew');
 like($wanted{'rows of every table'}, qr/^users\|<row[^>]*>\s*<count>24<\/count>\s*<md5>[0-9a-f]{32}<\/md5>/m, 'and the comparison sees them');
 
 # The dumps.

@@ -1,6 +1,6 @@
 /*
- * People and teams. The two generated keys hold the folded e-mail and user name: lower() is not leakproof, so under row security an index
- * on the expression could not be used, while one on a plain column can.
+ * People and teams. The generated keys hold folded e-mails and names: lower() is not leakproof, so under row security an index on the
+ * expression could not be used, while one on a plain column can.
  */
 CREATE TABLE mindtickle.users (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
@@ -47,9 +47,16 @@ CREATE TABLE mindtickle.team (
 	source pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	active pg_catalog.bool NOT NULL DEFAULT true,
 	updated_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	scim_external_id pg_catalog.text COLLATE pg_catalog."C",
+	version pg_catalog.int8 NOT NULL DEFAULT 1,
+	created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	name_key pg_catalog.text COLLATE pg_catalog."C" GENERATED ALWAYS AS (pg_catalog.lower(name)) STORED,
 	PRIMARY KEY (tenant_id, team_id)
 );
 COMMENT ON TABLE mindtickle.team IS 'teams of a tenant: MindTickle''s groups and the identity provider''s';
+COMMENT ON COLUMN mindtickle.team.version IS 'moves by one with every change, also of who is in it';
+CREATE INDEX team_name_key_idx ON mindtickle.team (tenant_id, name_key);
+CREATE INDEX team_scim_external_id_idx ON mindtickle.team (tenant_id, scim_external_id) WHERE scim_external_id IS NOT NULL;
 
 CREATE TABLE mindtickle.team_member (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,

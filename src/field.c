@@ -13,7 +13,6 @@
 #include <ctype.h>
 
 #include "catalog/pg_type.h"
-#include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -462,8 +461,11 @@ unparsable(const char *bytes, int length)
 	return NULL;
 }
 
-static JsonLexContext *
-make_lexer(char *bytes, int length)
+/*
+ * A lexer over JSON that is valid UTF-8, with escapes resolved.
+ */
+JsonLexContext *
+mt_json_lexer(char *bytes, int length)
 {
 #if PG_VERSION_NUM >= 170000
 	return makeJsonLexContextCstringLen(NULL, bytes, length, PG_UTF8, true);
@@ -497,7 +499,7 @@ mt_json_from_bytes(const char *bytes, int length, MtFault *fault)
 		return NULL;
 	}
 	copy = pnstrdup(bytes, length);
-	lexer = make_lexer(copy, length);
+	lexer = mt_json_lexer(copy, length);
 	error = pg_parse_json(lexer, &nullSemAction);
 	if (error != JSON_SUCCESS)
 	{

@@ -7,6 +7,7 @@
 
 #include "mindtickle.h"
 
+#include "common/jsonapi.h"
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 
@@ -56,6 +57,7 @@ extern MtPresence mt_field_container(MtFields *fields, const char *key, bool arr
 
 extern void mt_check_argument_id(const char *name, text *value);
 extern bool mt_json_too_deep(MtFields *fields, JsonbContainer *container, int depth);
+extern JsonLexContext *mt_json_lexer(char *bytes, int length);
 extern Jsonb *mt_json_from_bytes(const char *bytes, int length, MtFault *fault);
 
 /* iso_timestamp.c */

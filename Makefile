@@ -39,6 +39,11 @@ OBJS = \
 	src/readiness_source.o \
 	src/readiness_store.o \
 	src/credential.o \
+	src/scim_attribute.o \
+	src/scim_condition.o \
+	src/scim_element.o \
+	src/scim_inspect.o \
+	src/scim_parse.o \
 	src/service_call.o \
 	src/settings.o \
 	src/shared_state.o \
@@ -59,6 +64,7 @@ SQL_PARTS = \
 	sql/tenant.sql \
 	sql/context.sql \
 	sql/people.sql \
+	sql/scim_people.sql \
 	sql/training.sql \
 	sql/readiness_tables.sql \
 	sql/queue.sql \
@@ -72,6 +78,7 @@ SQL_PARTS = \
 	sql/alert.sql \
 	sql/scoring.sql \
 	sql/users_api.sql \
+	sql/scim_filter.sql \
 	sql/readiness_deltas.sql \
 	sql/readiness_api.sql \
 	sql/readiness_details.sql \

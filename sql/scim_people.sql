@@ -26,31 +26,69 @@ COMMENT ON TABLE mindtickle.user_address IS 'folded addresses that a user has be
 CREATE INDEX user_address_user_idx ON mindtickle.user_address (tenant_id, user_id);
 
 CREATE FUNCTION mindtickle.further_addresses(attributes pg_catalog.jsonb, email_key pg_catalog.text) RETURNS pg_catalog.text[]
-	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	emails jsonb := attributes #> '{scim,emails}';
 BEGIN
-	IF jsonb_typeof(emails) <> 'array' THEN
-		RETURN NULL;
+	IF jsonb_typeof(emails) = 'array' THEN
+		RETURN ARRAY(SELECT DISTINCT lower(e.element ->> 'value') AS key FROM jsonb_array_elements(emails) AS e (element)
+					 WHERE e.element ->> 'value' IS NOT NULL AND lower(e.element ->> 'value') IS DISTINCT FROM email_key ORDER BY key);
 	END IF;
-	RETURN (SELECT array_agg(DISTINCT lower(e.element ->> 'value')) FROM jsonb_array_elements(emails) AS e (element)
-			WHERE lower(e.element ->> 'value') IS DISTINCT FROM email_key AND e.element ->> 'value' IS NOT NULL);
+	RETURN '{}';
 END
 $$;
 COMMENT ON FUNCTION mindtickle.further_addresses(pg_catalog.jsonb, pg_catalog.text)
-	IS 'the folded addresses of a user beside the one in users.email; NULL where there is none';
+	IS 'the folded addresses of a user beside the one in users.email';
 
-CREATE FUNCTION mindtickle.keep_addresses() RETURNS trigger
+CREATE FUNCTION mindtickle.keep_addresses() RETURNS pg_catalog.trigger
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	before text[] := '{}';
+	after text[] := '{}';
 BEGIN
+	IF TG_OP = 'TRUNCATE' THEN
+		TRUNCATE mindtickle.user_address;
+		RETURN NULL;
+	END IF;
 	IF TG_OP <> 'INSERT' THEN
-		DELETE FROM mindtickle.user_address AS a WHERE a.tenant_id = OLD.tenant_id AND a.user_id = OLD.user_id;
+		before := mindtickle.further_addresses(OLD.attributes, OLD.email_key);
 	END IF;
 	IF TG_OP <> 'DELETE' THEN
+		after := mindtickle.further_addresses(NEW.attributes, NEW.email_key);
+	END IF;
+	IF TG_OP = 'UPDATE' AND before = after AND OLD.tenant_id = NEW.tenant_id AND OLD.user_id = NEW.user_id THEN
+		RETURN NULL;
+	END IF;
+	IF before <> '{}' THEN
+		DELETE FROM mindtickle.user_address AS a WHERE a.tenant_id = OLD.tenant_id AND a.user_id = OLD.user_id;
+	END IF;
+	IF after <> '{}' THEN
 		INSERT INTO mindtickle.user_address (tenant_id, address_key, user_id)
-		SELECT NEW.tenant_id, key, NEW.user_id FROM unnest(mindtickle.further_addresses(NEW.attributes, NEW.email_key)) AS key;
+		SELECT NEW.tenant_id, a.key, NEW.user_id FROM unnest(after) AS a (key)
+		ON CONFLICT (tenant_id, address_key, user_id) DO NOTHING;
 	END IF;
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION mindtickle.keep_addresses() IS 'keeps user_address in step with users';
+COMMENT ON FUNCTION mindtickle.keep_addresses() IS 'trigger: keeps user_address in step with users';
+
+-- Few people have a second address, so the conditions let most changes pass without a call.
+CREATE TRIGGER addresses_insert AFTER INSERT ON mindtickle.users FOR EACH ROW
+	WHEN (NEW.attributes OPERATOR(pg_catalog.#>) '{scim,emails,1}' IS NOT NULL
+		OR COALESCE(NEW.attributes OPERATOR(pg_catalog.#>>) '{scim,emails,0,value}', NEW.email, '') OPERATOR(pg_catalog.<>) COALESCE(NEW.email, ''))
+	EXECUTE FUNCTION mindtickle.keep_addresses();
+CREATE TRIGGER addresses_update AFTER UPDATE ON mindtickle.users FOR EACH ROW
+	WHEN (COALESCE(OLD.attributes OPERATOR(pg_catalog.#>) '{scim,emails}', '0') OPERATOR(pg_catalog.<>) COALESCE(NEW.attributes OPERATOR(pg_catalog.#>) '{scim,emails}', '0')
+		OR COALESCE(OLD.email, '') OPERATOR(pg_catalog.<>) COALESCE(NEW.email, '')
+		OR OLD.tenant_id OPERATOR(pg_catalog.<>) NEW.tenant_id OR OLD.user_id OPERATOR(pg_catalog.<>) NEW.user_id)
+	EXECUTE FUNCTION mindtickle.keep_addresses();
+CREATE TRIGGER addresses_delete AFTER DELETE ON mindtickle.users FOR EACH ROW
+	WHEN (OLD.attributes OPERATOR(pg_catalog.?) 'scim')
+	EXECUTE FUNCTION mindtickle.keep_addresses();
+CREATE TRIGGER addresses_truncate AFTER TRUNCATE ON mindtickle.users
+	EXECUTE FUNCTION mindtickle.keep_addresses();
+-- Replicated and restored rows too.
+ALTER TABLE mindtickle.users ENABLE ALWAYS TRIGGER addresses_insert;
+ALTER TABLE mindtickle.users ENABLE ALWAYS TRIGGER addresses_update;
+ALTER TABLE mindtickle.users ENABLE ALWAYS TRIGGER addresses_delete;
+ALTER TABLE mindtickle.users ENABLE ALWAYS TRIGGER addresses_truncate;

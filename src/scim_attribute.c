@@ -163,7 +163,7 @@ static const MtScimAttribute user_attributes[] = {
 	{.name = "password", .description = "Accepted and dropped.", .case_exact = true, .mutability = MT_SCIM_WRITE_ONLY,
 	.returned = MT_SCIM_RETURNED_NEVER},
 	{.name = "emails", .description = "The user's addresses.", .type = MT_SCIM_COMPLEX, .multi_valued = true, .subs = email_parts,
-	.source = "jsonb_array_elements(mindtickle.scim_emails(u.attributes, u.email)) AS e (element)",
+	.source = "jsonb_array_elements(mindtickle.scim_emails(u.attributes, u.email)) WITH ORDINALITY AS e (element, place)",
 	.lookup = "(u.email_key = %s OR u.user_id = ANY (ARRAY(SELECT a.user_id FROM mindtickle.user_address AS a "
 	"WHERE a.tenant_id = $1 AND a.address_key = %s)))"},
 	{.name = "phoneNumbers", .description = "Not kept.", .type = MT_SCIM_COMPLEX, .multi_valued = true, .subs = unkept_parts},
@@ -180,7 +180,7 @@ static const MtScimAttribute user_attributes[] = {
 	{.name = "roles", .description = "The user's roles, of which the primary or else the first one counts.", .type = MT_SCIM_COMPLEX,
 	.multi_valued = true,.subs = role_parts,
 	.source = "jsonb_array_elements(CASE jsonb_typeof(u.attributes #> '{scim,roles}') WHEN 'array' THEN u.attributes #> '{scim,roles}' END) "
-	"AS e (element)"},
+	"WITH ORDINALITY AS e (element, place)"},
 	{.name = "x509Certificates", .description = "Not kept.", .type = MT_SCIM_COMPLEX, .multi_valued = true, .subs = unkept_parts},
 	{NULL}
 };
@@ -286,7 +286,7 @@ cut_schema(MtScimResource resource, const char **name, int *length)
 	const MtScimResourceType *type = &mt_scim_resource_types[resource];
 	const MtScimSchema *schemas[] = {type->schema, type->extension};
 
-	for (int i = 0; i < lengthof(schemas); i++)
+	for (int i = 0; i < (int) lengthof(schemas); i++)
 	{
 		int			urn_length = schemas[i] == NULL ? 0 : (int) strlen(schemas[i]->urn);
 

@@ -93,7 +93,7 @@ extern bool mt_scim_parse_path(const char *text, int length, MtScimResource reso
 extern void mt_scim_query_begin(MtScimQuery *query, const char *base_url);
 extern int	mt_scim_query_bind(MtScimQuery *query, Oid type, Datum value);
 extern void mt_scim_append_condition(MtScimQuery *query, const MtScimFilter *filter);
-extern void mt_scim_append_sort_key(MtScimQuery *query, const MtScimReference *reference);
+extern bool mt_scim_append_sort_key(MtScimQuery *query, const MtScimReference *reference);
 
 /* scim_element.c */
 extern bool mt_scim_element_matches(const MtScimFilter *filter, JsonbContainer *element);

@@ -26,15 +26,19 @@ CREATE TABLE mindtickle.users (
 	updated_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	email_key pg_catalog.text COLLATE pg_catalog."C" GENERATED ALWAYS AS (pg_catalog.lower(email)) STORED,
 	user_name_key pg_catalog.text COLLATE pg_catalog."C" GENERATED ALWAYS AS (pg_catalog.lower(user_name)) STORED,
+	deleted_at pg_catalog.timestamptz,
 	PRIMARY KEY (tenant_id, user_id)
 );
 COMMENT ON TABLE mindtickle.users IS 'people of a tenant, from MindTickle and from the identity provider';
 COMMENT ON COLUMN mindtickle.users.user_id IS 'ours and never changed: MindTickle''s id where a pull saw the user first, a uuid where provisioning did';
 COMMENT ON COLUMN mindtickle.users.active IS 'false: deactivated; the rows stay and count nowhere';
 COMMENT ON COLUMN mindtickle.users.version IS 'moves by one with every change';
+COMMENT ON COLUMN mindtickle.users.attributes IS 'what has no column; under "scim" what the identity provider sent, as it was sent';
+COMMENT ON COLUMN mindtickle.users.deleted_at IS 'when the identity provider deleted the user: never active again, found by no name, kept for the history';
 
 CREATE UNIQUE INDEX users_mindtickle_id_idx ON mindtickle.users (tenant_id, mindtickle_id) WHERE mindtickle_id IS NOT NULL;
-CREATE UNIQUE INDEX users_user_name_key_idx ON mindtickle.users (tenant_id, user_name_key) WHERE user_name_key IS NOT NULL;
+CREATE UNIQUE INDEX users_user_name_key_idx ON mindtickle.users (tenant_id, user_name_key) WHERE user_name_key IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX users_created_at_idx ON mindtickle.users (tenant_id, created_at, user_id) WHERE user_name_key IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX users_scim_external_id_idx ON mindtickle.users (tenant_id, scim_external_id) WHERE scim_external_id IS NOT NULL;
 CREATE INDEX users_email_key_idx ON mindtickle.users (tenant_id, email_key) WHERE email_key IS NOT NULL;
 

@@ -72,14 +72,23 @@ END
 $$;
 COMMENT ON FUNCTION mindtickle.keep_addresses() IS 'trigger: keeps user_address in step with users';
 
-CREATE TRIGGER addresses_insert AFTER INSERT ON mindtickle.users
-	FOR EACH ROW WHEN (NEW.attributes OPERATOR(pg_catalog.?) 'scim')
+-- Few people have a second address, so the conditions let most changes pass without a call.
+CREATE TRIGGER addresses_insert AFTER INSERT ON mindtickle.users FOR EACH ROW
+	WHEN (NEW.attributes OPERATOR(pg_catalog.#>) '{scim,emails,1}' IS NOT NULL
+		OR COALESCE(NEW.attributes OPERATOR(pg_catalog.#>>) '{scim,emails,0,value}', NEW.email, '') OPERATOR(pg_catalog.<>) COALESCE(NEW.email, ''))
 	EXECUTE FUNCTION mindtickle.keep_addresses();
-CREATE TRIGGER addresses_update AFTER UPDATE ON mindtickle.users
-	FOR EACH ROW WHEN (OLD.attributes OPERATOR(pg_catalog.?) 'scim' OR NEW.attributes OPERATOR(pg_catalog.?) 'scim')
+CREATE TRIGGER addresses_update AFTER UPDATE ON mindtickle.users FOR EACH ROW
+	WHEN (COALESCE(OLD.attributes OPERATOR(pg_catalog.#>) '{scim,emails}', '0') OPERATOR(pg_catalog.<>) COALESCE(NEW.attributes OPERATOR(pg_catalog.#>) '{scim,emails}', '0')
+		OR COALESCE(OLD.email, '') OPERATOR(pg_catalog.<>) COALESCE(NEW.email, '')
+		OR OLD.tenant_id OPERATOR(pg_catalog.<>) NEW.tenant_id OR OLD.user_id OPERATOR(pg_catalog.<>) NEW.user_id)
 	EXECUTE FUNCTION mindtickle.keep_addresses();
-CREATE TRIGGER addresses_delete AFTER DELETE ON mindtickle.users
-	FOR EACH ROW WHEN (OLD.attributes OPERATOR(pg_catalog.?) 'scim')
+CREATE TRIGGER addresses_delete AFTER DELETE ON mindtickle.users FOR EACH ROW
+	WHEN (OLD.attributes OPERATOR(pg_catalog.?) 'scim')
 	EXECUTE FUNCTION mindtickle.keep_addresses();
 CREATE TRIGGER addresses_truncate AFTER TRUNCATE ON mindtickle.users
 	EXECUTE FUNCTION mindtickle.keep_addresses();
+-- Replicated and restored rows too.
+ALTER TABLE mindtickle.users ENABLE ALWAYS TRIGGER addresses_insert;
+ALTER TABLE mindtickle.users ENABLE ALWAYS TRIGGER addresses_update;
+ALTER TABLE mindtickle.users ENABLE ALWAYS TRIGGER addresses_delete;
+ALTER TABLE mindtickle.users ENABLE ALWAYS TRIGGER addresses_truncate;

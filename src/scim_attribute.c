@@ -10,6 +10,10 @@
  */
 #include "scim_attribute.h"
 
+/* Longest address and longest name of a group in bytes: both are index keys. */
+#define ADDRESS_MAX			1024
+#define GROUP_NAME_MAX		1024
+
 /* Text of a user that has no column. */
 #define KEPT(path)			"(u.attributes #>> '{scim," path "}')"
 /* The same where the column name stands in for it. */
@@ -62,7 +66,8 @@ static const MtScimAttribute user_common[] = {
 	"OR u.manager_id IS NOT NULL OR u.attributes -> 'scim' ? '" MT_SCIM_ENTERPRISE_URN "') AS e (urn)"},
 	{.name = "id", .description = "Given by this server and never changed.", .case_exact = true, .unique = true,
 	.mutability = MT_SCIM_READ_ONLY,.returned = MT_SCIM_RETURNED_ALWAYS,.sql = "u.user_id"},
-	{.name = "externalId", .description = "What the identity provider calls the user.", .case_exact = true, .sql = "u.scim_external_id"},
+	{.name = "externalId", .description = "What the identity provider calls the user.", .case_exact = true, .text_max = MT_ID_MAX,
+	.sql = "u.scim_external_id"},
 	{.name = "meta", .description = "About the resource itself.", .type = MT_SCIM_COMPLEX, .mutability = MT_SCIM_READ_ONLY,
 	.subs = user_meta},
 	{NULL}
@@ -74,7 +79,8 @@ static const MtScimAttribute group_common[] = {
 	.source = "(SELECT '" MT_SCIM_GROUP_URN "'::text) AS e (urn)"},
 	{.name = "id", .description = "Given by this server and never changed.", .case_exact = true, .unique = true,
 	.mutability = MT_SCIM_READ_ONLY,.returned = MT_SCIM_RETURNED_ALWAYS,.sql = "t.team_id"},
-	{.name = "externalId", .description = "What the identity provider calls the group.", .case_exact = true, .sql = "t.scim_external_id"},
+	{.name = "externalId", .description = "What the identity provider calls the group.", .case_exact = true, .text_max = MT_ID_MAX,
+	.sql = "t.scim_external_id"},
 	{.name = "meta", .description = "About the resource itself.", .type = MT_SCIM_COMPLEX, .mutability = MT_SCIM_READ_ONLY,
 	.subs = group_meta},
 	{NULL}
@@ -91,7 +97,7 @@ static const MtScimAttribute user_name_parts[] = {
 };
 
 static const MtScimAttribute email_parts[] = {
-	{.name = "value", .description = "The address.", .sql = ELEMENT("value")},
+	{.name = "value", .description = "The address.", .text_max = ADDRESS_MAX, .sql = ELEMENT("value")},
 	{.name = "display", .description = "The address as it is shown.", .sql = ELEMENT("display")},
 	{.name = "type", .description = "What the address is used for.", .canonical_values = email_types, .sql = ELEMENT("type")},
 	{.name = "primary", .description = "Whether this is the preferred address; at most one is.", .type = MT_SCIM_BOOLEAN,
@@ -141,7 +147,7 @@ static const MtScimAttribute address_parts[] = {
 
 static const MtScimAttribute user_attributes[] = {
 	{.name = "userName", .description = "The name by which the user signs in; unique in the tenant without regard to case.", .required = true,
-	.unique = true,.sql = "u.user_name",.folded = "u.user_name_key"},
+	.unique = true,.text_max = MT_ID_MAX,.sql = "u.user_name",.folded = "u.user_name_key"},
 	{.name = "name", .description = "The parts of the user's name.", .type = MT_SCIM_COMPLEX, .subs = user_name_parts},
 	{.name = "displayName", .description = "The name as it is shown.", .sql = KEPT_OR_NAME("displayName")},
 	{.name = "nickName", .description = "How the user is addressed.", .sql = KEPT("nickName")},
@@ -180,7 +186,7 @@ static const MtScimAttribute user_attributes[] = {
 };
 
 static const MtScimAttribute manager_parts[] = {
-	{.name = "value", .description = "The id of the manager.", .case_exact = true, .sql = "u.manager_id"},
+	{.name = "value", .description = "The id of the manager.", .case_exact = true, .text_max = MT_ID_MAX, .sql = "u.manager_id"},
 	{.name = "$ref", .description = "Not kept.", .type = MT_SCIM_REFERENCE, .case_exact = true, .reference_types = user_reference},
 	{.name = "displayName", .description = "Not kept.", .mutability = MT_SCIM_READ_ONLY},
 	{NULL}
@@ -208,7 +214,7 @@ static const MtScimAttribute member_parts[] = {
 };
 
 static const MtScimAttribute group_attributes[] = {
-	{.name = "displayName", .description = "The name of the group.", .required = true, .sql = "t.name", .folded = "t.name_key"},
+	{.name = "displayName", .description = "The name of the group.", .required = true, .text_max = GROUP_NAME_MAX, .sql = "t.name", .folded = "t.name_key"},
 	{.name = "members", .description = "The users who belong to the group.", .type = MT_SCIM_COMPLEX, .multi_valued = true,
 	.subs = member_parts,
 	.source = "(SELECT b.user_id FROM mindtickle.team_member AS b WHERE b.tenant_id = $1 AND b.team_id = t.team_id AND b.active) AS m",

@@ -60,6 +60,7 @@ typedef struct MtScimAttribute
 	bool		required;
 	bool		case_exact;
 	bool		unique;			/* "server" */
+	int			text_max;		/* most bytes of a string; 0: 4096 */
 	MtScimMutability mutability;
 	MtScimReturned returned;
 	const struct MtScimAttribute *subs; /* of a complex attribute */

@@ -37,16 +37,17 @@ CREATE FUNCTION pg_temp.random_scim() RETURNS jsonb LANGUAGE sql VOLATILE AS $$
 $$;
 
 INSERT INTO mindtickle.users (tenant_id, user_id, user_name, email, name, scim_external_id, active, title, department, manager_id, version, created_at, updated_at, attributes)
-	SELECT t.tenant, 'u' || i, pg_temp.maybe(pg_temp.word() || i), pg_temp.maybe(pg_temp.word()), pg_temp.maybe(pg_temp.word()), pg_temp.maybe(pg_temp.word()), random() < 0.7, pg_temp.maybe(pg_temp.word()),
+	SELECT t.tenant, 'u' || i, CASE WHEN random() < 0.9 THEN pg_temp.word() || i END, pg_temp.maybe(pg_temp.word()), pg_temp.maybe(pg_temp.word()), pg_temp.maybe(pg_temp.word()), random() < 0.7, pg_temp.maybe(pg_temp.word()),
 		pg_temp.maybe(pg_temp.word()), pg_temp.maybe(pg_temp.word()), 1 + floor(random() * 3)::int8, pg_temp.moment(), pg_temp.moment(),
 		CASE WHEN random() < 0.75 THEN jsonb_build_object('scim', pg_temp.random_scim()) ELSE '{}' END
 	FROM unnest(ARRAY['sr', 'sr-other']) AS t (tenant), generate_series(1, 40) AS i;
 -- What a provider sends goes to the column too, where it is primary.
 UPDATE mindtickle.users SET email = attributes #>> '{scim,emails,0,value}' WHERE tenant_id IN ('sr', 'sr-other') AND attributes ? 'scim' AND random() < 0.7;
+UPDATE mindtickle.users SET deleted_at = now() WHERE tenant_id = 'sr' AND user_id IN ('u1', 'u2', 'u3');
 UPDATE mindtickle.users SET user_id = user_id || 'x' WHERE tenant_id = 'sr-other' AND user_id IN ('u39', 'u40');
 INSERT INTO mindtickle.team (tenant_id, team_id, name, source, active, scim_external_id, version, created_at, updated_at)
 	SELECT t.tenant, pg_temp.word() || i, pg_temp.word(), 'scim', random() < 0.8, pg_temp.maybe(pg_temp.word()), 1, pg_temp.moment(), pg_temp.moment()
-	FROM unnest(ARRAY['sr', 'sr-other']) AS t (tenant), generate_series(1, 8) AS i;
+	FROM unnest(ARRAY['sr', 'sr-other']) AS t (tenant), generate_series(1, 10) AS i;
 INSERT INTO mindtickle.team_member (tenant_id, team_id, user_id, source, active)
 	SELECT t.tenant_id, t.team_id, u.user_id, 'scim', random() < 0.8 FROM mindtickle.team AS t JOIN mindtickle.users AS u ON u.tenant_id = t.tenant_id WHERE t.tenant_id IN ('sr', 'sr-other') AND random() < 0.15;
 
@@ -62,13 +63,13 @@ CREATE TEMP VIEW user_document AS
 		'groups', (SELECT jsonb_agg(jsonb_build_object('value', t.team_id, 'display', t.name, 'type', 'direct', '$ref', '/scim/v2/Groups/' || t.team_id)) FROM mindtickle.team_member AS m JOIN mindtickle.team AS t USING (tenant_id, team_id)
 			WHERE m.tenant_id = u.tenant_id AND m.user_id = u.user_id AND m.active AND t.active),
 		'meta', jsonb_build_object('resourceType', 'User', 'created', u.created_at, 'lastModified', u.updated_at, 'version', format('W/"%s"', u.version), 'location', '/scim/v2/Users/' || u.user_id))) AS document
-	FROM mindtickle.users AS u, LATERAL (SELECT coalesce(u.attributes -> 'scim', '{}') AS document) AS s WHERE u.tenant_id = 'sr';
+	FROM mindtickle.users AS u, LATERAL (SELECT coalesce(u.attributes -> 'scim', '{}') AS document) AS s WHERE u.tenant_id = 'sr' AND u.deleted_at IS NULL AND u.user_name IS NOT NULL;
 CREATE TEMP VIEW group_document AS
 	SELECT t.team_id AS id, jsonb_strip_nulls(jsonb_build_object('id', t.team_id, 'externalId', t.scim_external_id, 'displayName', t.name,
 		'members', (SELECT jsonb_agg(jsonb_build_object('value', m.user_id, 'type', 'User', 'display', d.document -> 'displayName', '$ref', '/scim/v2/Users/' || m.user_id)) FROM mindtickle.team_member AS m
-			LEFT JOIN user_document AS d ON d.id = m.user_id WHERE m.tenant_id = t.tenant_id AND m.team_id = t.team_id AND m.active),
+			JOIN user_document AS d ON d.id = m.user_id WHERE m.tenant_id = t.tenant_id AND m.team_id = t.team_id AND m.active),
 		'meta', jsonb_build_object('resourceType', 'Group', 'created', t.created_at, 'lastModified', t.updated_at, 'version', format('W/"%s"', t.version), 'location', '/scim/v2/Groups/' || t.team_id))) AS document
-	FROM mindtickle.team AS t WHERE t.tenant_id = 'sr';
+	FROM mindtickle.team AS t WHERE t.tenant_id = 'sr' AND t.active;
 CREATE TEMP TABLE resource AS SELECT 'User' AS resource, * FROM user_document UNION ALL SELECT 'Group', * FROM group_document;
 
 -- Attributes for the generator: the path in a filter, where the value is in a document, its type ("exact" is text with case), and whether the path is a list's.

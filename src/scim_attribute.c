@@ -173,7 +173,7 @@ static const MtScimAttribute user_attributes[] = {
 	{.name = "groups", .description = "The groups that the user is a member of; changed by way of the groups.", .type = MT_SCIM_COMPLEX,
 	.multi_valued = true,.mutability = MT_SCIM_READ_ONLY,.subs = user_group_parts,
 	.source = "(SELECT b.team_id, g.name FROM mindtickle.team_member AS b JOIN mindtickle.team AS g ON g.tenant_id = b.tenant_id "
-	"AND g.team_id = b.team_id WHERE b.tenant_id = $1 AND b.user_id = u.user_id AND b.active AND g.active) AS m",
+	"AND g.team_id = b.team_id WHERE b.tenant_id = $1 AND g.tenant_id = $1 AND b.user_id = u.user_id AND b.active AND g.active) AS m",
 	.lookup = "u.user_id = ANY (ARRAY(SELECT b.user_id FROM mindtickle.team_member AS b WHERE b.tenant_id = $1 AND b.team_id = %s "
 	"AND b.active))"},
 	{.name = "entitlements", .description = "Not kept.", .type = MT_SCIM_COMPLEX, .multi_valued = true, .subs = unkept_parts},
@@ -207,7 +207,7 @@ static const MtScimAttribute member_parts[] = {
 	{.name = "$ref", .description = "The URL of the member.", .type = MT_SCIM_REFERENCE, .case_exact = true, .mutability = MT_SCIM_IMMUTABLE,
 	.reference_types = user_reference,.sql = "m.user_id",.endpoint = "Users"},
 	{.name = "display", .description = "The member's name as it is shown.", .mutability = MT_SCIM_READ_ONLY,
-	.sql = "(SELECT " KEPT_OR_NAME("displayName") " FROM mindtickle.users AS u WHERE u.tenant_id = $1 AND u.user_id = m.user_id)"},
+	.sql = "m.display"},
 	{.name = "type", .description = "The kind of the member.", .mutability = MT_SCIM_IMMUTABLE, .canonical_values = member_types,
 	.sql = "'User'::text"},
 	{NULL}
@@ -217,7 +217,9 @@ static const MtScimAttribute group_attributes[] = {
 	{.name = "displayName", .description = "The name of the group.", .required = true, .text_max = GROUP_NAME_MAX, .sql = "t.name", .folded = "t.name_key"},
 	{.name = "members", .description = "The users who belong to the group.", .type = MT_SCIM_COMPLEX, .multi_valued = true,
 	.subs = member_parts,
-	.source = "(SELECT b.user_id FROM mindtickle.team_member AS b WHERE b.tenant_id = $1 AND b.team_id = t.team_id AND b.active) AS m",
+	.source = "(SELECT b.user_id, " KEPT_OR_NAME("displayName") " AS display FROM mindtickle.team_member AS b "
+	"JOIN mindtickle.users AS u ON u.tenant_id = b.tenant_id AND u.user_id = b.user_id "
+	"WHERE b.tenant_id = $1 AND u.tenant_id = $1 AND b.team_id = t.team_id AND b.active AND " MT_SCIM_USER_VISIBLE ") AS m",
 	.lookup = "t.team_id = ANY (ARRAY(SELECT b.team_id FROM mindtickle.team_member AS b WHERE b.tenant_id = $1 AND b.user_id = %s "
 	"AND b.active))"},
 	{NULL}

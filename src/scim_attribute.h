@@ -11,6 +11,12 @@
 #define MT_SCIM_GROUP_URN		"urn:ietf:params:scim:schemas:core:2.0:Group"
 #define MT_SCIM_ENTERPRISE_URN	"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
+/*
+ * Which rows are resources: a user without a name, whom only MindTickle knows, is none, nor is one who was deleted.
+ */
+#define MT_SCIM_USER_VISIBLE	"u.deleted_at IS NULL AND u.user_name_key IS NOT NULL"
+#define MT_SCIM_GROUP_VISIBLE	"t.active"
+
 /* Kinds of resources. */
 typedef enum MtScimResource
 {

@@ -14,7 +14,6 @@
 
 /* What mt_scim_group_from_row reads of a row t of team. */
 #define MT_SCIM_GROUP_COLUMNS	"t.team_id, t.name, t.scim_external_id, t.version, t.created_at, t.updated_at"
-#define MT_SCIM_GROUP_VISIBLE	"t.active"
 
 /* A group as read from the table, without its members; everything is palloc'd. */
 typedef struct MtScimGroup

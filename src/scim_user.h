@@ -10,17 +10,13 @@
 #include "access/htup.h"
 #include "access/tupdesc.h"
 
-/*
- * What mt_scim_user_from_row reads of a row u of users; $1 is the tenant, $2 true where the groups are wanted. A user without a name, whom only
- * MindTickle knows, is no resource, nor is one who was deleted.
- */
+/* What mt_scim_user_from_row reads of a row u of users; $1 is the tenant, $2 true where the groups are wanted. */
 #define MT_SCIM_USER_COLUMNS \
 	"u.user_id, u.user_name, u.scim_external_id, u.active, u.title, u.department, u.manager_id, u.name, u.attributes -> 'scim', " \
 	"mindtickle.scim_emails(u.attributes, u.email), u.version, u.created_at, u.updated_at, " \
 	"CASE WHEN $2 THEN (SELECT jsonb_agg(jsonb_build_array(g.team_id, g.name) ORDER BY g.name COLLATE \"C\", g.team_id) " \
 	"FROM mindtickle.team_member AS b JOIN mindtickle.team AS g ON g.tenant_id = b.tenant_id AND g.team_id = b.team_id " \
 	"WHERE b.tenant_id = $1 AND b.user_id = u.user_id AND b.active AND g.active) END"
-#define MT_SCIM_USER_VISIBLE	"u.deleted_at IS NULL AND u.user_name_key IS NOT NULL"
 
 /* A user as read from the table; everything is palloc'd. */
 typedef struct MtScimUser

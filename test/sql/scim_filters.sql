@@ -16,15 +16,21 @@ INSERT INTO mindtickle.users (tenant_id, user_id, user_name, email, name, scim_e
 	('sf', 'bob', 'bob', 'bob@home.example', 'Bob', 'e-1', false, NULL, NULL, NULL, 1, '2024-02-01T00:00:00Z', '2024-02-01T00:00:00Z',
 	 '{"scim": {"displayName": "Bob_1", "timezone": "Europe/Paris", "emails": [{"value": "bob@work.example", "type": "work"}, {"value": "bob@home.example", "type": "home", "primary": true}]}}'),
 	('sf', 'carol', 'carol', 'Carol@X.example', 'Carol Danvers', NULL, true, '100% _sure_', 'sales', NULL, 1, '2024-03-01T00:00:00Z', '2024-03-01T00:00:00Z', '{"level": 3}'),
-	('sf', 'dan', NULL, NULL, NULL, NULL, true, NULL, NULL, NULL, 1, '2024-04-01T00:00:00Z', '2024-04-01T00:00:00Z', '{"scim": {}}'),
+	('sf', 'dan', 'dan', NULL, NULL, NULL, true, NULL, NULL, NULL, 1, '2024-04-01T00:00:00Z', '2024-04-01T00:00:00Z', '{"scim": {}}'),
 	('sf', 'eve', 'ÉLODIE', NULL, 'Eve', 'E\1"', true, 'a"b\c''d', NULL, 'Bob', 1, '2024-05-01T00:00:00Z', '2024-05-01T00:00:00Z',
 	 '{"scim": {"displayName": "日本語 😀", "emails": [{"type": "work"}, {"value": "eve@x.example", "primary": false, "display": "Eve"}], "roles": []}}');
+-- Who is no resource: one without a name, and one who was deleted.
+INSERT INTO mindtickle.users (tenant_id, user_id, user_name, email, scim_external_id, deleted_at) VALUES
+	('sf', 'fay', NULL, 'fay@x.example', 'E-2', NULL), ('sf', 'gus', 'gus', 'gus@x.example', 'E-3', now());
 INSERT INTO mindtickle.team (tenant_id, team_id, name, source, scim_external_id, version, created_at, updated_at) VALUES
 	('sf', 'g1', 'Sales EMEA', 'scim', 'G-1', 4, '2024-01-01T00:00:00Z', '2024-01-02T00:00:00Z'),
 	('sf', 'g2', 'sales_apac', 'scim', NULL, 1, '2024-02-01T00:00:00Z', '2024-02-01T00:00:00Z'),
-	('sf', 'g3', 'Empty', 'pull', NULL, 1, '2024-03-01T00:00:00Z', '2024-03-01T00:00:00Z');
+	('sf', 'g3', 'Empty', 'pull', NULL, 1, '2024-03-01T00:00:00Z', '2024-03-01T00:00:00Z'),
+	('sf', 'g4', 'Gone upstream', 'pull', NULL, 1, '2024-03-01T00:00:00Z', '2024-03-01T00:00:00Z');
+UPDATE mindtickle.team SET active = false WHERE tenant_id = 'sf' AND team_id = 'g4';
 INSERT INTO mindtickle.team_member (tenant_id, team_id, user_id, source, active) VALUES
-	('sf', 'g1', 'ada', 'scim', true), ('sf', 'g1', 'bob', 'scim', true), ('sf', 'g1', 'carol', 'pull', false), ('sf', 'g2', 'ada', 'scim', true);
+	('sf', 'g1', 'ada', 'scim', true), ('sf', 'g1', 'bob', 'scim', true), ('sf', 'g1', 'carol', 'pull', false), ('sf', 'g2', 'ada', 'scim', true),
+	('sf', 'g3', 'fay', 'pull', true), ('sf', 'g3', 'gus', 'scim', true), ('sf', 'g4', 'bob', 'pull', true);
 -- What must never be looked at: the same ids elsewhere, in other groups.
 SET LOCAL mindtickle.tenant = 'sf-other';
 INSERT INTO mindtickle.users (tenant_id, user_id, user_name, email, attributes) VALUES
@@ -125,8 +131,8 @@ INSERT INTO meets (resource, filter, ids) VALUES
 	('User', 'externalId sw "E"', 'ada eve'),
 	('User', 'title ew "this is much longer than any title"', ''),
 	-- order: text byte by byte, moments as such
-	('User', 'userName gt "bob"', 'carol eve'),
-	('User', 'userName ge "BOB"', 'bob carol eve'),
+	('User', 'userName gt "bob"', 'carol dan eve'),
+	('User', 'userName ge "BOB"', 'bob carol dan eve'),
 	('User', 'userName lt "bob"', 'ada'),
 	('User', 'userName le "bob"', 'ada bob'),
 	('User', 'externalId lt "F"', 'ada eve'),
@@ -216,6 +222,9 @@ INSERT INTO meets (resource, filter, ids) VALUES
 	('User', 'groups.display eq "SALES emea"', 'ada bob'),
 	('User', 'groups[value eq "g1" and display sw "sales"]', 'ada bob'),
 	('User', 'groups[value eq "g1" and display eq "sales_apac"]', ''),
+	('User', 'groups eq "g4"', ''),
+	('User', 'id eq "fay" or externalId eq "E-2" or emails.value eq "fay@x.example"', ''),
+	('User', 'id eq "gus" or userName eq "gus" or externalId eq "E-3" or emails.value eq "gus@x.example"', ''),
 	('User', 'groups pr', 'ada bob'),
 	('User', 'not (groups pr)', 'carol dan eve'),
 	('User', 'groups.$ref eq "/scim/v2/Groups/g2"', 'ada'),
@@ -250,6 +259,9 @@ INSERT INTO meets (resource, filter, ids) VALUES
 	('Group', 'members eq "ada"', 'g1 g2'),
 	('Group', 'members eq "ADA"', ''),
 	('Group', 'members eq "carol"', ''),
+	('Group', 'members eq "fay"', ''),
+	('Group', 'members eq "gus"', ''),
+	('Group', 'id eq "g4"', ''),
 	('Group', 'members pr', 'g1 g2'),
 	('Group', 'not (members pr)', 'g3'),
 	('Group', 'members.display eq "bob_1"', 'g1'),
@@ -564,7 +576,7 @@ SELECT is(pg_temp.scim_find('sf', 'User', repeat('not (', 32) || 'userName eq "b
 SELECT matches(pg_temp.scim_find('sf', 'User', repeat('not (', 33) || 'userName eq "bob"' || repeat(')', 33)), 'it is nested deeper than 32', 'each');
 SELECT is(pg_temp.scim_find('sf', 'User', repeat('(', 31) || 'emails[type eq "home"]' || repeat(')', 31)), 'ada bob', 'brackets are one');
 SELECT matches(pg_temp.scim_find('sf', 'User', repeat('(', 32) || 'emails[type eq "home"]' || repeat(')', 32)), 'it is nested deeper than 32', 'too');
-SELECT is(pg_temp.scim_find('sf', 'User', '(userName pr)' || repeat(' and (userName pr)', 499)), 'ada bob carol eve', 'levels that were left count no more');
+SELECT is(pg_temp.scim_find('sf', 'User', '(userName pr)' || repeat(' and (userName pr)', 499)), 'ada bob carol dan eve', 'levels that were left count no more');
 SELECT is(pg_temp.scim_find('sf', 'User', 'id eq "bob"' || repeat(' or title eq "a"', 499)), 'bob', '500 comparisons are read');
 SELECT matches(pg_temp.scim_find('sf', 'User', 'id eq "bob"' || repeat(' or title eq "a"', 500)), 'there are more than 500 comparisons', '501 are not');
 SELECT matches(pg_temp.scim_find('sf', 'User', 'emails[type pr' || repeat(' or type pr', 499) || '].value pr'), 'there are more than 500 comparisons', 'those in brackets and behind them count');

@@ -1,7 +1,7 @@
 -- Who meets a SCIM filter. Read by the test files with \i, after session.sql; holds no test itself.
 
--- The statement that asks for the ids of users or teams of a tenant by a filter, its values being bound and not part of it. The parts of the
--- condition's contract: u or t is the row, $1 the tenant.
+-- The statement that asks for the ids of a tenant's resources by a filter, its values being bound and not part of it: u or t is the row, $1 the
+-- tenant. Users without a name and deleted ones are no resources.
 CREATE FUNCTION pg_temp.scim_prepare(tenant text, resource text, filter text, OUT statement text, OUT fault text) LANGUAGE plpgsql AS $$
 DECLARE
 	understood record;
@@ -14,8 +14,8 @@ BEGIN
 	IF EXISTS (SELECT FROM pg_prepared_statements WHERE name = 'scim_found') THEN
 		DEALLOCATE scim_found;
 	END IF;
-	EXECUTE format('PREPARE scim_found (%s) AS SELECT %s AS id FROM mindtickle.%s WHERE tenant_id = $1 AND %s', array_to_string(understood.parameter_types, ', '),
-		CASE resource WHEN 'User' THEN 'u.user_id' ELSE 't.team_id' END, CASE resource WHEN 'User' THEN 'users AS u' ELSE 'team AS t' END, understood.condition);
+	EXECUTE format(CASE resource WHEN 'User' THEN 'PREPARE scim_found (%s) AS SELECT u.user_id FROM mindtickle.users AS u WHERE u.tenant_id = $1 AND u.deleted_at IS NULL AND u.user_name_key IS NOT NULL AND %s'
+		ELSE 'PREPARE scim_found (%s) AS SELECT t.team_id FROM mindtickle.team AS t WHERE t.tenant_id = $1 AND t.active AND %s' END, array_to_string(understood.parameter_types, ', '), understood.condition);
 	statement := format('EXECUTE scim_found (%s)', (SELECT string_agg(quote_nullable(CASE p.place WHEN 1 THEN tenant ELSE p.value END), ', ' ORDER BY p.place)
 		FROM unnest(understood.parameters) WITH ORDINALITY AS p (value, place)));
 END

@@ -176,7 +176,8 @@ make_change(const MtScimCall *call, const MtJson *before, bool provisioned, cons
 			  mt_json_get_text(mt_json_get(extension, "manager"), "value"));
 	if (!mt_json_equal(old_active, active))
 		give(user, MT_USER_ACTIVE, false, BoolGetDatum(active == NULL || active->boolean));
-	if (!provisioned || !mt_json_equal(mt_scim_user_document(before), document))
+	/* Who is written for the first time by the identity provider is provisioned from then on, unless nothing is written at all. */
+	if ((!provisioned && user->given != 0) || !mt_json_equal(mt_scim_user_document(before), document))
 	{
 		MtJson	   *attributes = mt_json_object();
 

@@ -18,6 +18,7 @@
 #include "scim_value.h"
 #include "service_call.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #define SELECT_GROUP \
 	"SELECT " MT_SCIM_GROUP_COLUMNS " FROM mindtickle.team AS t WHERE t.tenant_id = $1 AND t.team_id = $2 AND " MT_SCIM_GROUP_VISIBLE
@@ -102,8 +103,9 @@ answer_with_group(MtScimCall *call, const char *id, const MtScimSelection *selec
 	answer->location = mt_scim_location(call, mt_scim_resource_types[MT_SCIM_GROUP].endpoint, group.id);
 	if (status == 204)
 		return;
-	if (mt_scim_selects(selection, MT_SCIM_GROUP, "members"))
-		members = mt_scim_read_members(call, group.id);
+	if (mt_scim_selects(selection, MT_SCIM_GROUP, "members") &&
+		(members = mt_scim_read_members(call, group.id, MT_SCIM_MEMBERS_SHOWN_MAX)) == NULL)
+		return;
 	answer->body = mt_scim_group_render(call, &group, members, selection);
 }
 

@@ -44,7 +44,7 @@ extern bool mt_scim_set_members(MtScimMemberChange *change, const MtJson *list);
 extern bool mt_scim_patch_members(void *state, MtScimPatchKind kind, const MtScimFilter *filter, const MtScimAttribute *sub, const MtJson *value);
 extern bool mt_scim_check_members(MtScimMemberChange *change);
 extern bool mt_scim_store_members(MtScimMemberChange *change, const char *group_id, MtJson *added, MtJson *removed);
-extern MtJson *mt_scim_read_members(const MtScimCall *call, const char *group_id);
+extern MtJson *mt_scim_read_members(const MtScimCall *call, const char *group_id, int most);
 
 /* scim_group.c */
 extern void mt_scim_group_from_row(HeapTuple row, TupleDesc descriptor, MtScimGroup *group);

@@ -12,6 +12,7 @@
 
 #include "catalog/pg_type.h"
 #include "common/jsonapi.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"

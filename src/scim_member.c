@@ -122,21 +122,27 @@ mt_scim_set_members(MtScimMemberChange *change, const MtJson *list)
 }
 
 /*
- * The members of a group as they stand in its resource, in the order of their ids.
+ * The members of a group as they stand in its resource, in the order of their ids. NULL, with a refusal, where there are more than most.
  */
 MtJson *
-mt_scim_read_members(const MtScimCall *call, const char *group_id)
+mt_scim_read_members(const MtScimCall *call, const char *group_id, int most)
 {
 	static MtPlan read = {
 		"SELECT u.user_id, CASE WHEN u.attributes ? 'scim' THEN u.attributes #>> '{scim,displayName}' ELSE u.name END "
 		"FROM mindtickle.team_member AS b JOIN mindtickle.users AS u ON u.tenant_id = b.tenant_id AND u.user_id = b.user_id "
-		"WHERE b.tenant_id = $1 AND u.tenant_id = $1 AND b.team_id = $2 AND b.active AND " MT_SCIM_USER_VISIBLE " ORDER BY u.user_id",
-		2, {TEXTOID, TEXTOID}
+		"WHERE b.tenant_id = $1 AND u.tenant_id = $1 AND b.team_id = $2 AND b.active AND " MT_SCIM_USER_VISIBLE " ORDER BY u.user_id "
+		"LIMIT $3",
+		3, {TEXTOID, TEXTOID, INT8OID}
 	};
-	Datum		values[2] = {CStringGetTextDatum(call->tenant), CStringGetTextDatum(group_id)};
+	Datum		values[3] = {CStringGetTextDatum(call->tenant), CStringGetTextDatum(group_id), Int64GetDatum((int64) most + 1)};
 	uint64		count = mt_plan_run(&read, values, NULL, SPI_OK_SELECT);
 	MtJson	   *members = mt_json_array();
 
+	if (count > (uint64) most)
+	{
+		mt_scim_refuse(call->answer, 400, "tooMany", "There are too many members for one answer; ask with excludedAttributes=members.");
+		return NULL;
+	}
 	for (uint64 i = 0; i < count; i++)
 	{
 		MtJson	   *member = mt_json_object();
@@ -188,9 +194,9 @@ id_of_filter(const MtScimFilter *filter)
 	return NULL;
 }
 
-/* The members that match a filter, as ids. */
-static List *
-matching_members(const MtScimMemberChange *change, const MtScimFilter *filter)
+/* The members that match a filter, as ids. False, with a refusal, where the group is too large to look. */
+static bool
+matching_members(const MtScimMemberChange *change, const MtScimFilter *filter, List **found)
 {
 	const char *id = id_of_filter(filter);
 	List	   *ids = NIL;
@@ -199,8 +205,13 @@ matching_members(const MtScimMemberChange *change, const MtScimFilter *filter)
 	NamedMember *named;
 
 	if (id != NULL)
-		return is_member(change, id) ? list_make1(unconstify(char *, id)) : NIL;
-	stored = mt_scim_read_members(change->call, change->group_id);
+	{
+		*found = is_member(change, id) ? list_make1(unconstify(char *, id)) : NIL;
+		return true;
+	}
+	stored = mt_scim_read_members(change->call, change->group_id, MT_SCIM_MEMBERS_SHOWN_MAX);
+	if (stored == NULL)
+		return false;
 	for (int i = 0; i < stored->count; i++)
 		if (is_member(change, mt_json_get_text(stored->items[i], "value")) &&
 			mt_scim_element_matches(filter, &mt_json_to_jsonb(stored->items[i])->root))
@@ -217,16 +228,19 @@ matching_members(const MtScimMemberChange *change, const MtScimFilter *filter)
 		if (named->present && mt_scim_element_matches(filter, &mt_json_to_jsonb(element)->root))
 			ids = lappend(ids, named->id);
 	}
-	return ids;
+	*found = ids;
+	return true;
 }
 
 /* A path with a filter. */
 static bool
 patch_matching(MtScimMemberChange *change, MtScimPatchKind kind, const MtScimFilter *filter, const MtJson *value)
 {
-	List	   *ids = matching_members(change, filter);
+	List	   *ids;
 	ListCell   *cell;
 
+	if (!matching_members(change, filter, &ids))
+		return false;
 	if (kind == MT_SCIM_REPLACE && ids == NIL)
 		return mt_scim_refuse(change->call->answer, 400, "noTarget", "No member matches the filter of the path.");
 	if (kind == MT_SCIM_ADD)

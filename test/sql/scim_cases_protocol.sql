@@ -10,7 +10,6 @@ DROP ROLE IF EXISTS sc_provider;
 CREATE ROLE sc_provider;
 SELECT mt_create_tenant('sc', 'SCIM cases'), mt_create_tenant('sc-other', 'Another'), mt_grant_tenant('sc', 'sc_provider', 'writer') \g /dev/null
 SELECT mt_configure_tenant('sc', '{"role_map": {"Sales Lead": "manager", "Boss": "admin", "admin": "rep"}}') \g /dev/null
-GRANT SELECT ON scim_id TO sc_provider;
 -- Another tenant's, whose ids nobody here may notice.
 INSERT INTO mindtickle.users (tenant_id, user_id, user_name, email, scim_external_id, attributes) VALUES ('sc-other', 'theirs', 'theirs@x.example', 'theirs@x.example', 'ext-theirs', '{"scim": {}}');
 INSERT INTO mindtickle.team (tenant_id, team_id, name, source) VALUES ('sc-other', 'their-group', 'Theirs', 'scim');
@@ -299,7 +298,7 @@ INSERT INTO scim_case (name, method, path, query, headers, body, status, type, w
 	('without its members', 'GET', '/Groups/{team}', 'excludedAttributes=members', NULL, NULL, 200, NULL, '{"$.keyvalue().key": ["id", "meta", "schemas", "displayName"]}', NULL),
 	('the ids of its members', 'GET', '/Groups/{team}', 'attributes=members.value', NULL, NULL, 200, NULL, '{"$.members[*].keyvalue().key": ["value", "value"], "$.displayName": []}', NULL),
 	('another tenant''s', 'GET', '/Groups/their-group', NULL, NULL, NULL, 404, NULL, '{"$.detail": "There is no such resource."}', NULL),
-	('all groups', 'GET', '/Groups', 'startIndex=1&count=100', NULL, NULL, 200, NULL, '{"$.totalResults": 3, "$.Resources[*].displayName": ["Sales", "Team", "Sales"]}', NULL),
+	('all groups', 'GET', '/Groups', 'startIndex=1&count=100&sortBy=displayName', NULL, NULL, 200, NULL, '{"$.totalResults": 3, "$.Resources[*].displayName": ["Sales", "Sales", "Team"]}', NULL),
 	('by name', 'GET', '/Groups', 'filter=displayName+eq+%22SALES%22&excludedAttributes=members', NULL, NULL, 200, NULL, '{"$.Resources[*].id": ["{sales}", "{sales2}"], "$.Resources[*].members": []}', NULL),
 	('is she a member?', 'GET', '/Groups', 'filter=id+eq+%22{team}%22+and+members+eq+%22{ada}%22', NULL, NULL, 200, NULL, '{"$.totalResults": 1}', NULL),
 	('and there?', 'GET', '/Groups', 'filter=id+eq+%22{sales}%22+and+members.value+eq+%22{ada}%22&attributes=id', NULL, NULL, 200, NULL, '{"$.totalResults": 0}', NULL),

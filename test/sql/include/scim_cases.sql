@@ -39,7 +39,7 @@ $$;
 CREATE FUNCTION pg_temp.run_cases(tenant text, role_name text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	asked scim_case;
-	answer record;
+	answer mindtickle.scim_answer;
 	body jsonb;
 	got text;
 	wanted text;
@@ -47,14 +47,18 @@ DECLARE
 	found jsonb;
 BEGIN
 	FOR asked IN SELECT * FROM scim_case ORDER BY place LOOP
+		asked.path := pg_temp.with_ids(asked.path);
+		asked.query := pg_temp.with_ids(asked.query);
+		asked.headers := pg_temp.with_ids(asked.headers::text);
+		asked.body := pg_temp.with_ids(asked.body);
 		PERFORM set_config('role', role_name, true);
 		BEGIN
-			SELECT * INTO answer FROM mt_scim_request(tenant, asked.method, pg_temp.with_ids(asked.path), pg_temp.with_ids(asked.query), pg_temp.with_ids(asked.headers::text)::jsonb, pg_temp.with_ids(asked.body));
+			answer := mt_scim_request(tenant, asked.method, asked.path, asked.query, asked.headers, asked.body);
 			body := answer.body::jsonb;
 			got := concat_ws(' ', answer.status, body ->> 'scimType', pg_temp.ill_formed(asked.method, answer.status, answer.headers, body));
 		EXCEPTION WHEN OTHERS THEN
 			body := NULL;
-			answer := ROW(0, '{}'::jsonb, SQLERRM);
+			answer := ROW(0, '{}', SQLERRM);
 			got := SQLSTATE || ': ' || SQLERRM;
 		END;
 		PERFORM set_config('role', 'none', true);

@@ -3,13 +3,13 @@
  * lists it. Whoever has no such key, because no identity provider has written him yet, shows what the columns hold.
  */
 CREATE FUNCTION mindtickle.scim_emails(attributes pg_catalog.jsonb, email pg_catalog.text) RETURNS pg_catalog.jsonb
-	LANGUAGE sql STABLE PARALLEL SAFE AS $$
-	SELECT CASE
+	LANGUAGE sql STABLE PARALLEL SAFE
+	-- Understood when it is made, whatever the search_path is then, it can be part of the statements that call it.
+	RETURN CASE
 		WHEN pg_catalog.jsonb_typeof(attributes OPERATOR(pg_catalog.#>) '{scim,emails}') OPERATOR(pg_catalog.=) 'array'
 			THEN attributes OPERATOR(pg_catalog.#>) '{scim,emails}'
 		WHEN email IS NOT NULL AND NOT attributes OPERATOR(pg_catalog.?) 'scim'
-			THEN pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('value', email, 'type', 'work', 'primary', true)) END
-$$;
+			THEN pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('value', email, 'type', 'work', 'primary', true)) END;
 COMMENT ON FUNCTION mindtickle.scim_emails(pg_catalog.jsonb, pg_catalog.text)
 	IS 'a user''s addresses for SCIM: the list that was sent, or the one that the column holds; NULL where there is none';
 

@@ -11,9 +11,10 @@ CREATE VIEW @extschema@.mt_users WITH (security_invoker = true) AS
 COMMENT ON VIEW @extschema@.mt_users IS 'people';
 
 CREATE VIEW @extschema@.mt_teams WITH (security_invoker = true) AS
-	SELECT t.tenant_id, t.team_id, t.name, t.manager_id, m.name AS manager_name, t.source, t.active, t.updated_at, t.scim_external_id, t.created_at,
+	SELECT t.tenant_id, t.team_id, t.name, t.manager_id, m.name AS manager_name, t.source, t.active, t.updated_at,
 		(SELECT pg_catalog.count(*) FROM mindtickle.team_member AS b
-		 WHERE b.tenant_id OPERATOR(pg_catalog.=) t.tenant_id AND b.team_id OPERATOR(pg_catalog.=) t.team_id AND b.active) AS members
+		 WHERE b.tenant_id OPERATOR(pg_catalog.=) t.tenant_id AND b.team_id OPERATOR(pg_catalog.=) t.team_id AND b.active) AS members,
+		t.scim_external_id
 	FROM mindtickle.team AS t
 	LEFT JOIN mindtickle.users AS m
 		ON m.tenant_id OPERATOR(pg_catalog.=) t.tenant_id AND m.user_id OPERATOR(pg_catalog.=) t.manager_id;

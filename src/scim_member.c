@@ -274,18 +274,29 @@ mt_scim_patch_members(void *state, MtScimPatchKind kind, const MtScimFilter *fil
 	return name_members(change, value, kind != MT_SCIM_REMOVE);
 }
 
-/* The named users who are to be members, or those who are not. */
+static int
+compare_ids(const void *left, const void *right)
+{
+	return strcmp(*(const char *const *) left, *(const char *const *) right);
+}
+
+/* The named users who are to be members, or those who are not, in order. */
 static IdList
 named_ids(const MtScimMemberChange *change, bool present)
 {
 	HASH_SEQ_STATUS sequence;
 	NamedMember *member;
-	IdList		list = {palloc(sizeof(Datum) * Max(hash_get_num_entries(change->named), 1)), 0};
+	int			room = Max((int) hash_get_num_entries(change->named), 1);
+	const char **ids = palloc(sizeof(char *) * room);
+	IdList		list = {palloc(sizeof(Datum) * room), 0};
 
 	hash_seq_init(&sequence, change->named);
 	while ((member = hash_seq_search(&sequence)) != NULL)
 		if (member->present == present)
-			list.ids[list.count++] = CStringGetTextDatum(member->id);
+			ids[list.count++] = member->id;
+	qsort(ids, list.count, sizeof(char *), compare_ids);
+	for (int i = 0; i < list.count; i++)
+		list.ids[i] = CStringGetTextDatum(ids[i]);
 	return list;
 }
 

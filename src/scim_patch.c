@@ -251,9 +251,14 @@ apply_to_single(MtScimPatch *patch, MtScimPatchKind kind, const MtScimPath *path
 	MtJson	   *complex = mt_json_get(container, attribute->name);
 	MtJson	   *value = NULL;
 
-	if (kind != MT_SCIM_REMOVE && !mt_scim_read_value(patch->answer, sub == NULL ? attribute : sub, given, &value))
-		return false;
-	if (attribute->type != MT_SCIM_COMPLEX || (sub == NULL && mt_json_is_empty(given)))
+	if (kind != MT_SCIM_REMOVE)
+	{
+		if (sub == NULL)
+			given = mt_scim_as_object(attribute, given);
+		if (!mt_scim_read_value(patch->answer, sub == NULL ? attribute : sub, given, &value))
+			return false;
+	}
+	if (attribute->type != MT_SCIM_COMPLEX || (sub == NULL && (kind == MT_SCIM_REMOVE || mt_json_is_empty(given))))
 	{
 		if (value == NULL)
 			mt_json_remove(container, attribute->name);
@@ -268,9 +273,9 @@ apply_to_single(MtScimPatch *patch, MtScimPatchKind kind, const MtScimPath *path
 	}
 	if (sub == NULL)
 	{
-		/* What is given as null is taken away; read_value has left it out. */
-		for (int i = 0; given->type == MT_JSON_OBJECT && i < given->count; i++)
-			if (mt_json_is_empty(given->items[i]))
+		/* What is given and is no value is taken away: null, or an empty id. */
+		for (int i = 0; i < given->count; i++)
+			if (mt_json_get(value, given->keys[i]) == NULL)
 				mt_json_remove(complex, given->keys[i]);
 		if (value != NULL)
 			merge_members(complex, value);

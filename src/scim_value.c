@@ -147,8 +147,27 @@ read_list(MtScimAnswer *answer, const MtScimAttribute *attribute, const MtJson *
 }
 
 /*
- * Reads the value of an attribute or sub-attribute. *value is NULL where there is none. The manager may be given as a plain string, and as a list
- * of one: Entra does both.
+ * What is given for a single complex value, in the form of an object: the manager may be given as a plain string, and as a list of one, and Entra
+ * does both. Other values are returned as they are.
+ */
+const MtJson *
+mt_scim_as_object(const MtScimAttribute *attribute, const MtJson *given)
+{
+	MtJson	   *object;
+
+	if (attribute->type != MT_SCIM_COMPLEX || mt_scim_find_attribute(attribute->subs, "value", strlen("value")) == NULL)
+		return given;
+	if (given->type == MT_JSON_ARRAY && given->count == 1)
+		given = given->items[0];
+	if (given->type != MT_JSON_STRING)
+		return given;
+	object = mt_json_object();
+	mt_json_set_text(object, "value", given->text);
+	return object;
+}
+
+/*
+ * Reads the value of an attribute or sub-attribute. *value is NULL where there is none.
  */
 bool
 mt_scim_read_value(MtScimAnswer *answer, const MtScimAttribute *attribute, const MtJson *given, MtJson **value)
@@ -158,19 +177,7 @@ mt_scim_read_value(MtScimAnswer *answer, const MtScimAttribute *attribute, const
 		return true;
 	if (attribute->multi_valued)
 		return read_list(answer, attribute, given, value);
-	if (attribute->type == MT_SCIM_COMPLEX && mt_scim_find_attribute(attribute->subs, "value", strlen("value")) != NULL)
-	{
-		if (given->type == MT_JSON_ARRAY && given->count == 1)
-			given = given->items[0];
-		if (given->type == MT_JSON_STRING)
-		{
-			MtJson	   *object = mt_json_object();
-
-			mt_json_set_text(object, "value", given->text);
-			given = object;
-		}
-	}
-	return mt_scim_read_element(answer, attribute, given, value);
+	return mt_scim_read_element(answer, attribute, mt_scim_as_object(attribute, given), value);
 }
 
 /* Reads what stands under the names of a list of attributes; the members of a group are the caller's to read. */

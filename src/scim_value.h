@@ -8,6 +8,7 @@
 #include "scim_answer.h"
 #include "scim_attribute.h"
 
+extern const MtJson *mt_scim_as_object(const MtScimAttribute *attribute, const MtJson *given);
 extern bool mt_scim_read_value(MtScimAnswer *answer, const MtScimAttribute *attribute, const MtJson *given, MtJson **value);
 extern bool mt_scim_read_element(MtScimAnswer *answer, const MtScimAttribute *attribute, const MtJson *given, MtJson **value);
 extern bool mt_scim_read_resource(MtScimAnswer *answer, MtScimResource resource, const MtJson *body, MtJson **object);

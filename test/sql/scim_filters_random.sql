@@ -124,10 +124,7 @@ BEGIN
 	END IF;
 	SELECT a.* INTO chosen FROM attribute AS a WHERE a.resource = kind AND (in_list IS NULL OR cardinality(a.place) = 2 AND a.place[1] = in_list) ORDER BY random() LIMIT 1;
 	IF in_list IS NOT NULL THEN
-		chosen.path := chosen.place[2];
-		chosen.place := chosen.place[2:];
-		chosen.list := false;
-		RETURN pg_temp.random_comparison(chosen);
+		RETURN pg_temp.random_comparison(chosen) || jsonb_build_object('path', chosen.place[2], 'place', to_jsonb(chosen.place[2:]), 'list', false);
 	ELSIF chosen.list AND chosen.type = 'complex' AND random() < 0.8 THEN
 		RETURN jsonb_build_object('op', 'element', 'path', chosen.path, 'place', to_jsonb(chosen.place), 'argument', pg_temp.random_filter(kind, chosen.path, 2),
 			'tail', CASE WHEN random() < 0.4 THEN pg_temp.random_filter(kind, chosen.path, 0) END);

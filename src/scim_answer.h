@@ -46,6 +46,7 @@ typedef struct MtScimCall
 	const char *if_none_match;
 	const struct MtScimParameters *parameters;
 	MtJson	   *body;			/* an object; NULL where the method has none */
+	bool		in_bulk;		/* it is an operation of a bulk request */
 	MtScimAnswer *answer;
 } MtScimCall;
 

@@ -186,6 +186,7 @@ run_operation(Bulk *bulk, BulkOperation *operation)
 	MtJson	   *target = last_segment(operation->path);
 	const BulkOperation *made;
 
+	call.in_bulk = true;
 	call.answer = &answer;
 	call.parameters = &parameters;
 	call.body = operation->data;
@@ -193,8 +194,6 @@ run_operation(Bulk *bulk, BulkOperation *operation)
 	call.if_none_match = NULL;
 	if (!resolve_references(bulk, operation->data) || (refers(bulk, target->text, &made) && (made == NULL || made->made_id == NULL)))
 		mt_scim_refuse(&answer, 409, "invalidValue", "A bulkId stands for nothing that was made.");
-	else if (strchr(operation->path, '?') != NULL || pg_strcasecmp(operation->path, "/Bulk") == 0)
-		mt_scim_refuse(&answer, 400, "invalidSyntax", "The path of an operation must be that of a resource.");
 	else if (refers(bulk, target->text, &made))
 		mt_scim_dispatch(&call, operation->method,
 						 psprintf("%.*s%s", (int) (strlen(operation->path) - strlen(target->text)), operation->path, made->made_id));

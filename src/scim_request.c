@@ -118,11 +118,22 @@ require_body(MtScimCall *call)
 }
 
 static void
+refuse_in_bulk(MtScimCall *call)
+{
+	mt_scim_refuse(call->answer, 400, "invalidSyntax", "The path of an operation must be that of a resource.");
+}
+
+static void
 dispatch_resource(MtScimCall *call, MtScimResource resource, const char *method, const char *id)
 {
 	const ResourceRoutes *functions = &routes[resource];
 	bool		search = id != NULL && strcmp(id, ".search") == 0;
 
+	if (search && call->in_bulk)
+	{
+		refuse_in_bulk(call);
+		return;
+	}
 	if (!method_allowed(call, method, id == NULL ? "GET, POST" : search ? "POST" : "GET, PUT, PATCH, DELETE") ||
 		(has_body(method) && !require_body(call)))
 		return;
@@ -190,7 +201,10 @@ mt_scim_dispatch(MtScimCall *call, const char *method, const char *path)
 			dispatch_resource(call, (MtScimResource) i, method, route.id);
 			return;
 		}
-	dispatch_other(call, &route, method);
+	if (call->in_bulk)
+		refuse_in_bulk(call);
+	else
+		dispatch_other(call, &route, method);
 }
 
 /* True where a media type, as in Content-Type, is one that SCIM comes in. */

@@ -62,7 +62,7 @@ INSERT INTO request (method, url, body, said) VALUES
 	('POST', '/Users/.search', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "attributes": "userName"}', '400 invalidSyntax'), ('POST', '/Users/.search', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "attributes": [7]}', '400 invalidSyntax'),
 	('POST', '/Users/.search', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "attributes": [], "excludedAttributes": ["title"], "filter": null}', '200');
 
-SELECT plan((SELECT count(*) FROM request)::int + 83);
+SELECT plan((SELECT count(*) FROM request)::int + 94);
 SELECT is(pg_temp.said(r.method, r.url, r.body, r.headers), r.said, concat_ws(' ', r.method, left(r.url, 100), replace(left(r.body, 60), E'\t', ' '), r.headers)) FROM (SELECT * FROM request ORDER BY place) AS r;
 SELECT is_empty($$SELECT r.method, left(r.url, 100), a FROM request AS r, pg_temp.ask(r.method, r.url, r.body, r.headers) AS a WHERE a.status >= 400 AND (a.headers ->> 'Content-Type' IS DISTINCT FROM 'application/scim+json'
 	OR a.body::jsonb - 'scimType' <> jsonb_build_object('schemas', '["urn:ietf:params:scim:api:messages:2.0:Error"]'::jsonb, 'status', a.status::text, 'detail', a.body::jsonb -> 'detail')

@@ -69,7 +69,7 @@ mt_plan_run_in(MtPlan *plan, Datum *values, const char *nulls, int expected, Sna
 
 /* The kept plan of a statement's text, prepared where there is none; the place is another one's that was kept longest. */
 static SPIPlanPtr
-plan_of_text(const char *query, size_t length, int argument_count, Oid *arguments)
+plan_of_text(const char *query, size_t length, int argument_count, Oid *arguments, int cursor_options)
 {
 	uint32		hash = hash_bytes((const unsigned char *) query, (int) length);
 	TextPlan   *place = &text_plans[text_plans_next];
@@ -78,7 +78,7 @@ plan_of_text(const char *query, size_t length, int argument_count, Oid *argument
 	for (int i = 0; i < TEXT_PLANS; i++)
 		if (text_plans[i].query != NULL && text_plans[i].hash == hash && strcmp(text_plans[i].query, query) == 0)
 			return text_plans[i].plan;
-	plan = SPI_prepare(query, argument_count, arguments);
+	plan = SPI_prepare_cursor(query, argument_count, arguments, cursor_options);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", query, SPI_result_code_string(SPI_result));
 	SPI_keepplan(plan);
@@ -96,14 +96,15 @@ plan_of_text(const char *query, size_t length, int argument_count, Oid *argument
 }
 
 /*
- * Runs a statement that is made at run time: of fixed parts and parameters, never of a client's text. The plans of the last texts are kept.
+ * Runs a statement that is made at run time: of fixed parts and parameters, never of a client's text. The plans of the last texts are kept, with
+ * the options of their first run.
  */
 uint64
-mt_plan_run_text(const char *query, int argument_count, Oid *arguments, Datum *values, int expected)
+mt_plan_run_text(const char *query, int argument_count, Oid *arguments, Datum *values, int cursor_options, int expected)
 {
 	size_t		length = strlen(query);
 
 	if (length > TEXT_PLAN_BYTES_MAX)
 		return judge(query, SPI_execute_with_args(query, argument_count, arguments, values, NULL, false, 0), expected);
-	return judge(query, SPI_execute_plan(plan_of_text(query, length, argument_count, arguments), values, NULL, false, 0), expected);
+	return judge(query, SPI_execute_plan(plan_of_text(query, length, argument_count, arguments, cursor_options), values, NULL, false, 0), expected);
 }

@@ -98,6 +98,27 @@ read_request(MtScimCall *call, const MtScimParameters *parameters, MtScimResourc
 	return true;
 }
 
+/*
+ * CURSOR_OPT_GENERIC_PLAN where the filter asks for the value of a key with an index: whatever the value, the index is the way, and planning anew
+ * each time would cost more than running. Other filters are planned for their values.
+ */
+static int
+planning_of(const ListRequest *request)
+{
+	ListCell   *cell;
+
+	if (request->filter != NULL)
+		foreach(cell, mt_scim_equal_terms(request->filter))
+		{
+			const MtScimFilter *term = lfirst(cell);
+
+			if (term->attribute->folded != NULL || term->attribute->unique || term->attribute->lookup != NULL ||
+				strcmp(term->attribute->name, "externalId") == 0)
+				return CURSOR_OPT_GENERIC_PLAN;
+		}
+	return 0;
+}
+
 /* Begins a statement up to its condition. $1 is the tenant, $2 whether a user's groups are wanted. */
 static void
 begin_statement(const MtScimCall *call, const ListRequest *request, const char *columns, MtScimQuery *query)
@@ -121,7 +142,7 @@ count_matches(const MtScimCall *call, const ListRequest *request)
 	bool		isnull;
 
 	begin_statement(call, request, "count(*)", &query);
-	(void) mt_plan_run_text(query.text.data, query.count, query.types, query.values, SPI_OK_SELECT);
+	(void) mt_plan_run_text(query.text.data, query.count, query.types, query.values, planning_of(request), SPI_OK_SELECT);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
@@ -140,7 +161,7 @@ read_page(const MtScimCall *call, const ListRequest *request)
 	limit = mt_scim_query_bind(&query, INT8OID, Int64GetDatum(request->count));
 	offset = mt_scim_query_bind(&query, INT8OID, Int64GetDatum(request->start_index - 1));
 	appendStringInfo(&query.text, "%s LIMIT $%d OFFSET $%d", statements[request->resource].order, limit, offset);
-	return mt_plan_run_text(query.text.data, query.count, query.types, query.values, SPI_OK_SELECT);
+	return mt_plan_run_text(query.text.data, query.count, query.types, query.values, planning_of(request), SPI_OK_SELECT);
 }
 
 static void

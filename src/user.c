@@ -300,6 +300,16 @@ lock_folded(const char *tenant, Datum key, uint16 kind)
 	lock_key(tenant, str_tolower(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), DEFAULT_COLLATION_OID), kind, ExclusiveLock);
 }
 
+/* Keeps others from making a user with the same e-mail or name. */
+static void
+lock_new_keys(const char *tenant, const MtUser *user)
+{
+	if (!user->nulls[MT_USER_EMAIL])
+		lock_folded(tenant, user->values[MT_USER_EMAIL], LOCK_EMAIL);
+	if (!user->nulls[MT_USER_USER_NAME])
+		lock_folded(tenant, user->values[MT_USER_USER_NAME], LOCK_USER_NAME);
+}
+
 /*
  * True when the user name or MindTickle id that a document gives is another user's. values and nulls are those of the update. A name that is new
  * to the user stays free for him until the transaction ends: an update that met another's new row in the unique index would be an error.
@@ -339,7 +349,7 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 {
 	Datum		values[3 + MT_USER_COLUMNS];
 	char		nulls[3 + MT_USER_COLUMNS];
-	bool		locked = false;
+	bool		locked = (user->given & MT_USER_NEW_TO_PROVIDER) != 0;
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = CStringGetTextDatum(tenant);
@@ -351,6 +361,9 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 			nulls[3 + column] = 'n';
 	}
 
+	/* Who is most likely not there yet is looked up once. */
+	if (locked)
+		lock_new_keys(tenant, user);
 	for (int round = 0; round < STORE_ROUNDS; round++)
 	{
 		if (find_user(tenant, user, user_id))
@@ -379,12 +392,9 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 				rekey_user(tenant, *user_id, user->values[MT_USER_SCIM_EXTERNAL_ID]);
 			return MT_USER_CHANGED;
 		}
-		if (!locked && !(user->nulls[MT_USER_EMAIL] && user->nulls[MT_USER_USER_NAME]))
+		if (!locked)
 		{
-			if (!user->nulls[MT_USER_EMAIL])
-				lock_folded(tenant, user->values[MT_USER_EMAIL], LOCK_EMAIL);
-			if (!user->nulls[MT_USER_USER_NAME])
-				lock_folded(tenant, user->values[MT_USER_USER_NAME], LOCK_USER_NAME);
+			lock_new_keys(tenant, user);
 			locked = true;
 			continue;
 		}

@@ -27,7 +27,7 @@
 /* Most bytes of a path that a dead letter names. */
 #define PATH_SHOWN_MAX		300
 
-/* A path's decoded segments; ending is NULL where there is only one. */
+/* A path's decoded segments; id is NULL where there is only one. */
 typedef struct Route
 {
 	char	   *collection;
@@ -92,6 +92,9 @@ method_allowed(MtScimCall *call, const char *method, const char *allow)
 {
 	size_t		length = strlen(method);
 
+	/* A part of the list that is more than one method is none. */
+	if (strcspn(method, ", ") != length)
+		length = 0;
 	for (const char *c = allow; length > 0 && c != NULL; c = strchr(c, ' '))
 	{
 		if (*c == ' ')
@@ -149,8 +152,10 @@ dispatch_resource(MtScimCall *call, MtScimResource resource, const char *method,
 		functions->replace(call, id);
 	else if (strcmp(method, "PATCH") == 0)
 		functions->patch(call, id);
-	else
+	else if (strcmp(method, "DELETE") == 0)
 		functions->delete(call, id);
+	else
+		elog(ERROR, "a method that was not allowed");
 }
 
 static void

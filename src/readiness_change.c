@@ -14,13 +14,9 @@
 #include "plan.h"
 #include "readiness_people.h"
 #include "readiness_row.h"
-#include "shared_state.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/timestamp.h"
-
-/* A reader who had to add up more asks for more frequent folds. */
-#define MANY_DELTAS		20
 
 static MtTenantTable progress_table = {{"course_progress"}, {"course_progress_pkey"}};
 static MtTenantTable quiz_table = {{"quiz_submission"}, {"quiz_submission_pkey"}};
@@ -326,23 +322,16 @@ mt_add_change(MtTotals *totals, const MtChange *change)
 }
 
 /*
- * A tenant's totals as the snapshot shows the tables. False: its rows must be counted. Where many deltas were not taken in yet, the aggregator
- * is told that there are readers.
+ * A tenant's totals as the snapshot shows the tables. False: its rows must be counted.
  */
 bool
 mt_readiness_totals(const char *tenant, Snapshot snapshot, MtTotals *totals)
 {
 	MtSummary	summary;
 	MtChange	change;
-	int64		added;
 
-	if (!mt_read_summary(tenant, snapshot, &summary))
+	if (!mt_read_summary(tenant, snapshot, &summary) || mt_readiness_since(tenant, &summary, snapshot, &change, NULL) < 0)
 		return false;
-	added = mt_readiness_since(tenant, &summary, snapshot, &change, NULL);
-	if (added < 0)
-		return false;
-	if (added > MANY_DELTAS)
-		mt_mark_readiness(MT_MARK_READS);
 	*totals = summary.totals;
 	mt_add_change(totals, &change);
 	return true;

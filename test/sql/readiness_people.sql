@@ -4,16 +4,16 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 \i :inputdir/sql/include/readiness.sql
-SELECT plan(21);
+SELECT plan(19);
 
 SELECT mt_create_tenant(t, t) FROM unnest('{rx-a,rx-b,rx-c}'::text[]) AS t \g /dev/null
 INSERT INTO mindtickle.users (tenant_id, user_id, active) VALUES ('rx-a', 'ann', true), ('rx-a', 'bob', false), ('rx-b', 'ann', false), ('rx-b', 'bob', true),
-	('rx-a', repeat('l', 200), false), ('rx-a', repeat('l', 45), true), ('rx-a', repeat('l', 46), false);
+	('rx-a', repeat('l', 200), false), ('rx-a', repeat('l', 44), true), ('rx-a', repeat('l', 45), false);
 
 -- A result of everybody: deltas for which all are looked up.
 CREATE FUNCTION pg_temp.record() RETURNS void LANGUAGE sql AS $$
 	INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source)
-	SELECT t, u, 'c', 'q', clock_timestamp(), 10, 'sql' FROM unnest('{rx-a,rx-b}'::text[]) AS t, unnest(ARRAY['ann', 'bob', 'cas', repeat('l', 200), repeat('l', 45), repeat('l', 46)]) AS u
+	SELECT t, u, 'c', 'q', clock_timestamp(), 10, 'sql' FROM unnest('{rx-a,rx-b}'::text[]) AS t, unnest(ARRAY['ann', 'bob', 'cas', repeat('l', 200), repeat('l', 44), repeat('l', 45)]) AS u
 $$;
 CREATE PROCEDURE pg_temp.fold(details bool) LANGUAGE plpgsql AS $$
 BEGIN
@@ -48,29 +48,15 @@ SELECT is(pg_temp.inexact(), '', 'who was switched on and off in this transactio
 ROLLBACK;
 SELECT pg_temp.record() \g /dev/null
 SELECT is(pg_temp.inexact(), '', 'and after it was rolled back');
-
--- Seen in the midst of a statement, by a function in RETURNING and by a row trigger, when nobody has been looked up yet, and rolled back.
-CREATE FUNCTION pg_temp.look() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN pg_temp.figures('rx-a'); END $$;
-CREATE FUNCTION pg_temp.look_from_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_temp.figures('rx-a'); RETURN NULL; END $$;
-UPDATE mindtickle.users SET active = NOT active WHERE user_id = 'bob';
-CALL pg_temp.fold(false);
 BEGIN;
-SELECT pg_temp.record() \g /dev/null
+CREATE FUNCTION pg_temp.look() RETURNS text LANGUAGE sql VOLATILE AS $$ SELECT pg_temp.figures('rx-a') $$;
 WITH changed AS (UPDATE mindtickle.users SET active = NOT active RETURNING pg_temp.look()) SELECT count(*) FROM changed \g /dev/null
-ROLLBACK;
-SELECT pg_temp.record() \g /dev/null
-SELECT is(pg_temp.inexact(), '', 'nor is anything kept that was seen in RETURNING');
-UPDATE mindtickle.users SET active = NOT active WHERE user_id = 'bob';
-CALL pg_temp.fold(false);
-BEGIN;
-SELECT pg_temp.record() \g /dev/null
+CREATE FUNCTION pg_temp.look_from_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_temp.figures('rx-a'); RETURN NULL; END $$;
 CREATE TRIGGER look AFTER UPDATE ON mindtickle.users FOR EACH ROW EXECUTE FUNCTION pg_temp.look_from_row();
 UPDATE mindtickle.users SET active = NOT active;
 ROLLBACK;
 SELECT pg_temp.record() \g /dev/null
-SELECT is(pg_temp.inexact(), '', 'or by a row trigger');
-
--- Rolled back in part.
+SELECT is(pg_temp.inexact(), '', 'nor is anything kept that was seen in the midst of a statement');
 BEGIN;
 SAVEPOINT a;
 DELETE FROM mindtickle.users;
@@ -79,24 +65,6 @@ ROLLBACK TO a;
 SELECT pg_temp.record() \g /dev/null
 SELECT is(pg_temp.inexact(), '', 'rolled back in part');
 COMMIT;
-
--- Committed by the session itself, read before and after the aggregator has taken it in.
-CREATE PROCEDURE pg_temp.change_and_read(INOUT wrong int8 DEFAULT 0) LANGUAGE plpgsql AS $$
-BEGIN
-	FOR i IN 1 .. 300 LOOP
-		PERFORM pg_temp.record();
-		COMMIT;
-		wrong := wrong + (pg_temp.inexact() <> '')::int4;
-		COMMIT;
-		UPDATE mindtickle.users SET active = NOT active WHERE user_id = 'ann';
-		COMMIT;
-		wrong := wrong + (pg_temp.inexact() <> '')::int4;
-		COMMIT;
-	END LOOP;
-END
-$$;
-CALL pg_temp.change_and_read() \gset
-SELECT is(:wrong::int8, 0::int8, 'changed and read, again and again');
 
 -- Committed, and taken in one after the other.
 UPDATE mindtickle.users SET active = NOT active WHERE user_id = 'ann';

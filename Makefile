@@ -19,6 +19,13 @@ OBJS = \
 	src/api_version.o \
 	src/dead_letter.o \
 	src/event.o \
+	src/event_consumer.o \
+	src/event_flush.o \
+	src/event_publish.o \
+	src/event_retention.o \
+	src/event_ring.o \
+	src/event_stats.o \
+	src/event_store.o \
 	src/field.o \
 	src/iso_timestamp.o \
 	src/launcher.o \
@@ -38,7 +45,9 @@ OBJS = \
 	src/readiness_row.o \
 	src/readiness_source.o \
 	src/readiness_store.o \
+	src/ring.o \
 	src/credential.o \
+	src/cursor.o \
 	src/scim_answer.o \
 	src/scim_attribute.o \
 	src/scim_bulk.o \
@@ -82,6 +91,7 @@ SQL_PARTS = \
 	sql/scim_people.sql \
 	sql/training.sql \
 	sql/readiness_tables.sql \
+	sql/event_tables.sql \
 	sql/queue.sql \
 	sql/sync_tables.sql \
 	sql/security.sql \
@@ -100,6 +110,7 @@ SQL_PARTS = \
 	sql/readiness_details.sql \
 	sql/sync_api.sql \
 	sql/worker_api.sql \
+	sql/event_api.sql \
 	sql/views.sql \
 	sql/check_server.sql \
 	sql/check_rights.sql \

@@ -286,6 +286,9 @@ CREATE FUNCTION mindtickle.expected_triggers(OUT relation pg_catalog.text, OUT n
 		('delete', 'O', 'DELETE', 'REFERENCING OLD TABLE AS went FOR EACH STATEMENT', NULL),
 		('truncate', 'A', 'TRUNCATE', 'FOR EACH STATEMENT', 'truncated'),
 		('replicated', 'R', 'INSERT OR UPDATE OR DELETE', 'FOR EACH ROW', 'replicated')) AS e (name, enabled, event, clause, function)
+	UNION ALL
+	SELECT t.name || '_' || i, 'restored', 'A', format('BEFORE INSERT ON mindtickle.%s_%s FOR EACH ROW EXECUTE FUNCTION mindtickle.restore_%s()', t.name, i, t.name)
+	FROM (VALUES ('outbox', 3), ('event_position', 1)) AS t (name, last), generate_series(0, t.last) AS i
 $$;
 COMMENT ON FUNCTION mindtickle.expected_triggers() IS 'the extension''s triggers: A fires always, O in ordinary sessions, R for replicated rows';
 
@@ -304,4 +307,4 @@ CREATE FUNCTION mindtickle.check_triggers(OUT check_name pg_catalog.text, OUT de
 		LATERAL (SELECT CASE e.enabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END AS state) AS s
 	WHERE t.tgenabled IS DISTINCT FROM e.enabled
 $$;
-COMMENT ON FUNCTION mindtickle.check_triggers() IS 'part of mt_check: the triggers that make a change of grants felt, and those that keep readiness exact';
+COMMENT ON FUNCTION mindtickle.check_triggers() IS 'part of mt_check: the triggers that make a change of grants felt, those that keep readiness exact, and those that a restore of events needs';

@@ -30,14 +30,17 @@ GRANT EXECUTE ON FUNCTION @extschema@.mt_check(), mindtickle.check_list(), mindt
 	mindtickle.granted_roles(), mindtickle.unconfirmed_credentials(), mindtickle.acting_roles(), mindtickle.library_preloaded(),
 	mindtickle.right_of_service(pg_catalog.oid, pg_catalog.oid, pg_catalog.text), mindtickle.added_rights(), mindtickle.role_dangers(),
 	mindtickle.expected_policy(pg_catalog.name), mindtickle.tenant_tables(), mindtickle.invoker_view(pg_catalog.text[]),
-	mindtickle.library_version(), mindtickle.worker_state(), mindtickle.worker_stats() TO pg_monitor;
+	mindtickle.library_version(), mindtickle.worker_state(), mindtickle.worker_stats(), mindtickle.queue_stats() TO pg_monitor;
 
 -- The policies call these as whoever asks.
 GRANT EXECUTE ON FUNCTION mindtickle.row_allowed(pg_catalog.text, pg_catalog.oid), mindtickle.acting_as_service(),
 	mindtickle.visible_tenants() TO PUBLIC;
+-- And the views of events.
+GRANT EXECUTE ON FUNCTION mindtickle.event_kept(pg_catalog.text, pg_catalog.int8), mindtickle.event_consumers() TO PUBLIC;
 
 GRANT SELECT ON mindtickle.users, mindtickle.team, mindtickle.team_member, mindtickle.course, mindtickle.quiz, mindtickle.course_progress,
-	mindtickle.quiz_submission, mindtickle.readiness_report, mindtickle.readiness_daily, mindtickle.event, mindtickle.dead_letter,
+	mindtickle.quiz_submission, mindtickle.readiness_report, mindtickle.readiness_daily, mindtickle.event_0,
+	mindtickle.event_1, mindtickle.event_2, mindtickle.event_3, mindtickle.event, mindtickle.dead_letter,
 	mindtickle.sync_resource TO PUBLIC;
 GRANT SELECT (tenant_id, display_name, suspended, created_at, source_configured, next_sync_at, backoff_until, last_error, last_error_at)
 	ON mindtickle.tenant TO PUBLIC;
@@ -45,9 +48,9 @@ GRANT SELECT (tenant_id, job_id, kind, state, phase, done, total, requests, thro
 	started_at, phase_started_at, finished_at, error) ON mindtickle.sync_job TO PUBLIC;
 GRANT SELECT ON @extschema@.mt_users, @extschema@.mt_teams, @extschema@.mt_courses, @extschema@.mt_course_progress,
 	@extschema@.mt_quiz_results, @extschema@.mt_readiness_reports, @extschema@.mt_events, @extschema@.mt_dead_letters,
-	@extschema@.mt_sync_jobs, @extschema@.mt_progress_sync TO PUBLIC;
+	@extschema@.mt_event_consumers, @extschema@.mt_sync_jobs, @extschema@.mt_progress_sync TO PUBLIC;
 
-GRANT SELECT ON mindtickle.security_alert, @extschema@.mt_security_alerts, @extschema@.mt_stat_worker TO pg_monitor;
+GRANT SELECT ON mindtickle.security_alert, @extschema@.mt_security_alerts, @extschema@.mt_stat_worker, @extschema@.mt_stat_queue TO pg_monitor;
 
 -- A database that has just got the extension needs its workers.
 SELECT mindtickle.wake_launcher();

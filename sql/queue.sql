@@ -1,43 +1,6 @@
 /*
- * Events on their way out (outbox, then event once the publisher has numbered them), what could not be processed, and rendered documents.
+ * What could not be processed, and rendered documents.
  */
-CREATE TABLE mindtickle.outbox (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
-	outbox_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY,
-	topic pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
-	payload pg_catalog.jsonb NOT NULL,
-	created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-	PRIMARY KEY (tenant_id, outbox_id)
-);
-COMMENT ON TABLE mindtickle.outbox IS 'events written by the transaction of the change, until the publisher numbers them';
-
-CREATE TABLE mindtickle.event_counter (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL PRIMARY KEY,
-	last_seq pg_catalog.int8 NOT NULL DEFAULT 0
-) WITH (fillfactor = 50);
-COMMENT ON TABLE mindtickle.event_counter IS 'the last seq given out; advanced by the publishing transaction, so that seq has no gaps';
-
-CREATE TABLE mindtickle.event (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
-	seq pg_catalog.int8 NOT NULL,
-	topic pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
-	payload pg_catalog.jsonb NOT NULL,
-	created_at pg_catalog.timestamptz NOT NULL,
-	published_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
-	PRIMARY KEY (tenant_id, seq)
-);
-COMMENT ON TABLE mindtickle.event IS 'published events in the order of seq, which has no gaps within a tenant';
-
-CREATE TABLE mindtickle.event_overflow (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
-	overflow_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY,
-	topic pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
-	payload pg_catalog.jsonb NOT NULL,
-	created_at pg_catalog.timestamptz NOT NULL,
-	PRIMARY KEY (tenant_id, overflow_id)
-);
-COMMENT ON TABLE mindtickle.event_overflow IS 'events of a tenant past its queue_limit, first in, first out';
-
 CREATE TABLE mindtickle.dead_letter (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	letter_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY,

@@ -115,6 +115,6 @@ COMMENT ON TABLE mindtickle.readiness_course_1 IS 'as readiness_course_0';
 
 CREATE FUNCTION mindtickle.is_truncated(relation pg_catalog.name) RETURNS pg_catalog.bool
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT relation ~ '^readiness_(delta|summary|user|course)_[0-9]$'
+	SELECT relation ~ '^(readiness_(delta|summary|user|course)|outbox|event|event_(overflow|position|consumer))_[0-9]$'
 $$;
 COMMENT ON FUNCTION mindtickle.is_truncated(pg_catalog.name) IS 'true for the tables that the service role empties as a whole';

@@ -36,7 +36,6 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'tenant "%" already exists', tenant USING ERRCODE = 'duplicate_object';
 	END IF;
-	INSERT INTO mindtickle.event_counter (tenant_id) VALUES (tenant);
 	INSERT INTO mindtickle.sync_budget (tenant_id, budget_until) VALUES (tenant, now());
 	-- Its first day may end soon.
 	PERFORM mindtickle.mark_readiness('#days');
@@ -152,6 +151,7 @@ CREATE FUNCTION mindtickle.setting_definitions(OUT name pg_catalog.text, OUT kin
 		   ('ready_completion', 'number', true, '0.8', 0, 1),
 		   ('queue_limit', 'number', false, '100000', 1, 100000000),
 		   ('cache_bytes', 'number', false, '16777216', 0, 1073741824),
+		   ('event_limit', 'number', false, '10000000', 1, 1000000000000),
 		   ('retain_events', 'interval', false, '"7 days"', 60, 315360000),
 		   ('retain_reports', 'interval', false, '"400 days"', 60, 315360000),
 		   ('retain_dead_letters', 'interval', false, '"90 days"', 60, 315360000),

@@ -44,20 +44,7 @@ COMMENT ON FUNCTION mindtickle.take_readiness_marks()
 
 CREATE FUNCTION mindtickle.take_marks() RETURNS SETOF pg_catalog.text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_take_dirty_tenants';
-COMMENT ON FUNCTION mindtickle.take_marks() IS 'tenants marked in shared memory since the last call; one NULL: any';
-
-CREATE FUNCTION mindtickle.take_dirty_tenants() RETURNS SETOF pg_catalog.text
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	-- Taken first, and also where there is no tenant: the snapshot that follows shows every tenant that is marked.
-	marks text[] := ARRAY(SELECT m.tenant_id FROM mindtickle.take_marks() AS m (tenant_id));
-BEGIN
-	RETURN QUERY SELECT t.tenant_id FROM mindtickle.tenant AS t
-		WHERE t.tenant_id = ANY (marks) OR array_position(marks, NULL) IS NOT NULL
-		ORDER BY t.tenant_id;
-END
-$$;
-COMMENT ON FUNCTION mindtickle.take_dirty_tenants() IS 'tenants that may have events to publish; needs no tenant in force';
+COMMENT ON FUNCTION mindtickle.take_marks() IS 'for the publisher: tenants that have written events since the last call; one NULL: any; no row: the next mark wakes it';
 
 CREATE FUNCTION mindtickle.sync_overview(OUT tenant_id pg_catalog.text, OUT suspended pg_catalog.bool, OUT source_configured pg_catalog.bool,
 		OUT next_sync_at pg_catalog.timestamptz, OUT backoff_until pg_catalog.timestamptz, OUT budget_until pg_catalog.timestamptz,
@@ -274,68 +261,3 @@ CREATE FUNCTION mindtickle.sync_count(tenant pg_catalog.text, job_id pg_catalog.
 $$;
 COMMENT ON FUNCTION mindtickle.sync_count(pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8)
 	IS 'adds to the figures of a pull';
-
-CREATE FUNCTION mindtickle.publish(tenant pg_catalog.text, max_rows pg_catalog.int4) RETURNS pg_catalog.int4
-	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-	counted int8;
-	last_one int8;
-	published int4;
-	hint record;
-BEGIN
-	-- Whoever holds the counter is the only publisher of the tenant, so seq follows the order of commits without gaps.
-	SELECT c.last_seq INTO counted FROM mindtickle.event_counter AS c WHERE c.tenant_id = publish.tenant FOR NO KEY UPDATE;
-	SELECT max(o.outbox_id) INTO last_one FROM (
-		SELECT i.outbox_id FROM mindtickle.outbox AS i WHERE i.tenant_id = publish.tenant ORDER BY i.outbox_id LIMIT max_rows) AS o;
-	IF counted IS NULL OR last_one IS NULL THEN
-		RETURN 0;
-	END IF;
-	WITH taken AS (
-		DELETE FROM mindtickle.outbox AS o WHERE o.tenant_id = publish.tenant AND o.outbox_id <= last_one
-		RETURNING o.outbox_id, o.topic, o.payload, o.created_at
-	)
-	INSERT INTO mindtickle.event (tenant_id, seq, topic, payload, created_at)
-		SELECT publish.tenant, counted + row_number() OVER (ORDER BY t.outbox_id), t.topic, t.payload, t.created_at FROM taken AS t;
-	GET DIAGNOSTICS published = ROW_COUNT;
-	UPDATE mindtickle.event_counter AS c SET last_seq = counted + published WHERE c.tenant_id = publish.tenant;
-	IF current_setting('mindtickle.notify')::bool THEN
-		FOR hint IN
-			SELECT e.topic, max(e.seq) AS seq FROM mindtickle.event AS e
-			WHERE e.tenant_id = publish.tenant AND e.seq > counted GROUP BY e.topic ORDER BY 2
-		LOOP
-			PERFORM pg_notify(format('tenant.%s.%s', publish.tenant, hint.topic), jsonb_build_object('seq', hint.seq, 'topic', hint.topic)::text);
-		END LOOP;
-	END IF;
-	RETURN published;
-END
-$$;
-COMMENT ON FUNCTION mindtickle.publish(pg_catalog.text, pg_catalog.int4)
-	IS 'numbers waiting events of a tenant, moves them to event, and NOTIFYs each topic with its highest seq; returns how many';
-
-CREATE FUNCTION mindtickle.trim_tenant(tenant pg_catalog.text) RETURNS pg_catalog.int8
-	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	settings jsonb := mindtickle.effective_settings(tenant);
-	removed int8;
-	total int8 := 0;
-BEGIN
-	DELETE FROM mindtickle.event AS e
-		WHERE e.tenant_id = tenant AND e.published_at < now() - (settings ->> 'retain_events')::interval;
-	GET DIAGNOSTICS removed = ROW_COUNT;
-	total := total + removed;
-	DELETE FROM mindtickle.readiness_report AS r
-		WHERE r.tenant_id = tenant AND r.computed_at < now() - (settings ->> 'retain_reports')::interval;
-	GET DIAGNOSTICS removed = ROW_COUNT;
-	total := total + removed;
-	DELETE FROM mindtickle.dead_letter AS d
-		WHERE d.tenant_id = tenant AND d.received_at < now() - (settings ->> 'retain_dead_letters')::interval;
-	GET DIAGNOSTICS removed = ROW_COUNT;
-	total := total + removed;
-	DELETE FROM mindtickle.sync_job AS j
-		WHERE j.tenant_id = tenant AND j.finished_at < now() - (settings ->> 'retain_jobs')::interval;
-	GET DIAGNOSTICS removed = ROW_COUNT;
-	RETURN total + removed;
-END
-$$;
-COMMENT ON FUNCTION mindtickle.trim_tenant(pg_catalog.text) IS 'removes what has passed the tenant''s retain_ settings; returns how many rows';

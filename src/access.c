@@ -298,7 +298,7 @@ mt_service_role_ready(void)
 	systable_endscan(scan);
 	table_close(members, AccessShareLock);
 
-	return harmless && pg_class_aclcheck(mt_relation("outbox"), role, ACL_INSERT) == ACLCHECK_OK;
+	return harmless && pg_class_aclcheck(mt_relation("outbox_0"), role, ACL_INSERT) == ACLCHECK_OK;
 }
 
 /*

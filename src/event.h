@@ -10,5 +10,6 @@
 #include "utils/jsonb.h"
 
 extern void mt_emit_event(const char *tenant, const char *topic, Datum payload);
+extern char *mt_event_channel(const char *tenant, const char *topic);
 
 #endif							/* MT_EVENT_H */

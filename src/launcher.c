@@ -23,7 +23,7 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
-#include "readiness_store.h"
+#include "ring.h"
 #include "shared_state.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"

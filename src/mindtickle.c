@@ -11,7 +11,7 @@
 #include "alert.h"
 #include "log_redaction.h"
 #include "miscadmin.h"
-#include "readiness_store.h"
+#include "ring.h"
 #include "shared_state.h"
 #include "statistics.h"
 #include "utils/guc.h"

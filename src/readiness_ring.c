@@ -2,10 +2,8 @@
  * readiness_ring.c
  *		Keeps the tables of readiness small: goes over to another table where one has grown, and empties those that nobody needs any more.
  *
- * A delta table may be emptied when every delta in it has been taken in, into the totals and into the figures of users and courses. That is
- * looked at once without and once with an exclusive lock, which nobody is kept waiting for: where it is not to be had at once, the next call
- * tries again. A transaction that has written deltas holds its lock to its end, so what is not visible under the lock was rolled back. Summaries
- * and the figures of users and courses go over to their other table tenant by tenant, when each is folded.
+ * A delta table may be emptied when every delta in it has been taken in, into the totals and into the figures of users and courses (ring.c says
+ * how that is done). Summaries and the figures of users and courses go over to their other table tenant by tenant, when each is folded.
  *
  * Called by the aggregator through mindtickle.tend_readiness, one bounded step a transaction. This is the one place that looks at the rows of all
  * tenants: it reads their names and their deltas' xids, and shows names to nobody but the aggregator.
@@ -19,8 +17,6 @@
 #include "miscadmin.h"
 #include "readiness_change.h"
 #include "service_call.h"
-#include "storage/bufmgr.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/rel.h"
@@ -59,16 +55,6 @@ static BlockNumber first_blocks[MT_TABLE_KINDS];
 
 PG_FUNCTION_INFO_V1(mt_tend_readiness);
 PG_FUNCTION_INFO_V1(mt_tenants_to_fold);
-
-static BlockNumber
-blocks_of(MtTenantTable *table)
-{
-	Relation	relation = table_open(mt_relation_oid(&table->table), AccessShareLock);
-	BlockNumber blocks = RelationGetNumberOfBlocks(relation);
-
-	table_close(relation, AccessShareLock);
-	return blocks;
-}
 
 static HTAB *
 new_cursors(void)
@@ -136,73 +122,38 @@ obstacle_to_empty(Relation relation, char *tenant)
 	return obstacle;
 }
 
-static void
-truncate_table(const char *name)
+/* What empty_delta_table finds in the way. */
+typedef struct FoundObstacle
 {
-	char	   *statement = psprintf("TRUNCATE mindtickle.%s", name);
+	Obstacle	obstacle;
+	char		tenant[MT_TENANT_MAX + 1];
+} FoundObstacle;
 
-	if (SPI_execute(statement, false, 0) != SPI_OK_UTILITY)
-		elog(ERROR, "could not empty %s", name);
-}
-
-/* Takes the lock if nobody else has one, and keeps it to the end of the transaction. */
 static bool
-lock_at_once(MtTenantTable *table)
+deltas_needed(Relation relation, void *argument)
 {
-	return ConditionalLockRelationOid(mt_relation_oid(&table->table), AccessExclusiveLock);
-}
+	FoundObstacle *found = argument;
 
-/* Goes over to an empty delta table where the one in use has grown. */
-static char *
-change_delta_table(void)
-{
-	int			in_use = mt_table_in_use(MT_DELTAS);
-
-	if (blocks_of(&mt_delta_tables[in_use]) < DELTA_BLOCKS)
-		return NULL;
-	for (int i = 1; i < MT_DELTA_TABLES; i++)
-	{
-		int			next = (in_use + i) % MT_DELTA_TABLES;
-
-		if (blocks_of(&mt_delta_tables[next]) > 0)
-			continue;
-		return mt_use_table(MT_DELTAS, next) ? psprintf("deltas go to %s", mt_delta_tables[next].table.name) : NULL;
-	}
-	return NULL;
+	found->obstacle = obstacle_to_empty(relation, found->tenant);
+	return found->obstacle != OBSTACLE_NONE;
 }
 
 /* Empties a delta table, or says what has to be done first. */
 static char *
 empty_delta_table(MtTenantTable *table)
 {
-	char		tenant[MT_TENANT_MAX + 1];
-	Relation	relation = table_open(mt_relation_oid(&table->table), AccessShareLock);
-	Obstacle	obstacle = RelationGetNumberOfBlocks(relation) == 0 ? OBSTACLE_TOTALS : obstacle_to_empty(relation, tenant);
+	FoundObstacle found = {OBSTACLE_NONE};
 
-	table_close(relation, AccessShareLock);
-	if (obstacle == OBSTACLE_DETAILS)
-		return psprintf("details:%s", tenant);
-	if (obstacle == OBSTACLE_TOTALS || !lock_at_once(table))
-		return NULL;
-	relation = table_open(mt_relation_oid(&table->table), NoLock);
-	obstacle = obstacle_to_empty(relation, tenant);
-	table_close(relation, NoLock);
-	if (obstacle != OBSTACLE_NONE)
-		return NULL;
-	truncate_table(table->table.name);
-	return psprintf("emptied %s", table->table.name);
+	if (mt_empty_table(table, deltas_needed, &found))
+		return psprintf("emptied %s", table->table.name);
+	return found.obstacle == OBSTACLE_DETAILS ? psprintf("details:%s", found.tenant) : NULL;
 }
 
 /* Goes over to the other table of a kind where the one in use has grown and the other is empty. */
 static char *
 change_table(MtTableKind kind, MtTenantTable *tables, BlockNumber allowance)
 {
-	int			in_use = mt_table_in_use(kind);
-	BlockNumber blocks = blocks_of(&tables[in_use]);
-
-	if (blocks <= GROWTH * first_blocks[kind] + allowance || blocks_of(&tables[1 - in_use]) > 0)
-		return NULL;
-	return mt_use_table(kind, 1 - in_use) ? psprintf("tenants move to %s", tables[1 - in_use].table.name) : NULL;
+	return mt_change_grown_table(kind, tables, MT_SUMMARY_TABLES, GROWTH * first_blocks[kind] + allowance + 1);
 }
 
 /* Tenants that are not yet in the tables in use, as 'details:' and their names, or NULL. */
@@ -242,22 +193,22 @@ empty_left_tables(void)
 	};
 	char	   *asked;
 
-	if (blocks_of(left[0]) == 0 && blocks_of(left[1]) == 0 && blocks_of(left[2]) == 0)
+	if (mt_blocks_of(left[0]) == 0 && mt_blocks_of(left[1]) == 0 && mt_blocks_of(left[2]) == 0)
 		return NULL;
 	asked = tenants_elsewhere();
 	if (asked != NULL)
 		return asked;
 	for (int i = 0; i < (int) lengthof(left); i++)
-		if (!lock_at_once(left[i]))
+		if (!mt_lock_table_at_once(left[i]))
 			return NULL;
 	/* A new count may have gone to one of them since. */
 	if (tenants_elsewhere() != NULL)
 		return NULL;
 	for (int i = 0; i < (int) lengthof(left); i++)
-		if (blocks_of(left[i]) > 0)
-			truncate_table(left[i]->table.name);
-	first_blocks[MT_SUMMARIES] = blocks_of(&mt_summary_tables[mt_table_in_use(MT_SUMMARIES)]);
-	first_blocks[MT_DETAILS] = blocks_of(&mt_user_tables[mt_table_in_use(MT_DETAILS)]);
+		if (mt_blocks_of(left[i]) > 0)
+			mt_truncate_table(left[i]);
+	first_blocks[MT_SUMMARIES] = mt_blocks_of(&mt_summary_tables[mt_table_in_use(MT_SUMMARIES)]);
+	first_blocks[MT_DETAILS] = mt_blocks_of(&mt_user_tables[mt_table_in_use(MT_DETAILS)]);
 	return "emptied what tenants have moved away from";
 }
 
@@ -269,7 +220,7 @@ Datum
 mt_tend_readiness(PG_FUNCTION_ARGS)
 {
 	MemoryContext context = CurrentMemoryContext;
-	char	   *step = change_delta_table();
+	char	   *step = mt_change_grown_table(MT_DELTAS, mt_delta_tables, MT_DELTA_TABLES, DELTA_BLOCKS);
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");

@@ -3,28 +3,18 @@
  *		Where readiness is kept: deltas, and the summaries that have taken them in.
  *
  * Statements append deltas (readiness_delta.c) to one of a ring of tables; the aggregator takes them into summaries (readiness_fold.c). Neither
- * deletes nor updates a row: a delta that has been taken in is told by the summary's cursor, a whole pg_snapshot, and a newer summary of a
- * tenant by its number. Tables are emptied by TRUNCATE (readiness_ring.c). So nothing rots while somebody holds a snapshot, and no old
- * transaction of any database keeps later ones from being taken in.
+ * deletes nor updates a row: a delta that has been taken in is told by the summary's cursor (cursor.c), and a newer summary of a tenant by its
+ * number. Tables are emptied by TRUNCATE (ring.c, readiness_ring.c).
  *
  * A reader takes the newest summary that his snapshot shows, and the deltas that it shows and the summary's cursor does not. Where a table was
  * truncated by a transaction that the snapshot does not see, or a delta asks for a new count, he is told to count the tenant's rows instead.
- *
- * Which table of the ring is written to is no more than a habit, kept in shared memory without a lock: readers look at all of them. A
- * transaction keeps to one, so that one that stays open keeps only that one from being truncated.
  */
 #include "readiness_store.h"
 
 #include "access/transam.h"
 #include "access/xact.h"
-#include "libpq/pqformat.h"
 #include "miscadmin.h"
-#include "port/atomics.h"
 #include "readiness_row.h"
-#include "shared_state.h"
-#include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
@@ -32,9 +22,6 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
-
-/* So many transactions are looked through as a range; in a wider one those that were in progress are looked up one by one. */
-#define NARROW_RANGE	64
 
 /* Columns of the delta tables and of the summaries, in the order of sql/readiness_tables.sql. */
 #define DELTA_XID			2
@@ -75,114 +62,6 @@ MtTenantTable mt_course_tables[MT_SUMMARY_TABLES] = {
 	{{"readiness_course_1"}, {"readiness_course_1_pkey"}}
 };
 
-/* Which tables a database writes to. */
-typedef struct RingPlace
-{
-	pg_atomic_uint32 database;	/* 0: not taken */
-	pg_atomic_uint32 tables[MT_TABLE_KINDS];
-} RingPlace;
-
-static RingPlace *places = NULL;
-static shmem_request_hook_type previous_request_hook = NULL;
-static shmem_startup_hook_type previous_startup_hook = NULL;
-
-static void
-request_memory(void)
-{
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestAddinShmemSpace(sizeof(RingPlace) * MT_DATABASES_MAX);
-}
-
-static void
-start_memory(void)
-{
-	bool		found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	places = ShmemInitStruct("mindtickle readiness", sizeof(RingPlace) * MT_DATABASES_MAX, &found);
-	for (int i = 0; i < MT_DATABASES_MAX && !found; i++)
-	{
-		pg_atomic_init_u32(&places[i].database, InvalidOid);
-		for (int kind = 0; kind < MT_TABLE_KINDS; kind++)
-			pg_atomic_init_u32(&places[i].tables[kind], 0);
-	}
-	LWLockRelease(AddinShmemInitLock);
-}
-
-/*
- * Asks for the memory. By _PG_init, in the postmaster.
- */
-void
-mt_request_ring_memory(void)
-{
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = start_memory;
-}
-
-/* The place of this database, taken where there is none yet; NULL without shared memory or where all are taken. */
-static RingPlace *
-my_place(void)
-{
-	static RingPlace *place = NULL;
-
-	for (int i = 0; place == NULL && places != NULL && i < MT_DATABASES_MAX; i++)
-		if (pg_atomic_read_u32(&places[i].database) == MyDatabaseId)
-			place = &places[i];
-	for (int i = 0; place == NULL && places != NULL && i < MT_DATABASES_MAX; i++)
-	{
-		uint32		taken_by = InvalidOid;
-
-		if (pg_atomic_compare_exchange_u32(&places[i].database, &taken_by, MyDatabaseId) || taken_by == MyDatabaseId)
-			place = &places[i];
-	}
-	return place;
-}
-
-/*
- * Gives back the place of a database that is gone or has no workers any more. A process of it that still writes follows whoever comes next, which
- * is no more than another habit.
- */
-void
-mt_forget_tables(Oid database)
-{
-	for (int i = 0; places != NULL && i < MT_DATABASES_MAX; i++)
-	{
-		uint32		taken_by = database;
-
-		(void) pg_atomic_compare_exchange_u32(&places[i].database, &taken_by, InvalidOid);
-	}
-}
-
-/*
- * Has this database write to another table of a kind: deltas of transactions that have not written any yet, the others with the next fold of each
- * tenant. False where there is no place to note it.
- */
-bool
-mt_use_table(MtTableKind kind, int table)
-{
-	RingPlace  *place = my_place();
-
-	if (place != NULL)
-		pg_atomic_write_u32(&place->tables[kind], (uint32) table);
-	return place != NULL;
-}
-
-/*
- * Which table of a kind is written to.
- */
-int
-mt_table_in_use(MtTableKind kind)
-{
-	RingPlace  *place = my_place();
-
-	return place == NULL ? 0 : (int) pg_atomic_read_u32(&place->tables[kind]);
-}
-
 /*
  * Appends entries of a tenant, packed; bytes NULL: the tenant is to be counted anew. At most some 8000 bytes.
  */
@@ -190,7 +69,6 @@ void
 mt_write_delta(MtId tenant, const char *bytes, int length)
 {
 	static FullTransactionId transaction_here;
-	static int	table = 0;
 	static int32 part = 0;
 	FullTransactionId transaction = GetTopFullTransactionId();
 	Datum		values[DELTA_COLUMNS];
@@ -198,7 +76,6 @@ mt_write_delta(MtId tenant, const char *bytes, int length)
 
 	if (!FullTransactionIdEquals(transaction, transaction_here))
 	{
-		table = mt_table_in_use(MT_DELTAS);
 		transaction_here = transaction;
 		part = 0;
 	}
@@ -207,97 +84,25 @@ mt_write_delta(MtId tenant, const char *bytes, int length)
 	values[DELTA_PART - 1] = Int32GetDatum(part++);
 	values[DELTA_ENTRIES - 1] = bytes == NULL ? (Datum) 0 : PointerGetDatum(cstring_to_text_with_len(bytes, length));
 	nulls[DELTA_ENTRIES - 1] = bytes == NULL;
-	mt_tenant_table_append(&mt_delta_tables[table], values, nulls);
+	mt_tenant_table_append(&mt_delta_tables[mt_table_of_transaction(MT_DELTAS)], values, nulls);
 }
 
-/*
- * Takes a pg_snapshot apart, in its binary form, which is the public one.
- */
-void
-mt_read_cursor(Datum snapshot, MtCursor *cursor)
-{
-	bytea	   *binary = DatumGetByteaPP(DirectFunctionCall1(pg_snapshot_send, snapshot));
-	StringInfoData message = {.data = VARDATA_ANY(binary),.len = VARSIZE_ANY_EXHDR(binary),.maxlen = VARSIZE_ANY_EXHDR(binary)};
-
-	cursor->count = pq_getmsgint(&message, 4);
-	cursor->xmin = pq_getmsgint64(&message);
-	cursor->xmax = pq_getmsgint64(&message);
-	cursor->in_progress = palloc(sizeof(uint64) * Max(cursor->count, 1));
-	for (int i = 0; i < cursor->count; i++)
-		cursor->in_progress[i] = pq_getmsgint64(&message);
-}
-
-/*
- * True when what a transaction wrote has been taken in.
- */
-bool
-mt_cursor_has(const MtCursor *cursor, uint64 xid)
-{
-	int			low = 0;
-	int			high = cursor->count;
-
-	if (xid < cursor->xmin)
-		return true;
-	if (xid >= cursor->xmax)
-		return false;
-	while (low < high)
-	{
-		int			middle = low + (high - low) / 2;
-
-		if (cursor->in_progress[middle] < xid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low == cursor->count || cursor->in_progress[low] != xid;
-}
-
-/* Reads the deltas that the scan finds and the cursor does not have. False: one asks for a new count. */
+/* Reads the deltas that the scan finds. False: one asks for a new count. */
 static bool
-take_deltas(MtTenantScan *scan, const MtCursor *cursor, MtId tenant, MtEntries *entries)
+take_deltas(MtNewScan *scan, MtId tenant, MtEntries *entries)
 {
-	while (mt_tenant_scan_next(scan, ForwardScanDirection))
+	while (mt_new_scan_next(scan))
 	{
 		bool		isnull;
-		uint64		xid = U64FromFullTransactionId(DatumGetFullTransactionId(slot_getattr(scan->slot, DELTA_XID, &isnull)));
-		Datum		packed;
+		Datum		packed = slot_getattr(scan->scan.slot, DELTA_ENTRIES, &isnull);
 		bytea	   *copy;
 
-		if (cursor != NULL && mt_cursor_has(cursor, xid))
-			continue;
-		packed = slot_getattr(scan->slot, DELTA_ENTRIES, &isnull);
 		if (isnull)
 			return false;
 		copy = DatumGetByteaPCopy(packed);
 		mt_unpack_entries(entries, tenant, VARDATA_ANY(copy), VARSIZE_ANY_EXHDR(copy));
 	}
 	return true;
-}
-
-/* The same for one table of the ring, by scans of what may be new. */
-static bool
-read_table(MtTenantScan *scan, const MtCursor *cursor, MtId tenant, MtEntries *entries)
-{
-	ScanKeyData key;
-	bool		narrow;
-
-	if (cursor == NULL)
-	{
-		mt_tenant_scan_start(scan, NULL, 0);
-		return take_deltas(scan, NULL, tenant, entries);
-	}
-	narrow = cursor->xmax - cursor->xmin <= NARROW_RANGE;
-	for (int i = 0; i < cursor->count && !narrow; i++)
-	{
-		mt_tenant_key(&key, 2, BTEqualStrategyNumber, F_XID8EQ, FullTransactionIdGetDatum(FullTransactionIdFromU64(cursor->in_progress[i])));
-		mt_tenant_scan_start(scan, &key, 1);
-		if (!take_deltas(scan, cursor, tenant, entries))
-			return false;
-	}
-	mt_tenant_key(&key, 2, BTGreaterEqualStrategyNumber, F_XID8GE,
-				  FullTransactionIdGetDatum(FullTransactionIdFromU64(narrow ? cursor->xmin : cursor->xmax)));
-	mt_tenant_scan_start(scan, &key, 1);
-	return take_deltas(scan, cursor, tenant, entries);
 }
 
 /*
@@ -311,11 +116,11 @@ mt_read_deltas(const char *tenant, const MtCursor *cursor, Snapshot snapshot, Mt
 
 	for (int table = 0; table < MT_DELTA_TABLES && known; table++)
 	{
-		MtTenantScan scan;
+		MtNewScan	scan;
 
-		mt_tenant_scan_open(&scan, &mt_delta_tables[table], tenant, snapshot, cursor == NULL ? 0 : 1);
-		known = !mt_tenant_table_newer(RelationGetRelid(scan.relation), snapshot) && read_table(&scan, cursor, id, entries);
-		mt_tenant_scan_close(&scan);
+		mt_new_scan_open(&scan, &mt_delta_tables[table], tenant, cursor, snapshot);
+		known = !mt_tenant_table_newer(RelationGetRelid(scan.scan.relation), snapshot) && take_deltas(&scan, id, entries);
+		mt_new_scan_close(&scan);
 	}
 	return known;
 }

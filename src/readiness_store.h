@@ -5,35 +5,19 @@
 #ifndef MT_READINESS_STORE_H
 #define MT_READINESS_STORE_H
 
+#include "cursor.h"
 #include "readiness_entry.h"
-#include "tenant_table.h"
+#include "ring.h"
 
 /* Tables of the ring, and of each kind of summary: one is written to, the others are empty or about to be. */
 #define MT_DELTA_TABLES		4
 #define MT_SUMMARY_TABLES	2
-
-typedef enum MtTableKind
-{
-	MT_DELTAS,
-	MT_SUMMARIES,
-	MT_DETAILS,					/* the figures of users and courses */
-	MT_TABLE_KINDS
-} MtTableKind;
 
 extern MtTenantTable mt_delta_tables[MT_DELTA_TABLES];
 extern MtTenantTable mt_summary_tables[MT_SUMMARY_TABLES];
 
 extern MtTenantTable mt_user_tables[MT_SUMMARY_TABLES];
 extern MtTenantTable mt_course_tables[MT_SUMMARY_TABLES];
-
-/* A pg_snapshot taken apart: what a summary has taken in. */
-typedef struct MtCursor
-{
-	uint64		xmin;
-	uint64		xmax;
-	int			count;
-	uint64	   *in_progress;	/* in ascending order */
-} MtCursor;
 
 /* A tenant's figures as far as they count. */
 typedef struct MtTotals
@@ -54,17 +38,11 @@ typedef struct MtSummary
 	int			detail_table;	/* in which of the tables of these they are; -1: nowhere yet */
 } MtSummary;
 
-extern void mt_request_ring_memory(void);
-extern void mt_forget_tables(Oid database);
-extern bool mt_use_table(MtTableKind kind, int table);
-extern int	mt_table_in_use(MtTableKind kind);
 extern void mt_write_delta(MtId tenant, const char *bytes, int length);
 extern bool mt_read_summary(const char *tenant, Snapshot snapshot, MtSummary *summary);
 extern bool mt_summary_in_place(const MtSummary *summary);
 extern void mt_write_summary(const char *tenant, const MtSummary *summary);
 extern bool mt_read_details(const char *tenant, bool users, const MtSummary *summary, Snapshot snapshot, MtEntries *entries);
-extern void mt_read_cursor(Datum snapshot, MtCursor *cursor);
-extern bool mt_cursor_has(const MtCursor *cursor, uint64 xid);
 extern bool mt_read_deltas(const char *tenant, const MtCursor *cursor, Snapshot snapshot, MtEntries *entries);
 
 #endif							/* MT_READINESS_STORE_H */

@@ -90,6 +90,24 @@ mt_lock_fold(const char *tenant, bool wait)
 }
 
 /*
+ * Makes those who number a tenant's events, or move what it keeps of them, do so one after the other.
+ */
+void
+mt_lock_events(const char *tenant)
+{
+	(void) lock_share("event_position_0", tenant, ExclusiveLock, true);
+}
+
+/*
+ * The same for those who move on one consumer of a tenant.
+ */
+void
+mt_lock_consumer(const char *tenant, const char *consumer)
+{
+	(void) lock_share("event_consumer_0", psprintf("%s %s", tenant, consumer), ExclusiveLock, true);
+}
+
+/*
  * mindtickle.lock_tenant(tenant): keeps mt_drop_tenant waiting until the end of the transaction.
  */
 Datum

@@ -1,8 +1,9 @@
 /*
  * shared_layout.h
- *		What lies in mindtickle's shared memory. For the files that keep it alone: shared_state.c, wake_up.c and worker_report.c.
+ *		What lies in mindtickle's shared memory. For the files that keep it alone: shared_state.c, wake_up.c, worker_report.c
+ *		and event_flush.c.
  *
- * Everything here is guarded by the one lock, and holds no pointer into a process and no descriptor.
+ * Everything here is guarded by the one lock, but for what says otherwise, and holds no pointer into a process and no descriptor.
  */
 #ifndef MT_SHARED_LAYOUT_H
 #define MT_SHARED_LAYOUT_H
@@ -10,6 +11,7 @@
 #include "mindtickle.h"
 
 #include "datatype/timestamp.h"
+#include "port/atomics.h"
 #include "shared_state.h"
 #include "storage/lwlock.h"
 
@@ -62,6 +64,8 @@ typedef struct SharedState
 	LWLock	   *lock;
 	int			launcher_proc_number;	/* -1: no launcher */
 	uint64		wake_generation;	/* moves when the launcher must look at everything again */
+	pg_atomic_uint32 publishing;	/* publications that are being committed without waiting for the disk; needs no lock */
+	pg_atomic_uint64 published_up_to;	/* where in the WAL the last of those ended; needs no lock */
 	DatabaseSlot databases[MT_DATABASES_MAX];
 } SharedState;
 

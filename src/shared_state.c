@@ -69,6 +69,8 @@ start_memory(void)
 		memset(mt_shared, 0, sizeof(SharedState));
 		mt_shared->lock = &(GetNamedLWLockTranche("mindtickle"))->lock;
 		mt_shared->launcher_proc_number = -1;
+		pg_atomic_init_u32(&mt_shared->publishing, 0);
+		pg_atomic_init_u64(&mt_shared->published_up_to, 0);
 	}
 	LWLockRelease(AddinShmemInitLock);
 }

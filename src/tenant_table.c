@@ -6,7 +6,7 @@
  * compared with it once more. Locks are given back when a scan ends, so a transaction that has read and goes on does not keep a table from
  * being truncated; mt_tenant_table_newer then tells a reader with an older snapshot.
  *
- * Called by the files of readiness, after they have checked the caller's right to the tenant (tenant_context.c). Never checks it itself.
+ * Called by the files of readiness and of events, after they have checked the caller's right to the tenant (tenant_context.c). Never checks it itself.
  */
 #include "tenant_table.h"
 
@@ -129,6 +129,23 @@ mt_tenant_table_newer(Oid relation, Snapshot snapshot)
 	return XidInMVCCSnapshot(changed_by, snapshot);
 }
 
+/* Adds the entry of a row to the index. */
+static void
+insert_index_entry(Relation relation, Relation index, IndexInfo *index_info, const Datum *values, const bool *nulls, ItemPointer tid)
+{
+	Datum		index_values[INDEX_MAX_KEYS];
+	bool		index_nulls[INDEX_MAX_KEYS];
+
+	for (int i = 0; i < index_info->ii_NumIndexAttrs; i++)
+	{
+		AttrNumber	column = index_info->ii_IndexAttrNumbers[i];
+
+		index_values[i] = values[column - 1];
+		index_nulls[i] = nulls[column - 1];
+	}
+	index_insert(index, index_values, index_nulls, tid, relation, index_info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, index_info);
+}
+
 /*
  * Appends a row, as the table's owner would: no right is checked, no policy asked, no trigger fired.
  */
@@ -139,21 +156,102 @@ mt_tenant_table_append(MtTenantTable *table, Datum *values, bool *nulls)
 	Relation	index = index_open(mt_relation_oid(&table->index), RowExclusiveLock);
 	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(relation), values, nulls);
 	IndexInfo  *index_info = BuildIndexInfo(index);
-	Datum		index_values[INDEX_MAX_KEYS];
-	bool		index_nulls[INDEX_MAX_KEYS];
 
 	simple_heap_insert(relation, tuple);
-	for (int i = 0; i < index_info->ii_NumIndexAttrs; i++)
-	{
-		AttrNumber	column = index_info->ii_IndexAttrNumbers[i];
-
-		index_values[i] = values[column - 1];
-		index_nulls[i] = nulls[column - 1];
-	}
-	index_insert(index, index_values, index_nulls, &tuple->t_self, relation,
-				 index_info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, index_info);
+	insert_index_entry(relation, index, index_info, values, nulls, &tuple->t_self);
 	pfree(index_info);
 	heap_freetuple(tuple);
 	index_close(index, NoLock);
 	table_close(relation, NoLock);
+}
+
+/*
+ * Begins to append rows, as mt_tenant_table_append does.
+ */
+void
+mt_tenant_writer_open(MtTenantWriter *writer, MtTenantTable *table)
+{
+	memset(writer, 0, sizeof(MtTenantWriter));
+	writer->relation = table_open(mt_relation_oid(&table->table), RowExclusiveLock);
+	writer->index = index_open(mt_relation_oid(&table->index), RowExclusiveLock);
+	writer->index_info = BuildIndexInfo(writer->index);
+}
+
+static void
+flush_writer(MtTenantWriter *writer)
+{
+	heap_multi_insert(writer->relation, writer->slots, writer->waiting, GetCurrentCommandId(true), 0, NULL);
+	for (int i = 0; i < writer->waiting; i++)
+	{
+		TupleTableSlot *slot = writer->slots[i];
+
+		slot_getallattrs(slot);
+		insert_index_entry(writer->relation, writer->index, writer->index_info, slot->tts_values, slot->tts_isnull, &slot->tts_tid);
+		ExecClearTuple(slot);
+	}
+	writer->waiting = 0;
+}
+
+/*
+ * Appends a row; the values are copied.
+ */
+void
+mt_tenant_writer_add(MtTenantWriter *writer, Datum *values, bool *nulls)
+{
+	TupleDesc	descriptor = RelationGetDescr(writer->relation);
+
+	if (writer->slots[writer->waiting] == NULL)
+		writer->slots[writer->waiting] = MakeSingleTupleTableSlot(descriptor, &TTSOpsHeapTuple);
+	ExecStoreHeapTuple(heap_form_tuple(descriptor, values, nulls), writer->slots[writer->waiting], true);
+	if (++writer->waiting == MT_ROWS_TOGETHER)
+		flush_writer(writer);
+}
+
+/*
+ * Ends appending; the lock is kept to the end of the transaction.
+ */
+void
+mt_tenant_writer_close(MtTenantWriter *writer)
+{
+	if (writer->waiting > 0)
+		flush_writer(writer);
+	for (int i = 0; i < MT_ROWS_TOGETHER && writer->slots[i] != NULL; i++)
+		ExecDropSingleTupleTableSlot(writer->slots[i]);
+	pfree(writer->index_info);
+	index_close(writer->index, NoLock);
+	table_close(writer->relation, NoLock);
+}
+
+/*
+ * Reads the newest of the rows that the keys describe from tables of one kind: the one whose column after them, int8 and the last of the index, is
+ * highest. Values are copied; found_in is the table, -1 where there is no row. False: a table was emptied by a transaction that the snapshot does
+ * not see, so what it says is not known.
+ */
+bool
+mt_read_newest(MtTenantTable *tables, int count, const char *tenant, const ScanKeyData *keys, int key_count, Snapshot snapshot,
+			   Datum *values, bool *nulls, int *found_in)
+{
+	AttrNumber	number = key_count + 2;
+	bool		known = true;
+
+	*found_in = -1;
+	for (int table = 0; table < count && known; table++)
+	{
+		MtTenantScan scan;
+		bool		isnull;
+
+		mt_tenant_scan_open(&scan, &tables[table], tenant, snapshot, key_count);
+		known = !mt_tenant_table_newer(RelationGetRelid(scan.relation), snapshot);
+		mt_tenant_scan_start(&scan, keys, key_count);
+		if (known && mt_tenant_scan_next(&scan, BackwardScanDirection) &&
+			(*found_in < 0 || DatumGetInt64(slot_getattr(scan.slot, number, &isnull)) > DatumGetInt64(values[number - 1])))
+		{
+			HeapTuple	tuple = ExecCopySlotHeapTuple(scan.slot);
+
+			heap_deform_tuple(tuple, RelationGetDescr(scan.relation), values, nulls);
+			*found_in = table;
+		}
+		mt_tenant_scan_close(&scan);
+	}
+	return known;
 }

@@ -11,6 +11,7 @@
 #include "access/htup.h"
 #include "access/skey.h"
 #include "executor/tuptable.h"
+#include "nodes/execnodes.h"
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
@@ -39,6 +40,19 @@ typedef struct MtTenantScan
 	TupleTableSlot *slot;
 } MtTenantScan;
 
+/* Rows that are appended together. */
+#define MT_ROWS_TOGETHER	64
+
+/* Appends many rows to a table. */
+typedef struct MtTenantWriter
+{
+	Relation	relation;
+	Relation	index;
+	IndexInfo  *index_info;
+	int			waiting;		/* rows in slots that are not in the table yet */
+	TupleTableSlot *slots[MT_ROWS_TOGETHER];
+} MtTenantWriter;
+
 /* Further key columns of a scan, after tenant_id. */
 #define MT_SCAN_KEYS_MAX	4
 
@@ -50,5 +64,10 @@ extern void mt_tenant_scan_close(MtTenantScan *scan);
 extern void mt_tenant_key(ScanKey key, AttrNumber column, StrategyNumber strategy, RegProcedure function, Datum value);
 extern bool mt_tenant_table_newer(Oid relation, Snapshot snapshot);
 extern void mt_tenant_table_append(MtTenantTable *table, Datum *values, bool *nulls);
+extern void mt_tenant_writer_open(MtTenantWriter *writer, MtTenantTable *table);
+extern void mt_tenant_writer_add(MtTenantWriter *writer, Datum *values, bool *nulls);
+extern void mt_tenant_writer_close(MtTenantWriter *writer);
+extern bool mt_read_newest(MtTenantTable *tables, int count, const char *tenant, const ScanKeyData *keys, int key_count, Snapshot snapshot,
+						   Datum *values, bool *nulls, int *found_in);
 
 #endif							/* MT_TENANT_TABLE_H */

@@ -266,9 +266,9 @@ mt_wake_launcher(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Returns and removes the marks of a kind: the result of a function that returns setof text. Asks for the latch when there are none, or always. */
+/* Returns and removes the marks of a kind: the result of a function that returns setof text. Asks for the latch when there are none. */
 static Datum
-take_marks(FunctionCallInfo fcinfo, MtWorkerKind kind, bool always_wake)
+take_marks(FunctionCallInfo fcinfo, MtWorkerKind kind)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	MarkSet    *taken = palloc0(sizeof(MarkSet));
@@ -284,7 +284,8 @@ take_marks(FunctionCallInfo fcinfo, MtWorkerKind kind, bool always_wake)
 			MarkSet    *set = &slot->marks[kind];
 
 			memcpy(taken, set, offsetof(MarkSet, names) + (Size) set->count * sizeof(set->names[0]));
-			set->wake = always_wake || (!set->all && set->count == 0);
+			/* While it takes marks it comes back by itself, and nobody needs to wake it. */
+			set->wake = !set->all && set->count == 0;
 			set->all = false;
 			set->count = 0;
 		}
@@ -302,13 +303,13 @@ take_marks(FunctionCallInfo fcinfo, MtWorkerKind kind, bool always_wake)
 }
 
 /*
- * mindtickle.take_marks() -> setof text: the tenants marked for the publisher since the last call. One row NULL: any tenant may have events.
+ * mindtickle.take_marks() -> setof text: the tenants marked for the publisher since the last call. One row NULL: any tenant may have events. No row:
+ * from now on the next mark sets its latch.
  */
 Datum
 mt_take_dirty_tenants(PG_FUNCTION_ARGS)
 {
-	/* Its caller leaves out tenants that are gone, so the publisher cannot know that there was no mark. */
-	return take_marks(fcinfo, MT_WORKER_PUBLISHER, true);
+	return take_marks(fcinfo, MT_WORKER_PUBLISHER);
 }
 
 /*
@@ -317,6 +318,5 @@ mt_take_dirty_tenants(PG_FUNCTION_ARGS)
 Datum
 mt_take_readiness_marks(PG_FUNCTION_ARGS)
 {
-	/* While it takes marks it comes back by itself, and nobody needs to wake it. */
-	return take_marks(fcinfo, MT_WORKER_AGGREGATOR, false);
+	return take_marks(fcinfo, MT_WORKER_AGGREGATOR);
 }

@@ -1,16 +1,18 @@
 /*
  * publisher.c
- *		The publisher: numbers the changes that transactions have left in the outbox, stores alerts, and notifies those who listen.
+ *		The publisher: numbers the events that transactions have left in the outbox and notifies those who listen, keeps the tables of events small,
+ *		and stores alerts.
  *
- * Started by the launcher, one in each database. A commit that leaves changes marks its tenant and sets this worker's latch. The publisher then
- * publishes one batch of each marked tenant in turn, until none has a full batch left: a tenant with much delays the others by a batch, not by
- * all it has. Each batch is a transaction of its own. Once a minute all tenants are visited, in case a mark was lost with a process; once an
- * hour each is trimmed to its retention.
+ * Started by the launcher, one in each database. A commit that leaves events marks its tenant, and sets this worker's latch if it sleeps. Each marked
+ * tenant gets one batch, in a transaction of its own. A tenant that has more than that is behind, and gets its further turns when no other one is waiting:
+ * while others are active, small turns with pauses between them, so that they hardly notice; else large ones. Once a minute all tenants are looked
+ * through, in case a mark was lost with a process, and those whose time has come are trimmed to what they retain.
  *
  * A refused attempt to reach a tenant sets the latch too. Alerts are stored at once, but in a flood only every second, when they have been
  * added up, and once more before the process ends.
  *
- * Its commits wait for the disk: a number that somebody has seen must not be given to another event after a crash.
+ * What publishing means is in the extension's functions; this file only decides when which of them is called. A queue of notifications that fills, because
+ * some session listens and does not read, is met by publishing more rarely, which makes fewer notifications of the same events, and in the end by none.
  */
 #include "process.h"
 
@@ -28,21 +30,34 @@
 
 PGDLLEXPORT void mt_publisher_main(Datum argument);
 
-/* Changes published in one transaction. */
+/* Events published in one transaction; and for a tenant that is behind, while others are active. */
 #define BATCH_ROWS		1000
+#define SMALL_BATCH_ROWS	50
+/* Others are active so long after their last event; then one that is behind rests so long between two turns. */
+#define ACTIVE_TIME		(10 * MT_SECOND)
+#define BEHIND_PAUSE	MT_MILLISECOND
 #define SWEEP_PAUSE		MT_MINUTE
-#define TRIM_PAUSE		MT_HOUR
+#define TRIM_PAUSE		(10 * MT_MINUTE)
+/* Steps of upkeep in a round, and how often it is looked for while events come. */
+#define UPKEEP_STEPS	4
+#define UPKEEP_PAUSE	MT_SECOND
 #define ALERT_PAUSE		MT_SECOND
+/* How often the queue of notifications is looked at; from how full on publishing slows, to how often at most; and from how full on it is silent. */
+#define USAGE_PAUSE		(100 * MT_MILLISECOND)
+#define USAGE_SLOW		0.5
+#define USAGE_SILENT	0.9
+#define SLOWEST_PAUSE	MT_SECOND
 /* How long a tenant rests after a failure, at first and at most. */
 #define FIRST_PAUSE		MT_SECOND
 #define LAST_PAUSE		MT_MINUTE
 
-/* A tenant that has been seen to have something to publish or to trim. */
+/* A tenant. */
 typedef struct Outlet
 {
 	char		tenant_id[MT_TENANT_ID_SIZE];	/* the key of the hash table */
 	bool		listed;			/* by the last sweep, or marked since */
 	bool		queued;
+	bool		behind;			/* it had more than one batch: queued among those */
 	dlist_node	node;			/* in the queue */
 	int			failures;		/* in a row */
 	int64		not_before;
@@ -52,33 +67,78 @@ typedef struct Outlet
 typedef struct OutletWork
 {
 	Outlet	   *outlet;
-	int			published;
+	int			max_rows;
+	int			published;		/* negative: there is no such tenant any more */
+	bool		more;
 } OutletWork;
 
+/* Something that concerns no tenant in particular. */
+typedef struct Chore
+{
+	const char *what;
+	int64		at;				/* when it is due */
+	bool		failing;
+} Chore;
+
 static HTAB *outlets;
-static dlist_head queue = DLIST_STATIC_INIT(queue);
+static dlist_head marked = DLIST_STATIC_INIT(marked);
+static dlist_head behind = DLIST_STATIC_INIT(behind);
 static MemoryContext turn_context;
 static int	last_alerts;
+static bool shown_at_work = false;
 
-/* Queues the tenant, as one that may have something to publish. */
-static void
-enqueue(const char *tenant_id)
+static Chore taking = {"look for events"};
+static Chore sweeping = {"look through all tenants"};
+static Chore upkeep = {"tend the tables of events", MT_NEVER};
+static Chore alerts = {"store alerts"};
+static Chore usage_check = {"look at the queue of notifications"};
+
+static bool tend_events_too = false;
+static int64 next_trim_at = MT_NEVER;
+static int64 behind_not_before = 0;
+static int64 others_active_until = 0;
+static int64 slow_until = 0;
+static double notification_usage = 0;
+static bool silent = false;
+
+/* The tenant's outlet, made where there is none. NULL for a name that is none. */
+static Outlet *
+find_outlet(const char *tenant_id)
 {
 	Outlet	   *outlet;
 	bool		found;
 
 	if (strlen(tenant_id) >= MT_TENANT_ID_SIZE)
-		return;
+		return NULL;
 	outlet = hash_search(outlets, tenant_id, HASH_ENTER, &found);
 	if (!found)
 	{
 		memset((char *) outlet + MT_TENANT_ID_SIZE, 0, sizeof(Outlet) - MT_TENANT_ID_SIZE);
-		/* Not all at once an hour after the start. */
+		/* Not all at once after the start. */
 		outlet->trim_at = mt_now() + mt_jitter(TRIM_PAUSE) - TRIM_PAUSE / 2;
 	}
 	outlet->listed = true;
-	if (!outlet->queued)
-		dlist_push_tail(&queue, &outlet->node);
+	next_trim_at = Min(next_trim_at, outlet->trim_at);
+	return outlet;
+}
+
+static void
+leave_queue(Outlet *outlet)
+{
+	if (outlet->queued)
+		dlist_delete(&outlet->node);
+	outlet->queued = outlet->behind = false;
+}
+
+/* Queues the tenant, as one that may have something to publish. */
+static void
+enqueue(const char *tenant_id)
+{
+	Outlet	   *outlet = find_outlet(tenant_id);
+
+	if (outlet == NULL || outlet->queued)
+		return;
+	dlist_push_tail(&marked, &outlet->node);
 	outlet->queued = true;
 }
 
@@ -86,10 +146,15 @@ static void
 take_work(void *argument)
 {
 	char	  **names;
-	int			count = mt_sql_take_dirty_tenants(turn_context, &names);
+	int			count = mt_sql_take_marks(turn_context, &names);
 
 	for (int i = 0; i < count; i++)
-		enqueue(names[i]);
+	{
+		if (names[i] == NULL)
+			sweeping.at = 0;
+		else
+			enqueue(names[i]);
+	}
 }
 
 static void
@@ -108,23 +173,37 @@ alert_work(void *argument)
 static void
 see_tenant(const MtTenantRow *row, void *argument)
 {
-	enqueue(row->tenant_id);
+	(void) find_outlet(row->tenant_id);
 }
 
 static void
 sweep_work(void *argument)
 {
+	char	  **names;
+	int			count;
+
 	mt_sql_overview(see_tenant, NULL);
+	count = mt_sql_tenants_to_publish(turn_context, &names);
+	for (int i = 0; i < count; i++)
+		enqueue(names[i]);
 }
 
-/* Shows in mt_stat_worker what is being done, and for whom. */
+/* Shows in mt_stat_worker what has been done, and for whom. That it has ended is shown when nothing follows. */
 static void
-report_step(const char *what, const Outlet *outlet)
+report_step(const char *what, const Outlet *outlet, int items)
 {
 	char		step[100];
 
 	snprintf(step, sizeof(step), "%s %s", what, outlet->tenant_id);
-	mt_sql_worker_report(step, -1);
+	mt_sql_worker_report(step, items);
+	shown_at_work = true;
+}
+
+static void
+rest_work(void *argument)
+{
+	mt_sql_worker_report(NULL, -1);
+	shown_at_work = false;
 }
 
 static void
@@ -132,10 +211,9 @@ publish_work(void *argument)
 {
 	OutletWork *work = argument;
 
-	report_step("publishing for", work->outlet);
-	mt_sql_enter_tenant(work->outlet->tenant_id);
-	work->published = mt_sql_publish(work->outlet->tenant_id, BATCH_ROWS);
-	mt_sql_worker_report(NULL, work->published);
+	work->published = mt_sql_publish(work->outlet->tenant_id, work->max_rows, !silent, &work->more);
+	if (work->published > 0)
+		report_step("publishing for", work->outlet, work->published);
 }
 
 static void
@@ -143,30 +221,46 @@ trim_work(void *argument)
 {
 	OutletWork *work = argument;
 
-	report_step("removing old rows of", work->outlet);
 	mt_sql_enter_tenant(work->outlet->tenant_id);
 	mt_sql_trim_tenant(work->outlet->tenant_id);
-	mt_sql_worker_report(NULL, 0);
+	report_step("removing old rows of", work->outlet, 0);
 }
 
-/* Runs a transaction that concerns no tenant in particular. False, and logged once, when it failed. */
+static void
+upkeep_work(void *argument)
+{
+	char	  **done = argument;
+
+	*done = mt_sql_tend_events(tend_events_too, turn_context);
+}
+
+static void
+usage_work(void *argument)
+{
+	notification_usage = mt_sql_notification_usage();
+}
+
+/* Runs a chore's transaction. False, and logged once, when it failed: then it is due again after a while. */
 static bool
-general_work(MtWork work, void *argument, bool *failing)
+do_chore(Chore *chore, MtWork work, void *argument)
 {
 	MtFailure	failure;
 
 	if (mt_in_transaction(work, argument, &failure))
 	{
-		*failing = false;
+		if (chore->failing)
+			ereport(LOG, (errmsg("mindtickle publisher: to %s works again", chore->what)));
+		chore->failing = false;
 		return true;
 	}
 	mt_worker_judge(&failure);
-	if (!*failing)
+	if (!chore->failing)
 		ereport(LOG,
 				(errcode(failure.sqlstate),
-				 errmsg("mindtickle publisher could not look for work: %s", failure.text),
+				 errmsg("mindtickle publisher could not %s: %s", chore->what, failure.text),
 				 errdetail("It tries again. Repetitions are not logged.")));
-	*failing = true;
+	chore->failing = true;
+	chore->at = mt_now() + FIRST_PAUSE;
 	return false;
 }
 
@@ -195,84 +289,200 @@ outlet_work(MtWork work, OutletWork *argument)
 	return false;
 }
 
-/* Queues every tenant, and forgets those that do not exist any more. */
+/* Finds out which tenants there are and which have something to publish, and forgets those that do not exist any more. */
 static void
-sweep(bool *failing)
+sweep(void)
 {
 	HASH_SEQ_STATUS status;
 	Outlet	   *outlet;
 
+	if (sweeping.at > mt_now())
+		return;
+	next_trim_at = MT_NEVER;
 	hash_seq_init(&status, outlets);
 	while ((outlet = hash_seq_search(&status)) != NULL)
 		outlet->listed = false;
-	if (!general_work(sweep_work, NULL, failing))
+	if (!do_chore(&sweeping, sweep_work, NULL))
 		return;
+	sweeping.at = mt_now() + SWEEP_PAUSE;
 	hash_seq_init(&status, outlets);
 	while ((outlet = hash_seq_search(&status)) != NULL)
 	{
 		if (outlet->listed)
 			continue;
-		if (outlet->queued)
-			dlist_delete(&outlet->node);
+		leave_queue(outlet);
 		hash_search(outlets, outlet->tenant_id, HASH_REMOVE, NULL);
 	}
+	tend_events_too = true;
+	upkeep.at = Min(upkeep.at, mt_now());
 }
 
-/* Gives the queued tenant a turn: one batch. True when it has more. */
-static bool
-serve(Outlet *outlet)
+/* Publishes a batch of the tenant, and takes it from its queue, or queues it among those that are behind. */
+static void
+serve(Outlet *outlet, int max_rows)
 {
-	OutletWork	work = {.outlet = outlet};
-	int64		now = mt_now();
+	OutletWork	work = {.outlet = outlet, .max_rows = max_rows};
+	bool		was_behind = outlet->behind;
 
 	if (!outlet_work(publish_work, &work))
-		return true;
-	if (work.published >= BATCH_ROWS)
-		return true;
-	if (outlet->trim_at <= now && outlet_work(trim_work, &work))
-		outlet->trim_at = now + TRIM_PAUSE;
-	return false;
+		return;
+	if (work.published > 0)
+		upkeep.at = Min(upkeep.at, mt_now() + UPKEEP_PAUSE);
+	if (work.published > 0 && !was_behind && !work.more)
+		others_active_until = mt_now() + ACTIVE_TIME;
+	leave_queue(outlet);
+	if (work.published < 0 || !work.more)
+		return;
+	dlist_push_tail(&behind, &outlet->node);
+	outlet->queued = outlet->behind = true;
 }
 
-/* Gives every queued tenant that does not rest one turn. Returns when the next one is due: MT_NEVER when the queue is empty. */
-static int64
-serve_queue(bool *worked)
+/* Serves every marked tenant that does not rest. True when there was one; *next is when one that rests is due. */
+static bool
+serve_marked(int64 *next)
 {
-	int64		next = MT_NEVER;
+	bool		worked = false;
 	dlist_mutable_iter iter;
 
-	dlist_foreach_modify(iter, &queue)
+	dlist_foreach_modify(iter, &marked)
 	{
 		Outlet	   *outlet = dlist_container(Outlet, node, iter.cur);
 
 		mt_worker_service();
-		if (outlet->not_before <= mt_now())
+		if (outlet->not_before > mt_now())
 		{
-			*worked = true;
-			if (!serve(outlet))
-			{
-				dlist_delete(&outlet->node);
-				outlet->queued = false;
-				continue;
-			}
+			*next = Min(*next, outlet->not_before);
+			continue;
 		}
-		next = Min(next, outlet->not_before);
+		worked = true;
+		serve(outlet, BATCH_ROWS);
 	}
-	return next;
+	return worked;
 }
 
-/* Stores alerts when their time has come. Returns when it comes next: MT_NEVER when the latch will tell. */
-static int64
-serve_alerts(int64 *alerts_at, bool *failing)
+/* Gives one of the tenants that are behind a turn. True when there was one; *next is when the next turn is due. */
+static bool
+serve_behind(int64 *next)
+{
+	int64		now = mt_now();
+	bool		others_active = others_active_until > now;
+	int64		due = MT_NEVER;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &behind)
+	{
+		Outlet	   *outlet = dlist_container(Outlet, node, iter.cur);
+		int64		at = Max(outlet->not_before, behind_not_before);
+
+		if (at > now)
+		{
+			due = Min(due, at);
+			continue;
+		}
+		serve(outlet, others_active ? SMALL_BATCH_ROWS : BATCH_ROWS);
+		behind_not_before = others_active ? mt_now() + BEHIND_PAUSE : 0;
+		*next = Min(*next, behind_not_before);
+		return true;
+	}
+	*next = Min(*next, due);
+	return false;
+}
+
+/* Trims one tenant whose time has come. True when there was one. */
+static bool
+trim_one(void)
+{
+	HASH_SEQ_STATUS status;
+	Outlet	   *outlet;
+	Outlet	   *due = NULL;
+	int64		now = mt_now();
+
+	if (next_trim_at > now)
+		return false;
+	next_trim_at = MT_NEVER;
+	hash_seq_init(&status, outlets);
+	while ((outlet = hash_seq_search(&status)) != NULL)
+	{
+		if (due == NULL && outlet->trim_at <= now && outlet->not_before <= now)
+		{
+			due = outlet;
+			due->trim_at = now + TRIM_PAUSE;
+		}
+		next_trim_at = Min(next_trim_at, Max(outlet->trim_at, outlet->not_before));
+	}
+	if (due == NULL)
+		return false;
+	(void) outlet_work(trim_work, &(OutletWork) {.outlet = due});
+	return true;
+}
+
+/* Takes steps of upkeep, until there is nothing to do or events have their turn. */
+static void
+do_upkeep(void)
+{
+	for (int i = 0; i < UPKEEP_STEPS && upkeep.at <= mt_now(); i++)
+	{
+		char	   *done = NULL;
+
+		if (!do_chore(&upkeep, upkeep_work, &done))
+			return;
+		if (done != NULL)
+			continue;
+		upkeep.at = MT_NEVER;
+		tend_events_too = false;
+	}
+}
+
+/* Stores alerts when their time has come. */
+static void
+store_alerts(void)
 {
 	int			recorded = 0;
 
-	if (*alerts_at > mt_now())
-		return *alerts_at;
-	if (general_work(alert_work, &recorded, failing) && recorded == 0)
-		return MT_NEVER;
-	*alerts_at = mt_now() + ALERT_PAUSE;
-	return *alerts_at;
+	if (alerts.at > mt_now() || !do_chore(&alerts, alert_work, &recorded))
+		return;
+	alerts.at = recorded == 0 ? 0 : mt_now() + ALERT_PAUSE;
+}
+
+/* Looks how full the queue of notifications is, and slows down accordingly. */
+static void
+watch_notifications(void)
+{
+	if (usage_check.at > mt_now() || !do_chore(&usage_check, usage_work, NULL))
+		return;
+	usage_check.at = mt_now() + USAGE_PAUSE;
+	if (silent != (notification_usage >= USAGE_SILENT))
+	{
+		silent = !silent;
+		if (silent)
+			ereport(LOG,
+					(errmsg("mindtickle publisher sends no notifications while the server's queue of them is full"),
+					 errhint("A session listens and has a transaction open, or does not read: see pg_stat_activity. Consumers go on by polling.")));
+		else
+			ereport(LOG, (errmsg("mindtickle publisher sends notifications again")));
+	}
+	if (notification_usage >= USAGE_SLOW)
+		slow_until = mt_now() + (int64) (SLOWEST_PAUSE * Min((notification_usage - USAGE_SLOW) / (USAGE_SILENT - USAGE_SLOW), 1.0));
+}
+
+/* One round of publishing. True when something was done; *next is when there is something to do again. */
+static bool
+publish_round(int64 *next)
+{
+	bool		worked = false;
+
+	if (slow_until > mt_now())
+	{
+		*next = Min(*next, slow_until);
+		return false;
+	}
+	if (dlist_is_empty(&marked) && dlist_is_empty(&behind))
+		return false;
+	watch_notifications();
+	worked = serve_marked(next);
+	if (!worked)
+		worked = serve_behind(next);
+	return worked;
 }
 
 static void
@@ -294,38 +504,38 @@ start(Oid database)
 void
 mt_publisher_main(Datum argument)
 {
-	int64		sweep_at = 0;
-	int64		alerts_at = 0;
-	bool		alerts_failing = false;
-	bool		take_failing = false;
-	bool		sweep_failing = false;
-
 	start(DatumGetObjectId(argument));
 	for (;;)
 	{
-		int64		next;
-		bool		worked = false;
+		int64		next = MT_NEVER;
+		bool		worked;
 
 		MemoryContextReset(turn_context);
 		mt_worker_service();
 		/* Reset before looking: a mark that comes later sets it again. */
 		ResetLatch(MyLatch);
 		mt_worker_busy("publishing");
-		next = general_work(take_work, NULL, &take_failing) ? MT_NEVER : mt_now() + FIRST_PAUSE;
-		if (sweep_at <= mt_now())
-		{
-			sweep(&sweep_failing);
-			sweep_at = mt_now() + (sweep_failing ? FIRST_PAUSE : SWEEP_PAUSE);
-		}
-		next = Min(Min(next, serve_queue(&worked)), sweep_at);
-		next = Min(next, serve_alerts(&alerts_at, &alerts_failing));
+		if (!do_chore(&taking, take_work, NULL))
+			next = taking.at;
+		sweep();
+		worked = publish_round(&next);
+		store_alerts();
+		if (!worked)
+			worked = trim_one();
+		do_upkeep();
 
 		/* A lock wait may have taken a wake-up for its own, so one look finds nothing before a sleep. */
-		if (worked)
+		if (worked && behind_not_before <= mt_now())
 			continue;
-		mt_worker_idle("waiting: nothing to publish");
-		next = Max(next - mt_now(), 0);
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) (next / MT_MILLISECOND) + 1,
+		if (!worked && shown_at_work)
+			(void) do_chore(&taking, rest_work, NULL);
+		if (!worked)
+			mt_worker_idle("waiting: nothing to publish");
+		next = Min(Min(next, next_trim_at), Min(sweeping.at, upkeep.at));
+		if (alerts.at > 0)
+			next = Min(next, alerts.at);
+		next = Min(Max(next - mt_now(), 0), MT_HOUR);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) ((next + MT_MILLISECOND - 1) / MT_MILLISECOND),
 						 PG_WAIT_EXTENSION);
 	}
 }

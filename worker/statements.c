@@ -433,12 +433,24 @@ mt_sql_sync_count(const char *tenant, int64 job_id, int64 requests, int64 thrott
 }
 
 /*
- * The tenants that have written since the last call. Returns how many; *tenants is in the given context.
+ * The tenants that have written events since the last call; one NULL: any. None: the next mark sets our latch. Returns how many; *tenants is in the given
+ * context.
  */
 int
-mt_sql_take_dirty_tenants(MemoryContext context, char ***tenants)
+mt_sql_take_marks(MemoryContext context, char ***tenants)
 {
-	static Statement statement = {"SELECT mindtickle.take_dirty_tenants()"};
+	static Statement statement = {"SELECT mindtickle.take_marks()"};
+
+	return run_for_texts(&statement, context, tenants);
+}
+
+/*
+ * All tenants with events that wait. Returns how many; *tenants is in the given context.
+ */
+int
+mt_sql_tenants_to_publish(MemoryContext context, char ***tenants)
+{
+	static Statement statement = {"SELECT mindtickle.tenants_to_publish()"};
 
 	return run_for_texts(&statement, context, tenants);
 }
@@ -457,19 +469,50 @@ mt_sql_record_alerts(void)
 }
 
 /*
- * Publishes up to max_rows changes of the tenant. Returns how many.
+ * Publishes up to max_rows events of the tenant, with NOTIFY where announce says so. Returns how many, -1 where there is no such tenant; *more: there is
+ * more to do for it.
  */
 int
-mt_sql_publish(const char *tenant, int max_rows)
+mt_sql_publish(const char *tenant, int max_rows, bool announce, bool *more)
 {
-	static Statement statement = {"SELECT mindtickle.publish($1, $2)", 2, {TEXTOID, INT4OID}};
-	Datum		values[2];
+	static Statement statement = {"SELECT published, more FROM mindtickle.publish($1, $2, $3)", 3, {TEXTOID, INT4OID, BOOLOID}};
+	Datum		values[3];
 	bool		isnull;
 
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = Int32GetDatum(max_rows);
+	values[2] = BoolGetDatum(announce);
 	run_for_row(&statement, values, NULL);
-	return DatumGetInt32(column(0, 1, &isnull));
+	*more = column_bool(0, 2);
+	values[0] = column(0, 1, &isnull);
+	return isnull ? -1 : DatumGetInt32(values[0]);
+}
+
+/*
+ * How full the server's queue of notifications is, 0 to 1.
+ */
+double
+mt_sql_notification_usage(void)
+{
+	static Statement statement = {"SELECT mindtickle.notification_usage()"};
+	bool		isnull;
+
+	run_for_row(&statement, NULL, NULL);
+	return DatumGetFloat8(column(0, 1, &isnull));
+}
+
+/*
+ * A step towards small tables of events, also of those that are published where events_too says so. In words, in the given context; NULL: there is nothing
+ * to do.
+ */
+char *
+mt_sql_tend_events(bool events_too, MemoryContext context)
+{
+	static Statement statement = {"SELECT mindtickle.tend_events($1)", 1, {BOOLOID}};
+	Datum		values[1] = {BoolGetDatum(events_too)};
+
+	run_for_row(&statement, values, NULL);
+	return column_text(0, 1, context);
 }
 
 /*

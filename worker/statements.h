@@ -73,9 +73,12 @@ extern void mt_sql_sync_close(const char *tenant, int64 job_id, const char *stat
 extern void mt_sql_sync_back_off(const char *tenant, TimestampTz until, const char *error);
 extern void mt_sql_sync_count(const char *tenant, int64 job_id, int64 requests, int64 throttled, int64 errors);
 
-extern int	mt_sql_take_dirty_tenants(MemoryContext context, char ***tenants);
+extern int	mt_sql_take_marks(MemoryContext context, char ***tenants);
+extern int	mt_sql_tenants_to_publish(MemoryContext context, char ***tenants);
 extern int	mt_sql_record_alerts(void);
-extern int	mt_sql_publish(const char *tenant, int max_rows);
+extern int	mt_sql_publish(const char *tenant, int max_rows, bool announce, bool *more);
+extern double mt_sql_notification_usage(void);
+extern char *mt_sql_tend_events(bool events_too, MemoryContext context);
 extern void mt_sql_trim_tenant(const char *tenant);
 
 extern int	mt_sql_take_readiness_marks(MemoryContext context, char ***names);

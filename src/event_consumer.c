@@ -1,0 +1,516 @@
+/*
+ * event_consumer.c
+ *		Durable consumers: polling a tenant's events in order, acknowledging them, and who consumes how far.
+ *
+ * A consumer is a name and the last number that it has acknowledged; it begins with the first poll, at the oldest event that is kept. Until it
+ * acknowledges, it is given the same events again. It keeps nothing from being removed: one that is behind what is kept is told so, and which events it
+ * has lost. Each acknowledgement is a row that is appended; the one with the highest number is the newest.
+ *
+ * Polling only reads, but for the first time, and so works on a standby for a consumer that is known there.
+ */
+#include "mindtickle.h"
+
+#include "access.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "event_store.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "service_call.h"
+#include "tenant_context.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+/* Longest name of a consumer in bytes, and how many a tenant may have. */
+#define CONSUMER_NAME_MAX	63
+#define CONSUMERS_MAX		100
+/* Most events of one poll. */
+#define POLL_MAX			10000
+
+/* Columns of the tables of consumers. */
+enum
+{
+	CONSUMER_TENANT,
+	CONSUMER_NAME,
+	CONSUMER_NUMBER,
+	CONSUMER_ACKED_SEQ,
+	CONSUMER_CREATED_AT,
+	CONSUMER_ACKED_AT,
+	CONSUMER_DROPPED,
+	CONSUMER_COLUMNS
+};
+
+/* A consumer as its newest row says. */
+typedef struct Consumer
+{
+	bool		found;			/* there is one, and it is not dropped */
+	int			table;			/* of the row */
+	int64		number;			/* of the row, 0 where there is none at all */
+	int64		acked_seq;
+	TimestampTz created_at;
+	TimestampTz acked_at;		/* 0: never */
+} Consumer;
+
+PG_FUNCTION_INFO_V1(mt_poll_events);
+PG_FUNCTION_INFO_V1(mt_ack_events);
+PG_FUNCTION_INFO_V1(mt_drop_consumer);
+PG_FUNCTION_INFO_V1(mt_event_consumers);
+
+static void
+check_consumer_name(const char *name)
+{
+	int			length = (int) strlen(name);
+
+	if (length == 0 || length > CONSUMER_NAME_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the name of a consumer must have 1 to %d bytes", CONSUMER_NAME_MAX)));
+}
+
+static void
+report_old_snapshot(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access: tables of events were emptied after this transaction began"),
+			 errhint("Run the transaction again.")));
+}
+
+static void
+report_absent_consumer(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("consumer \"%s\" does not exist", name),
+			 errhint("A consumer begins with its first call of mt_poll_events.")));
+}
+
+/*
+ * The snapshot to read in: that of a transaction that keeps to one, else what is committed by now, since a table may have been emptied after the
+ * statement began.
+ */
+static void
+push_reading_snapshot(void)
+{
+	PushActiveSnapshot(IsolationUsesXactSnapshot() ? GetActiveSnapshot() : GetLatestSnapshot());
+}
+
+static void
+take_consumer(Consumer *consumer, const Datum *values, const bool *nulls)
+{
+	consumer->number = DatumGetInt64(values[CONSUMER_NUMBER]);
+	consumer->acked_seq = DatumGetInt64(values[CONSUMER_ACKED_SEQ]);
+	consumer->created_at = DatumGetTimestampTz(values[CONSUMER_CREATED_AT]);
+	consumer->acked_at = nulls[CONSUMER_ACKED_AT] ? 0 : DatumGetTimestampTz(values[CONSUMER_ACKED_AT]);
+	consumer->found = !DatumGetBool(values[CONSUMER_DROPPED]);
+}
+
+/* Reads a consumer. ERROR 40001 where the snapshot is too old. */
+static void
+read_consumer(const char *tenant, const char *name, Snapshot snapshot, Consumer *consumer)
+{
+	Datum		values[CONSUMER_COLUMNS];
+	bool		nulls[CONSUMER_COLUMNS];
+	ScanKeyData key;
+
+	memset(consumer, 0, sizeof(Consumer));
+	mt_tenant_key(&key, CONSUMER_NAME + 1, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
+	if (!mt_read_newest(mt_consumer_tables, MT_CONSUMER_TABLES, tenant, &key, 1, snapshot, values, nulls, &consumer->table))
+		report_old_snapshot();
+	if (consumer->table >= 0)
+		take_consumer(consumer, values, nulls);
+}
+
+/* Appends a row as the consumer's newest. */
+static void
+write_consumer(const char *tenant, const char *name, Consumer *consumer)
+{
+	Datum		values[CONSUMER_COLUMNS];
+	bool		nulls[CONSUMER_COLUMNS] = {false};
+
+	consumer->number++;
+	values[CONSUMER_TENANT] = CStringGetTextDatum(tenant);
+	values[CONSUMER_NAME] = CStringGetTextDatum(name);
+	values[CONSUMER_NUMBER] = Int64GetDatum(consumer->number);
+	values[CONSUMER_ACKED_SEQ] = Int64GetDatum(consumer->acked_seq);
+	values[CONSUMER_CREATED_AT] = TimestampTzGetDatum(consumer->created_at);
+	values[CONSUMER_ACKED_AT] = TimestampTzGetDatum(consumer->acked_at);
+	nulls[CONSUMER_ACKED_AT] = consumer->acked_at == 0;
+	values[CONSUMER_DROPPED] = BoolGetDatum(!consumer->found);
+	mt_tenant_table_append(&mt_consumer_tables[mt_table_of_transaction(MT_CONSUMERS)], values, nulls);
+}
+
+/* The name of the tenant's consumer that comes after the given one, "" for the first, in one of the tables or in both; NULL: there is none. */
+static char *
+next_consumer_name(const char *tenant, const char *name, Snapshot snapshot)
+{
+	char	   *next = NULL;
+
+	for (int table = 0; table < MT_CONSUMER_TABLES; table++)
+	{
+		MtTenantScan scan;
+		ScanKeyData key;
+
+		mt_tenant_scan_open(&scan, &mt_consumer_tables[table], tenant, snapshot, 1);
+		mt_tenant_key(&key, CONSUMER_NAME + 1, BTGreaterStrategyNumber, F_TEXT_GT, CStringGetTextDatum(name));
+		mt_tenant_scan_start(&scan, &key, 1);
+		if (mt_tenant_scan_next(&scan, ForwardScanDirection))
+		{
+			bool		isnull;
+			char	   *found = TextDatumGetCString(slot_getattr(scan.slot, CONSUMER_NAME + 1, &isnull));
+
+			if (next == NULL || strcmp(found, next) < 0)
+				next = found;
+		}
+		mt_tenant_scan_close(&scan);
+	}
+	return next;
+}
+
+/* How many consumers a tenant has. */
+static int
+count_consumers(const char *tenant, Snapshot snapshot)
+{
+	int			count = 0;
+
+	for (char *name = next_consumer_name(tenant, "", snapshot); name != NULL; name = next_consumer_name(tenant, name, snapshot))
+	{
+		Consumer	consumer;
+
+		read_consumer(tenant, name, snapshot, &consumer);
+		count += consumer.found;
+	}
+	return count;
+}
+
+/* Makes a consumer, or reads it where another session has been faster. */
+static void
+make_consumer(FunctionCallInfo fcinfo, const char *tenant, const char *name, Consumer *consumer)
+{
+	MtServiceCall call;
+	MtEventPosition position;
+
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("consumer \"%s\" does not exist", name),
+				 errdetail("It begins with its first call of mt_poll_events, which a standby cannot store."),
+				 errhint("Call it on the primary once.")));
+	PreventCommandIfReadOnly("mt_poll_events() of a new consumer");
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_READER, true);
+	mt_lock_consumer(tenant, "");
+	PushActiveSnapshot(GetLatestSnapshot());
+	read_consumer(tenant, name, GetActiveSnapshot(), consumer);
+	if (!consumer->found)
+	{
+		if (count_consumers(tenant, GetActiveSnapshot()) >= CONSUMERS_MAX)
+			ereport(ERROR,
+					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					 errmsg("tenant \"%s\" has %d consumers already", tenant, CONSUMERS_MAX),
+					 errhint("mt_event_consumers lists them; mt_drop_consumer removes those that are not needed any more.")));
+		if (!mt_read_event_position(tenant, GetActiveSnapshot(), &position))
+			report_old_snapshot();
+		consumer->found = true;
+		consumer->acked_seq = position.first_seq - 1;
+		consumer->created_at = GetCurrentTimestamp();
+		consumer->acked_at = 0;
+		write_consumer(tenant, name, consumer);
+	}
+	PopActiveSnapshot();
+	mt_service_leave(&call);
+}
+
+/* ERROR 55000 for a consumer that is behind what is kept, with what it has lost. */
+static void
+report_lost_events(const char *tenant, const char *name, int64 from, int64 to)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("events " INT64_FORMAT " to " INT64_FORMAT " are lost for consumer \"%s\"", from, to, name),
+			 errdetail("It had not acknowledged them when they passed what the tenant's retain_events and event_limit allow."),
+			 errhint("To go on behind them: SELECT mt_ack_events(%s, %s, " INT64_FORMAT ");",
+					 quote_literal_cstr(tenant), quote_literal_cstr(name), to)));
+}
+
+/* Gives back the events from a number on, as far as there are. */
+static void
+return_events(ReturnSetInfo *result, const char *tenant, int64 seq, int64 end, Snapshot snapshot)
+{
+	while (seq < end)
+	{
+		MtTenantScan scan;
+		bool		more;
+
+		if (!mt_find_event(&scan, tenant, seq, snapshot))
+			return;
+		do
+		{
+			TupleTableSlot *slot = scan.slot;
+			Datum		values[4];
+			bool		nulls[4] = {false};
+
+			CHECK_FOR_INTERRUPTS();
+			slot_getallattrs(slot);
+			values[0] = slot->tts_values[MT_EVENT_SEQ - 1];
+			values[1] = slot->tts_values[MT_EVENT_TOPIC - 1];
+			values[2] = slot->tts_values[MT_EVENT_PAYLOAD - 1];
+			values[3] = slot->tts_values[MT_EVENT_CREATED_AT - 1];
+			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+			seq++;
+			more = seq < end && mt_tenant_scan_next(&scan, ForwardScanDirection);
+			if (more)
+			{
+				bool		isnull;
+
+				more = DatumGetInt64(slot_getattr(slot, MT_EVENT_SEQ, &isnull)) == seq;
+			}
+		} while (more);
+		mt_tenant_scan_close(&scan);
+	}
+}
+
+/*
+ * mt_poll_events(tenant, consumer, max) -> (seq, topic, payload, created_at): the next events that the consumer has not acknowledged, in order. ERROR
+ * 55000 where it is behind what is kept, 40001 where the transaction's snapshot is too old, 53400 where there are too many consumers.
+ */
+Datum
+mt_poll_events(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	int32		max = PG_GETARG_INT32(2);
+	Consumer	consumer;
+	MtEventPosition position;
+
+	mt_require_access(fcinfo, tenant, MT_ACCESS_READER);
+	check_consumer_name(name);
+	if (max < 1 || max > POLL_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max must be between 1 and %d", POLL_MAX)));
+	InitMaterializedSRF(fcinfo, 0);
+	push_reading_snapshot();
+	read_consumer(tenant, name, GetActiveSnapshot(), &consumer);
+	if (!consumer.found)
+		make_consumer(fcinfo, tenant, name, &consumer);
+	if (!mt_read_event_position(tenant, GetActiveSnapshot(), &position))
+		report_old_snapshot();
+	if (consumer.acked_seq + 1 < position.first_seq)
+		report_lost_events(tenant, name, consumer.acked_seq + 1, position.first_seq - 1);
+	if (consumer.acked_seq < position.last_seq)
+	{
+		for (int i = 0; i < MT_EVENT_TABLES; i++)
+			if (mt_tenant_table_newer(mt_relation_oid(&mt_event_tables[i].table), GetActiveSnapshot()))
+				report_old_snapshot();
+		return_events(result, tenant, consumer.acked_seq + 1, Min(consumer.acked_seq + max, position.last_seq) + 1, GetActiveSnapshot());
+		mt_flush_events();
+	}
+	PopActiveSnapshot();
+	return (Datum) 0;
+}
+
+/* Moves a consumer on, or drops it: what acknowledging and dropping have in common. */
+static void
+begin_change(MtServiceCall *call, FunctionCallInfo fcinfo, const char *tenant, const char *name, Consumer *consumer)
+{
+	check_consumer_name(name);
+	mt_service_enter(call, fcinfo, tenant, MT_ACCESS_READER, true);
+	mt_lock_consumer(tenant, name);
+	PushActiveSnapshot(GetLatestSnapshot());
+	read_consumer(tenant, name, GetActiveSnapshot(), consumer);
+}
+
+static void
+end_change(MtServiceCall *call)
+{
+	PopActiveSnapshot();
+	mt_service_leave(call);
+}
+
+/*
+ * mt_ack_events(tenant, consumer, seq): the consumer has done with all events up to this one. A number that it has acknowledged already changes
+ * nothing. ERROR 42704 for a consumer that has never polled, 22023 for a number that no event has yet.
+ */
+Datum
+mt_ack_events(PG_FUNCTION_ARGS)
+{
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	int64		seq = PG_GETARG_INT64(2);
+	MtServiceCall call;
+	Consumer	consumer;
+
+	begin_change(&call, fcinfo, tenant, name, &consumer);
+	if (!consumer.found)
+		report_absent_consumer(name);
+	if (seq > consumer.acked_seq)
+	{
+		MtEventPosition position;
+
+		if (!mt_read_event_position(tenant, GetActiveSnapshot(), &position))
+			report_old_snapshot();
+		if (seq > position.last_seq)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("there is no event " INT64_FORMAT " yet", seq),
+					 errdetail("The last one is " INT64_FORMAT ".", position.last_seq)));
+		consumer.acked_seq = seq;
+		consumer.acked_at = GetCurrentTimestamp();
+		write_consumer(tenant, name, &consumer);
+	}
+	end_change(&call);
+	PG_RETURN_VOID();
+}
+
+/*
+ * mt_drop_consumer(tenant, consumer): forgets it; one of this name that polls later begins anew. ERROR 42704 where there is none.
+ */
+Datum
+mt_drop_consumer(PG_FUNCTION_ARGS)
+{
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	MtServiceCall call;
+	Consumer	consumer;
+
+	begin_change(&call, fcinfo, tenant, name, &consumer);
+	if (!consumer.found)
+		report_absent_consumer(name);
+	consumer.found = false;
+	write_consumer(tenant, name, &consumer);
+	end_change(&call);
+	PG_RETURN_VOID();
+}
+
+/* Adds a row for each consumer of a tenant. */
+static void
+list_consumers(ReturnSetInfo *result, const char *tenant, Snapshot snapshot)
+{
+	MtEventPosition position;
+
+	if (!mt_read_event_position(tenant, snapshot, &position))
+		report_old_snapshot();
+	for (char *name = next_consumer_name(tenant, "", snapshot); name != NULL; name = next_consumer_name(tenant, name, snapshot))
+	{
+		Consumer	consumer;
+		Datum		values[7];
+		bool		nulls[7] = {false};
+
+		CHECK_FOR_INTERRUPTS();
+		read_consumer(tenant, name, snapshot, &consumer);
+		if (!consumer.found)
+			continue;
+		values[0] = CStringGetTextDatum(tenant);
+		values[1] = CStringGetTextDatum(name);
+		values[2] = Int64GetDatum(consumer.acked_seq);
+		values[3] = Int64GetDatum(position.last_seq - consumer.acked_seq);
+		values[4] = Int64GetDatum(Max(position.first_seq - 1 - consumer.acked_seq, 0));
+		values[5] = TimestampTzGetDatum(consumer.created_at);
+		values[6] = TimestampTzGetDatum(consumer.acked_at);
+		nulls[6] = consumer.acked_at == 0;
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+}
+
+/*
+ * mindtickle.event_consumers() -> (tenant_id, consumer, acked_seq, lag, lost, created_at, acked_at): of the tenant in force; for the owner, while none
+ * is, of all tenants.
+ */
+Datum
+mt_event_consumers(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	const char *tenant = mt_tenant_in_force();
+	Datum	   *tenants;
+	int			count = 0;
+
+	InitMaterializedSRF(fcinfo, 0);
+	push_reading_snapshot();
+	if (tenant != NULL)
+		list_consumers(result, pstrdup(tenant), GetActiveSnapshot());
+	else if (mt_is_owner(GetUserId()))
+		deconstruct_array(mt_all_tenants(), TEXTOID, -1, false, TYPALIGN_INT, &tenants, NULL, &count);
+	for (int i = 0; i < count; i++)
+		list_consumers(result, TextDatumGetCString(tenants[i]), GetActiveSnapshot());
+	PopActiveSnapshot();
+	return (Datum) 0;
+}
+
+/*
+ * How many consumers a tenant has as the snapshot shows them, and how far behind the slowest is.
+ */
+int
+mt_count_consumers(const char *tenant, int64 last_seq, Snapshot snapshot, int64 *longest_lag)
+{
+	int			count = 0;
+
+	*longest_lag = 0;
+	for (char *name = next_consumer_name(tenant, "", snapshot); name != NULL; name = next_consumer_name(tenant, name, snapshot))
+	{
+		Consumer	consumer;
+
+		read_consumer(tenant, name, snapshot, &consumer);
+		if (!consumer.found)
+			continue;
+		count++;
+		*longest_lag = Max(*longest_lag, last_seq - consumer.acked_seq);
+	}
+	return count;
+}
+
+/* True when a table has a row of the consumer. */
+static bool
+has_row(MtTenantTable *table, const char *tenant, const char *name, Snapshot snapshot)
+{
+	MtTenantScan scan;
+	ScanKeyData key;
+	bool		found;
+
+	mt_tenant_scan_open(&scan, table, tenant, snapshot, 1);
+	mt_tenant_key(&key, CONSUMER_NAME + 1, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
+	mt_tenant_scan_start(&scan, &key, 1);
+	found = mt_tenant_scan_next(&scan, ForwardScanDirection);
+	mt_tenant_scan_close(&scan);
+	return found;
+}
+
+/*
+ * Appends to the table in use what is newest of a tenant's consumers and stands in another one, up to max of them; 0: none is moved. Returns how many
+ * are there. For event_ring.c.
+ */
+int
+mt_move_consumers(const char *tenant, int from, int max)
+{
+	MtTenantTable *in_use = &mt_consumer_tables[mt_table_in_use(MT_CONSUMERS)];
+	int			found = 0;
+	char	   *next;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	for (char *name = next_consumer_name(tenant, "", GetActiveSnapshot()); name != NULL && found <= max; name = next)
+	{
+		Consumer	consumer;
+
+		next = next_consumer_name(tenant, name, GetActiveSnapshot());
+		if (max > 0)
+			mt_lock_consumer(tenant, name);
+		PushActiveSnapshot(GetLatestSnapshot());
+		read_consumer(tenant, name, GetActiveSnapshot(), &consumer);
+		/* One that is dropped goes with the table, unless an older row in the other one would bring it back. */
+		if (consumer.table == from &&
+			(consumer.found || has_row(in_use, tenant, name, GetActiveSnapshot())))
+		{
+			found++;
+			if (max > 0)
+				write_consumer(tenant, name, &consumer);
+		}
+		PopActiveSnapshot();
+	}
+	PopActiveSnapshot();
+	return found;
+}

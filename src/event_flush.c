@@ -1,0 +1,85 @@
+/*
+ * event_flush.c
+ *		Publishing without waiting for the disk, and reading without seeing what a crash could take back.
+ *
+ * A number that somebody has seen must not be given to another event after a crash. So either the publisher waits for the disk before anybody sees the
+ * number, or whoever sees it waits. The second costs the publisher nothing, and the reader rarely anything: most often somebody else's commit has
+ * brought the WAL to the disk meanwhile. What a NOTIFY says needs no waiting, since it dies with the sessions that heard it.
+ *
+ * Before the commit of a publication becomes visible its process has announced itself in shared memory, and when that is withdrawn the end of
+ * the commit's WAL is there. Who reads events that he sees therefore finds one or the other.
+ *
+ * Called by event_publish.c and by whatever gives out events. Without shared memory publications wait for the disk as their session says.
+ */
+#include "shared_layout.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "event_store.h"
+#include "utils/guc.h"
+
+/* The transaction is a publication that does not wait; counted: it has announced itself. */
+static bool early = false;
+static bool counted = false;
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (!early)
+		return;
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			pg_atomic_fetch_add_u32(&mt_shared->publishing, 1);
+			counted = true;
+			return;
+		case XACT_EVENT_COMMIT:
+			{
+				uint64		present = pg_atomic_read_u64(&mt_shared->published_up_to);
+
+				while (present < XactLastCommitEnd &&
+					   !pg_atomic_compare_exchange_u64(&mt_shared->published_up_to, &present, XactLastCommitEnd))
+					;
+			}
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			break;
+		default:
+			return;
+	}
+	if (counted)
+		pg_atomic_fetch_sub_u32(&mt_shared->publishing, 1);
+	early = counted = false;
+}
+
+/*
+ * Lets this transaction, which publishes, commit without waiting for the disk. Not within mt_service_enter/leave, which would take it back.
+ */
+void
+mt_commit_events_early(void)
+{
+	static bool registered = false;
+
+	if (mt_shared == NULL)
+		return;
+	if (!registered)
+		RegisterXactCallback(at_transaction_end, NULL);
+	registered = early = true;
+	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR, false);
+}
+
+/*
+ * Waits until every publication that is visible now is on the disk. On a standby it has been on the primary's before it came here.
+ */
+void
+mt_flush_events(void)
+{
+	if (mt_shared == NULL || RecoveryInProgress())
+		return;
+	pg_memory_barrier();
+	if (pg_atomic_read_u32(&mt_shared->publishing) > 0)
+		XLogFlush(GetXLogInsertRecPtr());
+	else
+		XLogFlush(pg_atomic_read_u64(&mt_shared->published_up_to));
+}

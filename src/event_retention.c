@@ -1,0 +1,157 @@
+/*
+ * event_retention.c
+ *		Which events are kept: moving a tenant's first one on, and what the views show.
+ *
+ * A tenant's first event is a number in its position (event_store.c). Those before it are gone for whoever asks, and their rows go when the table
+ * that they are in is emptied (event_ring.c).
+ *
+ * Called by the publisher through mindtickle.trim_tenant, and by the views of events for each row.
+ */
+#include "mindtickle.h"
+
+#include "access.h"
+#include "event_store.h"
+#include "miscadmin.h"
+#include "service_call.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/xid8.h"
+
+/* A table of events with fewer blocks is not left for another one because a tenant's event_limit has passed over it. */
+#define EVENT_BLOCKS	1024
+
+/* What mt_event_kept and mt_event_waits remember of the tenant of the row before. */
+typedef struct KnownTenant
+{
+	char		tenant[MT_TENANT_MAX + 1];
+	bool		visible;		/* the role may know */
+	MtEventPosition position;
+} KnownTenant;
+
+PG_FUNCTION_INFO_V1(mt_trim_events);
+PG_FUNCTION_INFO_V1(mt_event_kept);
+PG_FUNCTION_INFO_V1(mt_event_waits);
+PG_FUNCTION_INFO_V1(mt_overflow_waits);
+
+/* The first event from a number on that was published at that moment or later; those that are not there any more count as earlier. */
+static int64
+first_published_since(const char *tenant, int64 first, int64 last, TimestampTz moment, Snapshot snapshot)
+{
+	while (first <= last)
+	{
+		int64		middle = first + (last - first) / 2;
+		MtTenantScan scan;
+		bool		later = false;
+
+		if (mt_find_event(&scan, tenant, middle, snapshot))
+		{
+			bool		isnull;
+
+			later = DatumGetTimestampTz(slot_getattr(scan.slot, MT_EVENT_PUBLISHED_AT, &isnull)) >= moment;
+			mt_tenant_scan_close(&scan);
+		}
+		if (later)
+			last = middle - 1;
+		else
+			first = middle + 1;
+	}
+	return first;
+}
+
+/*
+ * mindtickle.trim_events(tenant, published_before, keep) -> bigint: lets go of events that were published before a moment, and of all but the last so
+ * many. Returns how many.
+ */
+Datum
+mt_trim_events(PG_FUNCTION_ARGS)
+{
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int64		keep = PG_GETARG_INT64(2);
+	MtServiceCall call;
+	MtEventPosition position;
+	int64		by_time;
+	int64		by_count;
+	int64		trimmed = 0;
+
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_OWNER, true);
+	mt_lock_events(tenant);
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (mt_read_event_position(tenant, GetActiveSnapshot(), &position) && position.first_seq <= position.last_seq)
+	{
+		by_time = first_published_since(tenant, position.first_seq, position.last_seq, PG_GETARG_TIMESTAMPTZ(1), GetActiveSnapshot());
+		by_count = position.last_seq - keep + 1;
+		trimmed = Max(by_time, by_count) - position.first_seq;
+		if (trimmed > 0)
+		{
+			position.first_seq += trimmed;
+			mt_write_event_position(tenant, &position);
+		}
+		/* The rows of a tenant that publishes very much would wait for those of the others. */
+		if (by_count > by_time)
+			(void) mt_change_grown_table(MT_EVENTS, mt_event_tables, MT_EVENT_TABLES, EVENT_BLOCKS);
+	}
+	PopActiveSnapshot();
+	mt_service_leave(&call);
+	PG_RETURN_INT64(Max(trimmed, 0));
+}
+
+/* The tenant of a row, looked up once for rows in a row. */
+static KnownTenant *
+tenant_of_row(FunctionCallInfo fcinfo, text *tenant)
+{
+	KnownTenant *known = fcinfo->flinfo->fn_extra;
+	TimestampTz valid_until;
+	MemoryContext previous;
+
+	if (known == NULL)
+		known = fcinfo->flinfo->fn_extra = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(KnownTenant));
+	if (VARSIZE_ANY_EXHDR(tenant) == strlen(known->tenant) && memcmp(VARDATA_ANY(tenant), known->tenant, VARSIZE_ANY_EXHDR(tenant)) == 0)
+		return known;
+	previous = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	text_to_cstring_buffer(tenant, known->tenant, sizeof(known->tenant));
+	known->visible = mt_role_access(GetUserId(), known->tenant, false, &valid_until) >= MT_ACCESS_READER &&
+		mt_read_event_position(known->tenant, GetActiveSnapshot(), &known->position);
+	MemoryContextSwitchTo(previous);
+	/* What the snapshot shows was published before it was taken. */
+	mt_flush_events();
+	return known;
+}
+
+/*
+ * mindtickle.event_kept(tenant_id, seq) -> bool: false for an event that the tenant does not keep any more. For the views, which ask after row security;
+ * it tells nothing of a tenant that the role may not see. Also waits until what it has been asked about is on the disk.
+ */
+Datum
+mt_event_kept(PG_FUNCTION_ARGS)
+{
+	KnownTenant *known = tenant_of_row(fcinfo, PG_GETARG_TEXT_PP(0));
+
+	PG_RETURN_BOOL(!known->visible || PG_GETARG_INT64(1) >= known->position.first_seq);
+}
+
+/*
+ * mindtickle.event_waits(tenant_id, outbox_table, xid, position) -> bool: true for a row of the outbox that has not been taken from it.
+ */
+Datum
+mt_event_waits(PG_FUNCTION_ARGS)
+{
+	KnownTenant *known = tenant_of_row(fcinfo, PG_GETARG_TEXT_PP(0));
+
+	PG_RETURN_BOOL(!known->visible ||
+				   !mt_event_taken(&known->position, PG_GETARG_INT32(1), U64FromFullTransactionId(PG_GETARG_FULLTRANSACTIONID(2)), PG_GETARG_INT64(3)));
+}
+
+/*
+ * mindtickle.overflow_waits(tenant_id, round, position) -> bool: true for a row of the overflow that has not come back from it.
+ */
+Datum
+mt_overflow_waits(PG_FUNCTION_ARGS)
+{
+	KnownTenant *known = tenant_of_row(fcinfo, PG_GETARG_TEXT_PP(0));
+	int64		round = PG_GETARG_INT64(1);
+
+	PG_RETURN_BOOL(!known->visible || round > known->position.drain_round ||
+				   (round == known->position.drain_round && PG_GETARG_INT64(2) > known->position.drain_position));
+}

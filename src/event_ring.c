@@ -1,0 +1,424 @@
+/*
+ * event_ring.c
+ *		Keeps the tables of events small: goes over to another table where one has grown, and empties those that nobody needs any more.
+ *
+ * The outbox needs a row until it is taken, the overflow until it has come back, the events until no tenant keeps it. Positions and consumers need
+ * the newest row of each, which is appended to the table in use before the other one is emptied. Tables of events are changed by time, so that each holds
+ * about half of the longest retain_events: then a row outlives its tenant's retention by half of the longest one at most. Where no table is empty when one
+ * is needed, the few events that keep one from being emptied are carried over.
+ *
+ * Called by the publisher through mindtickle.tend_events, one bounded step a transaction. Like readiness_ring.c it looks at the rows of all tenants, and
+ * shows names of tables to nobody but the publisher.
+ */
+#include "mindtickle.h"
+
+#include "access.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/pg_type.h"
+#include "event_store.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "plan.h"
+#include "service_call.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+#include "utils/xid8.h"
+
+/* Blocks after which another table is taken: of the outbox and the overflow; of positions and consumers over so often what they had at first. */
+#define OUTBOX_BLOCKS	1024
+#define LEDGER_BLOCKS	512
+#define GROWTH			3
+/* Rows of positions or consumers that one step moves, and events that it carries over. */
+#define MOVED_MAX		100
+#define CARRIED_MAX		5000
+
+/* A tenant's position, looked up once a check. */
+typedef struct KnownPosition
+{
+	char		tenant[MT_TENANT_MAX + 1];	/* the key */
+	bool		exists;
+	MtEventPosition position;
+} KnownPosition;
+
+/* Blocks of the tables of positions and of consumers when they were taken into use, as far as this process knows. */
+static BlockNumber first_position_blocks = 0;
+static BlockNumber first_consumer_blocks = 0;
+
+PG_FUNCTION_INFO_V1(mt_tend_events);
+PG_FUNCTION_INFO_V1(mt_tenants_to_publish);
+
+/* All tenants, as text. */
+static Datum *
+all_tenants(int *count)
+{
+	Datum	   *tenants;
+
+	deconstruct_array(mt_all_tenants(), TEXTOID, -1, false, TYPALIGN_INT, &tenants, NULL, count);
+	return tenants;
+}
+
+/* A tenant's position in the latest snapshot. ERROR 40001 where it is being moved. */
+static void
+read_position(const char *tenant, MtEventPosition *position)
+{
+	bool		known;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	known = mt_read_event_position(tenant, GetActiveSnapshot(), position);
+	PopActiveSnapshot();
+	if (!known)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("the position of tenant \"%s\" is being moved", tenant)));
+}
+
+static KnownPosition *
+known_position(HTAB *positions, text *tenant)
+{
+	char		name[MT_TENANT_MAX + 1];
+	KnownPosition *known;
+	bool		found;
+
+	text_to_cstring_buffer(tenant, name, sizeof(name));
+	known = hash_search(positions, name, HASH_ENTER, &found);
+	if (!found)
+	{
+		known->exists = mt_tenant_exists(name);
+		read_position(name, &known->position);
+	}
+	return known;
+}
+
+/* True when a table of the outbox holds an event that waits; argument is its place in the ring. */
+static bool
+outbox_needed(Relation relation, void *argument)
+{
+	HASHCTL		control = {.keysize = MT_TENANT_MAX + 1,.entrysize = sizeof(KnownPosition),.hcxt = CurrentMemoryContext};
+	HTAB	   *positions = hash_create("positions of tenants", 64, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(relation, snapshot, 0, NULL);
+	TupleTableSlot *slot = table_slot_create(relation, NULL);
+	bool		needed = false;
+
+	while (!needed && table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		bool		isnull;
+		KnownPosition *known = known_position(positions, DatumGetTextPP(slot_getattr(slot, 1, &isnull)));
+
+		CHECK_FOR_INTERRUPTS();
+		/* What a dropped tenant has left is nobody's. */
+		needed = known->exists &&
+			!mt_event_taken(&known->position, *(int *) argument,
+							U64FromFullTransactionId(DatumGetFullTransactionId(slot_getattr(slot, MT_OUTBOX_XID, &isnull))),
+							DatumGetInt64(slot_getattr(slot, MT_OUTBOX_POSITION, &isnull)));
+	}
+	hash_destroy(positions);
+	ExecDropSingleTupleTableSlot(slot);
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	return needed;
+}
+
+/* True when some tenant has events in the overflow. */
+static bool
+overflow_needed(Relation relation, void *argument)
+{
+	int			count;
+	Datum	   *tenants = all_tenants(&count);
+
+	for (int i = 0; i < count; i++)
+	{
+		MtEventPosition position;
+
+		CHECK_FOR_INTERRUPTS();
+		read_position(TextDatumGetCString(tenants[i]), &position);
+		if (position.overflow > 0 || position.spilling)
+			return true;
+	}
+	return false;
+}
+
+/* Appends positions that stand in the table that was left, up to max. Returns how many there are; max 0: it only looks. */
+static int
+move_positions(int left, int max)
+{
+	int			count;
+	Datum	   *tenants = all_tenants(&count);
+	int			found = 0;
+
+	for (int i = 0; i < count && found <= max; i++)
+	{
+		char	   *tenant = TextDatumGetCString(tenants[i]);
+		MtEventPosition position;
+
+		CHECK_FOR_INTERRUPTS();
+		read_position(tenant, &position);
+		if (position.table != left)
+			continue;
+		found++;
+		if (max == 0)
+			continue;
+		mt_lock_events(tenant);
+		read_position(tenant, &position);
+		mt_write_event_position(tenant, &position);
+	}
+	return found;
+}
+
+static int
+move_consumers(int left, int max)
+{
+	int			count;
+	Datum	   *tenants = all_tenants(&count);
+	int			found = 0;
+
+	for (int i = 0; i < count && found <= max; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		found += mt_move_consumers(TextDatumGetCString(tenants[i]), left, Max(max - found, 0));
+	}
+	return found;
+}
+
+static bool
+positions_needed(Relation relation, void *argument)
+{
+	return move_positions(*(int *) argument, 0) > 0;
+}
+
+static bool
+consumers_needed(Relation relation, void *argument)
+{
+	return move_consumers(*(int *) argument, 0) > 0;
+}
+
+/* A step for tables of which the newest row of each is needed: positions or consumers. */
+static char *
+tend_ledger(MtTableKind kind, MtTenantTable *tables, BlockNumber *first_blocks, int (*move) (int left, int max), MtRowsNeeded needed)
+{
+	int			in_use = mt_table_in_use(kind);
+	int			left = 1 - in_use;
+	int			moved;
+
+	if (mt_blocks_of(&tables[left]) == 0)
+		return mt_change_grown_table(kind, tables, 2, GROWTH * *first_blocks + LEDGER_BLOCKS);
+	moved = move(left, MOVED_MAX);
+	if (moved > 0)
+		return psprintf("moved %d rows to %s", moved, tables[in_use].table.name);
+	if (!mt_empty_table(&tables[left], needed, &left))
+		return NULL;
+	*first_blocks = mt_blocks_of(&tables[in_use]);
+	return psprintf("emptied %s", tables[left].table.name);
+}
+
+/* When the first or the last event of a table was published; 0 where there is none. */
+static TimestampTz
+event_moment(MtTenantTable *table, ScanDirection direction)
+{
+	Relation	relation = table_open(mt_relation_oid(&table->table), AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan_strat(relation, snapshot, 0, NULL, true, false);
+	TupleTableSlot *slot = table_slot_create(relation, NULL);
+	TimestampTz moment = 0;
+	bool		isnull;
+
+	if (table_scan_getnextslot(scan, direction, slot))
+		moment = DatumGetTimestampTz(slot_getattr(slot, MT_EVENT_PUBLISHED_AT, &isnull));
+	ExecDropSingleTupleTableSlot(slot);
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(relation, AccessShareLock);
+	return moment;
+}
+
+/* Goes on with the table that was written to last, which a server that has just started does not know. */
+static void
+find_table_of_events(void)
+{
+	static bool found = false;
+	TimestampTz latest = 0;
+
+	for (int i = 0; i < MT_EVENT_TABLES && !found; i++)
+	{
+		TimestampTz moment = event_moment(&mt_event_tables[i], BackwardScanDirection);
+
+		if (moment <= latest)
+			continue;
+		latest = moment;
+		(void) mt_use_table(MT_EVENTS, i);
+	}
+	found = true;
+}
+
+/* Adds events that are still kept to the table in use, or only counts them where writer is NULL; stops when there are more than max. */
+static int
+carry_events(MtTenantTable *table, MtTenantWriter *writer, int max)
+{
+	int			count;
+	Datum	   *tenants = all_tenants(&count);
+	int			kept = 0;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	for (int i = 0; i < count && kept <= max; i++)
+	{
+		char	   *tenant = TextDatumGetCString(tenants[i]);
+		MtEventPosition position;
+		MtTenantScan scan;
+		ScanKeyData key;
+
+		read_position(tenant, &position);
+		mt_tenant_scan_open(&scan, table, tenant, GetActiveSnapshot(), 1);
+		mt_tenant_key(&key, MT_EVENT_SEQ, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(position.first_seq));
+		mt_tenant_scan_start(&scan, &key, 1);
+		while (kept <= max && mt_tenant_scan_next(&scan, ForwardScanDirection))
+		{
+			CHECK_FOR_INTERRUPTS();
+			kept++;
+			if (writer == NULL)
+				continue;
+			slot_getallattrs(scan.slot);
+			mt_tenant_writer_add(writer, scan.slot->tts_values, scan.slot->tts_isnull);
+		}
+		mt_tenant_scan_close(&scan);
+	}
+	PopActiveSnapshot();
+	return kept;
+}
+
+/* True when a table of events holds one that its tenant keeps. */
+static bool
+events_needed(Relation relation, void *argument)
+{
+	return carry_events(argument, NULL, 0) > 0;
+}
+
+/* Empties the table that has the fewest events which are still kept, having carried these over to the one in use; no more than CARRIED_MAX. */
+static char *
+empty_by_carrying(void)
+{
+	int			in_use = mt_table_in_use(MT_EVENTS);
+	MtTenantTable *best = NULL;
+	int			fewest = CARRIED_MAX + 1;
+	MtTenantWriter writer;
+
+	for (int i = 1; i < MT_EVENT_TABLES; i++)
+	{
+		MtTenantTable *table = &mt_event_tables[(in_use + i) % MT_EVENT_TABLES];
+		int			kept = carry_events(table, NULL, fewest - 1);
+
+		if (kept >= fewest)
+			continue;
+		fewest = kept;
+		best = table;
+	}
+	if (best == NULL || !mt_lock_table_at_once(best))
+		return NULL;
+	mt_tenant_writer_open(&writer, &mt_event_tables[in_use]);
+	fewest = carry_events(best, &writer, INT_MAX - 1);
+	mt_tenant_writer_close(&writer);
+	mt_truncate_table(best);
+	return psprintf("emptied %s of all but %d events", best->table.name, fewest);
+}
+
+/* A step for the tables of events. */
+static char *
+tend_table_of_events(void)
+{
+	static MtPlan moment = {"SELECT pg_catalog.now() - mindtickle.longest_event_retention() / 2", 0};
+	int			in_use;
+	TimestampTz oldest;
+	bool		isnull;
+
+	find_table_of_events();
+	in_use = mt_table_in_use(MT_EVENTS);
+	for (int i = 0; i < MT_EVENT_TABLES; i++)
+		if (i != in_use && mt_empty_table(&mt_event_tables[i], events_needed, &mt_event_tables[i]))
+			return psprintf("emptied %s", mt_event_tables[i].table.name);
+	oldest = event_moment(&mt_event_tables[in_use], ForwardScanDirection);
+	if (oldest == 0)
+		return NULL;
+	if (mt_plan_run(&moment, NULL, NULL, SPI_OK_SELECT) != 1 ||
+		oldest > DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)) || isnull)
+		return NULL;
+	for (int i = 0; i < MT_EVENT_TABLES; i++)
+		if (mt_blocks_of(&mt_event_tables[i]) == 0)
+			return mt_change_grown_table(MT_EVENTS, mt_event_tables, MT_EVENT_TABLES, 0);
+	return empty_by_carrying();
+}
+
+static char *
+tend_waiting(void)
+{
+	char	   *step = mt_change_grown_table(MT_OUTBOX, mt_outbox_tables, MT_OUTBOX_TABLES, OUTBOX_BLOCKS);
+
+	for (int i = 0; i < MT_OUTBOX_TABLES && step == NULL; i++)
+		if (i != mt_table_in_use(MT_OUTBOX) && mt_empty_table(&mt_outbox_tables[i], outbox_needed, &i))
+			step = psprintf("emptied %s", mt_outbox_tables[i].table.name);
+	if (step == NULL)
+		step = mt_change_grown_table(MT_OVERFLOW, mt_overflow_tables, MT_OVERFLOW_TABLES, OUTBOX_BLOCKS);
+	for (int i = 0; i < MT_OVERFLOW_TABLES && step == NULL; i++)
+		if (mt_empty_table(&mt_overflow_tables[i], overflow_needed, NULL))
+			step = psprintf("emptied %s", mt_overflow_tables[i].table.name);
+	return step;
+}
+
+/*
+ * mindtickle.tend_events(events_too) -> text: one step, in words; NULL: there is nothing to do, or somebody is in the way. events_too: also looks whether
+ * tables of published events are to be changed or emptied, which takes longer.
+ */
+Datum
+mt_tend_events(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char	   *step;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	step = tend_waiting();
+	if (step == NULL)
+		step = tend_ledger(MT_POSITIONS, mt_position_tables, &first_position_blocks, move_positions, positions_needed);
+	if (step == NULL)
+		step = tend_ledger(MT_CONSUMERS, mt_consumer_tables, &first_consumer_blocks, move_consumers, consumers_needed);
+	if (step == NULL && PG_GETARG_BOOL(0))
+		step = tend_table_of_events();
+	if (step != NULL)
+		step = MemoryContextStrdup(context, step);
+	SPI_finish();
+	if (step == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(step));
+}
+
+/*
+ * mindtickle.tenants_to_publish() -> setof text: tenants with events that wait.
+ */
+Datum
+mt_tenants_to_publish(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	int			count;
+	Datum	   *tenants = all_tenants(&count);
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	for (int i = 0; i < count; i++)
+	{
+		char	   *tenant = TextDatumGetCString(tenants[i]);
+		MtEventPosition position;
+		TimestampTz oldest;
+		bool		isnull = false;
+
+		CHECK_FOR_INTERRUPTS();
+		read_position(tenant, &position);
+		if (position.spilling || position.overflow > 0 || position.batch != (Datum) 0 ||
+			mt_count_waiting(tenant, &position, GetActiveSnapshot(), &oldest) > 0)
+			tuplestore_putvalues(result->setResult, result->setDesc, &tenants[i], &isnull);
+	}
+	return (Datum) 0;
+}

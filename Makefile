@@ -45,6 +45,7 @@ OBJS = \
 	src/readiness_row.o \
 	src/readiness_source.o \
 	src/readiness_store.o \
+	src/replay.o \
 	src/ring.o \
 	src/credential.o \
 	src/cursor.o \
@@ -111,6 +112,7 @@ SQL_PARTS = \
 	sql/sync_api.sql \
 	sql/worker_api.sql \
 	sql/event_api.sql \
+	sql/replay.sql \
 	sql/views.sql \
 	sql/check_server.sql \
 	sql/check_rights.sql \

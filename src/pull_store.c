@@ -6,7 +6,7 @@
  * noted per job, which tells a listing that moves on from one that repeats itself, and afterwards who was absent from it; a record with a
  * readable id has been seen even if the rest of it is at fault.
  *
- * Called by the sync worker through SQL, one page a call.
+ * Called by the sync worker through SQL, one page a call; and for one record that had become a dead letter (replay.c), of which no job is told.
  */
 #include "mindtickle.h"
 
@@ -44,6 +44,7 @@ PG_FUNCTION_INFO_V1(mt_store_users);
 PG_FUNCTION_INFO_V1(mt_store_courses);
 PG_FUNCTION_INFO_V1(mt_store_progress);
 PG_FUNCTION_INFO_V1(mt_store_quiz_results);
+PG_FUNCTION_INFO_V1(mt_replay_pull);
 
 static void
 open_page(PulledPage *page, FunctionCallInfo fcinfo, int records_argument, const char *resource)
@@ -149,6 +150,35 @@ close_page(PulledPage *page, FunctionCallInfo fcinfo)
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), row, nulls));
 }
 
+/* Stores a record of the roster. True when that changed something; a fault is in the fields. */
+static bool
+store_user(const char *tenant, MtFields *fields)
+{
+	MtUser		user;
+	Datum		user_id;
+
+	if (!mt_user_read(fields, &user))
+		return false;
+	if (user.nulls[MT_USER_MINDTICKLE_ID])
+	{
+		mt_fault(fields, "mindtickleId", "is required");
+		return false;
+	}
+	/* Whom MindTickle lists is a user of ours under its id; it does not name ours. */
+	user.user_id = (Datum) 0;
+	switch (mt_user_store(tenant, &user, &user_id))
+	{
+		case MT_USER_UNCHANGED:
+			return false;
+		case MT_USER_CHANGED:
+			return true;
+		case MT_USER_KEY_TAKEN:
+			mt_fault(fields, "userName", "is another user's");
+			return false;
+	}
+	return false;
+}
+
 /*
  * mindtickle.store_users(tenant, job_id, records bytea[]) -> (received, changed, rejected, fresh)
  */
@@ -162,31 +192,11 @@ mt_store_users(PG_FUNCTION_ARGS)
 	{
 		MtFault		fault = {0};
 		MtFields	fields;
-		MtUser		user;
-		Datum		user_id;
 
-		if (open_record(&page, i, "mindtickleId", &fields, &fault) != NULL && mt_user_read(&fields, &user) &&
-			user.nulls[MT_USER_MINDTICKLE_ID])
-			mt_fault(&fields, "mindtickleId", "is required");
+		if (open_record(&page, i, "mindtickleId", &fields, &fault) != NULL)
+			page.changed += store_user(page.tenant, &fields);
 		if (mt_faulty(&fault))
 			reject(&page, i, &fault);
-		else
-		{
-			/* Whom MindTickle lists is a user of ours under its id; it does not name ours. */
-			user.user_id = (Datum) 0;
-			switch (mt_user_store(page.tenant, &user, &user_id))
-			{
-				case MT_USER_UNCHANGED:
-					break;
-				case MT_USER_CHANGED:
-					page.changed++;
-					break;
-				case MT_USER_KEY_TAKEN:
-					mt_fault(&fields, "userName", "is another user's");
-					reject(&page, i, &fault);
-					break;
-			}
-		}
 	}
 	note_seen(&page, "roster");
 	return close_page(&page, fcinfo);
@@ -279,6 +289,15 @@ mt_store_progress(PG_FUNCTION_ARGS)
 	return close_page(&page, fcinfo);
 }
 
+/* Stores a quiz result. As store_user. */
+static bool
+store_quiz_result(const char *tenant, MtFields *fields, Jsonb *document)
+{
+	MtQuizResult result;
+
+	return mt_quiz_result_read(fields, &result) && mt_quiz_result_store(tenant, &result, document, "pull");
+}
+
 /*
  * mindtickle.store_quiz_results(tenant, job_id, records bytea[]) -> (received, changed, rejected, fresh)
  */
@@ -292,14 +311,62 @@ mt_store_quiz_results(PG_FUNCTION_ARGS)
 	{
 		MtFault		fault = {0};
 		MtFields	fields;
-		MtQuizResult result;
 		Jsonb	   *document = open_record(&page, i, "resultId", &fields, &fault);
 
-		if (document != NULL && mt_quiz_result_read(&fields, &result))
-			page.changed += mt_quiz_result_store(page.tenant, &result, document, "pull");
+		if (document != NULL)
+			page.changed += store_quiz_result(page.tenant, &fields, document);
 		if (mt_faulty(&fault))
 			reject(&page, i, &fault);
 	}
 	note_seen(&page, "quiz_results");
 	return close_page(&page, fcinfo);
+}
+
+/* Stores one item of a user's progress. As store_user. */
+static bool
+store_progress_item(const char *tenant, const char *user_id, MtFields *fields)
+{
+	MtProgressItem item = {0};
+
+	return mt_progress_read(fields, &item) && mt_progress_write(tenant, CStringGetTextDatum(user_id), &item, 1, true) > 0;
+}
+
+/*
+ * mindtickle.replay_pull(tenant, resource, raw) -> bool: stores a record that had been refused; true when that changed something. ERROR 22023 where it
+ * still has a fault, or the resource is none.
+ */
+Datum
+mt_replay_pull(PG_FUNCTION_ARGS)
+{
+	static const char progress[] = "progress/";
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *resource = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	bytea	   *raw = PG_GETARG_BYTEA_PP(2);
+	MtServiceCall call;
+	MtFault		fault = {0};
+	MtFields	fields;
+	Jsonb	   *document;
+	bool		changed = false;
+
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_OWNER, true);
+	document = mt_json_from_bytes(VARDATA_ANY(raw), VARSIZE_ANY_EXHDR(raw), &fault);
+	if (document != NULL && mt_fields_open_document(&fields, document, &fault))
+	{
+		if (strcmp(resource, "users") == 0)
+			changed = store_user(tenant, &fields);
+		else if (strcmp(resource, "courses") == 0)
+			changed = store_course(tenant, &fields);
+		else if (strcmp(resource, "quiz_results") == 0)
+			changed = store_quiz_result(tenant, &fields, document);
+		else if (strncmp(resource, progress, strlen(progress)) == 0)
+			changed = store_progress_item(tenant, resource + strlen(progress), &fields);
+		else
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("nothing is pulled as \"%s\"", resource)));
+	}
+	if (mt_faulty(&fault))
+		mt_raise_fault(&fault);
+	mt_service_leave(&call);
+	PG_RETURN_BOOL(changed);
 }

@@ -5,7 +5,7 @@
 CREATE FUNCTION mindtickle.event_kept(tenant_id pg_catalog.text, seq pg_catalog.int8) RETURNS pg_catalog.bool
 	LANGUAGE c STRICT STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mt_event_kept';
 COMMENT ON FUNCTION mindtickle.event_kept(pg_catalog.text, pg_catalog.int8)
-	IS 'false for an event that its tenant does not keep any more; waits until published events are on the disk; tells nothing of tenants that the role may not see';
+	IS 'false for an event that its tenant does not keep any more; waits until published events are on the disk';
 
 CREATE FUNCTION mindtickle.event_waits(tenant_id pg_catalog.text, outbox_table pg_catalog.int4, xid pg_catalog.xid8, "position" pg_catalog.int8) RETURNS pg_catalog.bool
 	LANGUAGE c STRICT STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mt_event_waits';
@@ -138,7 +138,10 @@ CREATE FUNCTION @extschema@.mt_drop_consumer(tenant pg_catalog.text, consumer pg
 COMMENT ON FUNCTION @extschema@.mt_drop_consumer(pg_catalog.text, pg_catalog.text) IS 'forgets a consumer';
 
 CREATE VIEW @extschema@.mt_event_consumers WITH (security_invoker = true) AS
-	SELECT c.tenant_id, c.consumer, c.acked_seq, c.lag, c.lost, c.created_at, c.acked_at FROM mindtickle.event_consumers() AS c;
+	SELECT c.tenant_id, c.consumer, c.acked_seq, c.lag, c.lost, c.created_at, c.acked_at
+	FROM mindtickle.event_consumers() AS c
+	-- whose row security then holds for it too
+	JOIN mindtickle.tenant AS t ON t.tenant_id OPERATOR(pg_catalog.=) c.tenant_id;
 COMMENT ON VIEW @extschema@.mt_event_consumers IS 'who consumes events, and how far behind each is; lost: events that have gone before it acknowledged them';
 
 CREATE VIEW @extschema@.mt_stat_queue WITH (security_invoker = true) AS

@@ -319,8 +319,8 @@ mt_poll_events(PG_FUNCTION_ARGS)
 static void
 begin_change(MtServiceCall *call, FunctionCallInfo fcinfo, const char *tenant, const char *name, Consumer *consumer)
 {
-	check_consumer_name(name);
 	mt_service_enter(call, fcinfo, tenant, MT_ACCESS_READER, true);
+	check_consumer_name(name);
 	mt_lock_consumer(tenant, name);
 	PushActiveSnapshot(GetLatestSnapshot());
 	read_consumer(tenant, name, GetActiveSnapshot(), consumer);

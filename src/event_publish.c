@@ -529,12 +529,14 @@ drain(PublishCall *publication)
 	publication->changed = true;
 }
 
-/* Takes events through the overflow: a batch in, a batch out. */
+/* Takes events through the overflow: a batch out, a batch in. What goes in, does not come out in the same call, whose snapshot does not show it. */
 static void
 publish_through_overflow(PublishCall *publication)
 {
 	MtEventPosition *position = &publication->position;
 
+	if (position->overflow > 0)
+		drain(publication);
 	if (position->batch == (Datum) 0 && (position->spilling || anything_waits(publication)))
 	{
 		/* A round that a restore has left open, goes on. */
@@ -545,8 +547,6 @@ publish_through_overflow(PublishCall *publication)
 	}
 	if (position->spilling)
 		spill(publication);
-	if (position->overflow > 0)
-		drain(publication);
 	publication->more = position->spilling || position->overflow > 0;
 }
 
@@ -606,10 +606,6 @@ mt_publish(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_rows must be between 1 and %d", BATCH_MAX)));
-	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("events are published in a transaction of its own")));
 	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "mt_publish must return a row");
 	descriptor = BlessTupleDesc(descriptor);
@@ -620,6 +616,10 @@ mt_publish(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls)));
 	}
 	mt_service_enter(&call, fcinfo, publication.tenant, MT_ACCESS_OWNER, true);
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("events are published in a transaction of their own")));
 	mt_lock_events(publication.tenant);
 	PushActiveSnapshot(GetLatestSnapshot());
 	publication.snapshot = GetActiveSnapshot();

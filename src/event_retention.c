@@ -13,6 +13,8 @@
 #include "event_store.h"
 #include "miscadmin.h"
 #include "service_call.h"
+#include "tenant_context.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -25,8 +27,8 @@
 /* What mt_event_kept and mt_event_waits remember of the tenant of the row before. */
 typedef struct KnownTenant
 {
-	char		tenant[MT_TENANT_MAX + 1];
-	bool		visible;		/* the role may know */
+	char		tenant[MT_TENANT_MAX + 1];	/* empty: none yet */
+	bool		known;			/* its position in this snapshot */
 	MtEventPosition position;
 } KnownTenant;
 
@@ -102,17 +104,21 @@ static KnownTenant *
 tenant_of_row(FunctionCallInfo fcinfo, text *tenant)
 {
 	KnownTenant *known = fcinfo->flinfo->fn_extra;
-	TimestampTz valid_until;
+	char		name[MT_TENANT_MAX + 2];
 	MemoryContext previous;
 
 	if (known == NULL)
 		known = fcinfo->flinfo->fn_extra = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(KnownTenant));
-	if (VARSIZE_ANY_EXHDR(tenant) == strlen(known->tenant) && memcmp(VARDATA_ANY(tenant), known->tenant, VARSIZE_ANY_EXHDR(tenant)) == 0)
+	if (known->tenant[0] != '\0' && VARSIZE_ANY_EXHDR(tenant) == strlen(known->tenant) && memcmp(VARDATA_ANY(tenant), known->tenant, VARSIZE_ANY_EXHDR(tenant)) == 0)
 		return known;
+	/* Longer ones are cut, and too long all the same. */
+	text_to_cstring_buffer(tenant, name, sizeof(name));
+	/* To whom row security does not apply, any row is shown. */
+	if (!has_bypassrls_privilege(GetUserId()))
+		mt_require_access(fcinfo, name, MT_ACCESS_READER);
 	previous = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-	text_to_cstring_buffer(tenant, known->tenant, sizeof(known->tenant));
-	known->visible = mt_role_access(GetUserId(), known->tenant, false, &valid_until) >= MT_ACCESS_READER &&
-		mt_read_event_position(known->tenant, GetActiveSnapshot(), &known->position);
+	strlcpy(known->tenant, name, sizeof(known->tenant));
+	known->known = mt_read_event_position(known->tenant, GetActiveSnapshot(), &known->position);
 	MemoryContextSwitchTo(previous);
 	/* What the snapshot shows was published before it was taken. */
 	mt_flush_events();
@@ -120,15 +126,15 @@ tenant_of_row(FunctionCallInfo fcinfo, text *tenant)
 }
 
 /*
- * mindtickle.event_kept(tenant_id, seq) -> bool: false for an event that the tenant does not keep any more. For the views, which ask after row security;
- * it tells nothing of a tenant that the role may not see. Also waits until what it has been asked about is on the disk.
+ * mindtickle.event_kept(tenant_id, seq) -> bool: false for an event that the tenant does not keep any more. For the views, which ask after row security.
+ * Also waits until what it has been asked about is on the disk. ERROR 42501 where the role has no right to the tenant.
  */
 Datum
 mt_event_kept(PG_FUNCTION_ARGS)
 {
 	KnownTenant *known = tenant_of_row(fcinfo, PG_GETARG_TEXT_PP(0));
 
-	PG_RETURN_BOOL(!known->visible || PG_GETARG_INT64(1) >= known->position.first_seq);
+	PG_RETURN_BOOL(!known->known || PG_GETARG_INT64(1) >= known->position.first_seq);
 }
 
 /*
@@ -139,7 +145,7 @@ mt_event_waits(PG_FUNCTION_ARGS)
 {
 	KnownTenant *known = tenant_of_row(fcinfo, PG_GETARG_TEXT_PP(0));
 
-	PG_RETURN_BOOL(!known->visible ||
+	PG_RETURN_BOOL(!known->known ||
 				   !mt_event_taken(&known->position, PG_GETARG_INT32(1), U64FromFullTransactionId(PG_GETARG_FULLTRANSACTIONID(2)), PG_GETARG_INT64(3)));
 }
 
@@ -152,6 +158,6 @@ mt_overflow_waits(PG_FUNCTION_ARGS)
 	KnownTenant *known = tenant_of_row(fcinfo, PG_GETARG_TEXT_PP(0));
 	int64		round = PG_GETARG_INT64(1);
 
-	PG_RETURN_BOOL(!known->visible || round > known->position.drain_round ||
+	PG_RETURN_BOOL(!known->known || round > known->position.drain_round ||
 				   (round == known->position.drain_round && PG_GETARG_INT64(2) > known->position.drain_position));
 }

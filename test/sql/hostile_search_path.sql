@@ -129,7 +129,7 @@ SELECT nextval('hostile.ran') \g /dev/null
 SELECT is_empty($$SELECT s, r FROM unnest(ARRAY['SELECT 1::pg_catalog.int4 = 1::pg_catalog.int4', 'SELECT ''a''::pg_catalog.text || ''b''::pg_catalog.text', 'SELECT lower(''A''::pg_catalog.text)', 'SELECT now()', 'SELECT count(*) FROM mindtickle.users',
 		'SELECT ''x''::text', 'SELECT * FROM pg_roles', 'SELECT ''a''::pg_catalog.text OPERATOR(hostile.~) ''b''::pg_catalog.text', 'SELECT round(1.5::pg_catalog.numeric, 1::pg_catalog.int4)', 'SELECT format(''%s''::pg_catalog.text, ''x''::pg_catalog.text)',
 		'SELECT unnest(''{1}''::pg_catalog.text[])', 'SELECT ''x''::pg_catalog.text = ANY (''{x}''::pg_catalog.text[])', 'SELECT jsonb_typeof(''{}''::pg_catalog.jsonb)', 'SELECT ''{}''::pg_catalog.jsonb ->> ''x''::pg_catalog.text',
-		'SELECT * FROM outbox']) AS s, pg_temp.hostile('none', 'hp', s) AS r
+		'SELECT * FROM outbox_0']) AS s, pg_temp.hostile('none', 'hp', s) AS r
 	WHERE r NOT LIKE 'ran %'$$, 'hostile things run where nothing protects from them');
 
 -- Calls that do what each function is for. Roles: hp_admin is the hostile one; what only the owner or the service role may call is called as those, with the
@@ -177,7 +177,7 @@ INSERT INTO call (role_name, statement) VALUES
 	('none', 'mindtickle.invoker_view(''{security_invoker=on}'')'), ('none', 'mindtickle.add_probe_row(''mindtickle.course'', ''hp'')'), ('none', 'mindtickle.probe(''hp_admin'', ''hp'', ''SELECT'', ''{}'')'),
 	('none', 'mindtickle.probe_role(''hp_admin'', ''{mt-probe-x,mt-probe-y}'', ''{mindtickle.users}'', ''{public.mt_users}'')'), ('none', 'mindtickle.probe_isolation()'),
 	('mindtickle_service', 'mindtickle.enter_tenant(''hp'')'), ('mindtickle_service', 'mindtickle.emit_event(''hp'', ''user_changed'', ''{}'')'), ('mindtickle_service', 'mindtickle.request_sync(''hp'', ''x'')'),
-	('mindtickle_service', 'mindtickle.take_marks()'), ('mindtickle_service', 'mindtickle.take_readiness_marks()'), ('mindtickle_service', 'mindtickle.worker_report(''x'', 1)'), ('mindtickle_service', 'mindtickle.worker_failed(''x'')'), ('mindtickle_service', 'mindtickle.tenant_exists(''hp'')'), ('mindtickle_service', 'mindtickle.take_dirty_tenants()'), ('mindtickle_service', 'mindtickle.take_alerts()'), ('mindtickle_service', 'mindtickle.record_alerts()'), ('mindtickle_service', 'mindtickle.sync_overview()'),
+	('mindtickle_service', 'mindtickle.take_marks()'), ('mindtickle_service', 'mindtickle.take_readiness_marks()'), ('mindtickle_service', 'mindtickle.worker_report(''x'', 1)'), ('mindtickle_service', 'mindtickle.worker_failed(''x'')'), ('mindtickle_service', 'mindtickle.tenant_exists(''hp'')'), ('mindtickle_service', 'mindtickle.take_alerts()'), ('mindtickle_service', 'mindtickle.record_alerts()'), ('mindtickle_service', 'mindtickle.sync_overview()'),
 	('mindtickle_service', 'mindtickle.reserve_budget(''{hp}'', pg_catalog.array_append(NULL, pg_catalog.now()))'), ('mindtickle_service', 'mindtickle.sync_open(''hp'')'),
 	('mindtickle_service', 'mindtickle.store_users(''hp'', 1, ''{"{\"mindtickleId\": \"p1\", \"email\": \"p1@example.com\"}", "{bad"}'')'), ('mindtickle_service', 'mindtickle.store_courses(''hp'', 1, ''{"{\"courseId\": \"c\", \"title\": \"C\"}", "[]"}'')'),
 	('mindtickle_service', 'mindtickle.store_progress(''hp'', 1, ''p1'', ''{"{\"courseId\": \"c\", \"status\": \"completed\"}"}'')'),
@@ -189,8 +189,15 @@ INSERT INTO call (role_name, statement) VALUES
 	('mindtickle_service', 'mindtickle.readiness_by_course(''hp'')'), ('mindtickle_service', 'mindtickle.readiness_trend(''hp'', NULL, NULL)'), ('mindtickle_service', 'mindtickle.verify_readiness(''hp'')'), ('mindtickle_service', 'mindtickle.tenants_to_fold()'),
 	('mindtickle_service', 'mindtickle.tend_readiness()'), ('none', 'mindtickle.known_timezone(''Europe/Berlin'')'), ('mindtickle_service', 'mindtickle.readiness_days_due(pg_catalog.now())'), ('mindtickle_service', 'mindtickle.close_readiness_day(''hp'', pg_catalog.now())'),
 	('mindtickle_service', 'mindtickle.readiness_reruns_due()'), ('mindtickle_service', 'mindtickle.rerun_readiness(''hp'')'), ('none', 'mindtickle.expected_triggers()'),
-	('mindtickle_service', 'mindtickle.publish(''hp'', 100)'), ('mindtickle_service', 'mindtickle.trim_tenant(''hp'')');
--- The job that is running, which the calls name.
+	('mindtickle_service', 'mindtickle.trim_tenant(''hp'')'), ('mindtickle_service', 'mindtickle.trim_events(''hp'', pg_catalog.now(), 1)'), ('mindtickle_service', 'mindtickle.tenants_to_publish()'), ('mindtickle_service', 'mindtickle.tend_events(true)'),
+	('mindtickle_service', 'mindtickle.notification_usage()'), ('mindtickle_service', 'mindtickle.longest_event_retention()'), ('none', 'mindtickle.queue_stats()'), ('none', 'mindtickle.event_consumers()'), ('none', 'mindtickle.event_kept(''hp'', 1)'),
+	('none', 'mindtickle.event_waits(''hp'', 0, ''1'', 1)'), ('none', 'mindtickle.overflow_waits(''hp'', 1, 1)'), ('hp_admin', 'public.mt_event_channel(''hp'', ''quiz.completed'')'), ('hp_admin', 'public.mt_poll_events(''hp'', ''c'', 10)'),
+	('hp_admin', 'public.mt_ack_events(''hp'', ''c'', 0)'), ('hp_admin', 'public.mt_drop_consumer(''hp'', ''c'')'), ('hp_admin', 'public.mt_replay_dead_letter(''hp'', 1)'),
+	('mindtickle_service', 'mindtickle.replay_pull(''hp'', ''courses'', ''{"courseId": "again"}'')'),
+	('mindtickle_service', 'mindtickle.replay_quiz(''hp'', ''quiz_results'', ''{"userId": "u", "courseId": "c", "quizId": "q", "submittedAt": "2026-02-02"}'')');
+-- A letter to be replayed, and the job that is running, which the calls name.
+INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) VALUES ('hp', 'quiz', 'quiz_results', 'x', '{"userId": "u", "courseId": "c", "quizId": "q", "submittedAt": "2026-02-03"}') RETURNING letter_id AS letter \gset
+UPDATE call SET statement = regexp_replace(statement, '1\)$', format('%s)', :letter)) WHERE statement ~ 'replay_dead_letter';
 INSERT INTO mindtickle.sync_job (tenant_id, kind, state) OVERRIDING SYSTEM VALUE VALUES ('hp', 'user', 'running') RETURNING job_id AS job \gset
 UPDATE call SET statement = regexp_replace(statement, '\(''hp'', 1,', format('(''hp'', %s,', :job)) WHERE role_name = 'mindtickle_service';
 CREATE TEMP TABLE outcome AS
@@ -199,7 +206,7 @@ CREATE TEMP TABLE outcome AS
 SELECT is_empty($$SELECT role_name, left(statement, 100), result FROM outcome WHERE result <> 'ok' ORDER BY place$$, 'every function does its work and runs nothing of the caller''s');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_catalog.pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 		JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'mindtickle'
-	WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('worker_attach', 'read_secret_file', 'fold_readiness')
+	WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('worker_attach', 'read_secret_file', 'fold_readiness', 'publish', 'replay_scim')
 		AND NOT EXISTS (SELECT FROM outcome AS o WHERE o.statement ~ ('\.' || p.proname || '\('))$$, 'no function was forgotten');
 SELECT matches(pg_temp.hostile('none', '', 'SELECT mindtickle.worker_attach(''none'')'), '^22023: ', 'worker_attach');
 SELECT matches(pg_temp.hostile('none', '', 'SELECT mindtickle.read_secret_file(''hp'', ''x'')'), '^55000: ', 'read_secret_file');
@@ -212,7 +219,9 @@ SELECT is_empty($$SELECT c, r FROM unnest(ARRAY['public.mt_create_tenant(''hp'',
 		'public.mt_drop_tenant(''hp-none'')', 'public.mt_set_credential(''hp'', ''{"x": 1}'')']) AS c, pg_temp.hostile('none', '', 'SELECT ' || c) AS r WHERE r !~ '^(42710|22023|42704): '$$, 'nor those of the owner''s functions');
 
 -- Views and tables, with rows in them.
-SELECT is_empty($$SELECT v, r FROM (SELECT c.oid::regclass::text AS v FROM pg_catalog.pg_class AS c WHERE c.relkind = 'v' AND c.relname ~ '^mt_' AND c.relname NOT IN ('mt_security_alerts', 'mt_stat_worker') AND c.relnamespace = 'public'::regnamespace
+INSERT INTO mindtickle.event_0 (tenant_id, seq, topic, payload, created_at) VALUES ('hp', 1000, 'a', '{}', now());
+INSERT INTO mindtickle.event_position_0 VALUES ('hp', 1000, 1000, 1000, NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0);
+SELECT is_empty($$SELECT v, r FROM (SELECT c.oid::regclass::text AS v FROM pg_catalog.pg_class AS c WHERE c.relkind = 'v' AND c.relname ~ '^mt_' AND c.relname NOT IN ('mt_security_alerts', 'mt_stat_queue', 'mt_stat_worker') AND c.relnamespace = 'public'::regnamespace
 		UNION ALL SELECT c.oid::regclass::text FROM pg_catalog.pg_class AS c WHERE c.relkind = 'r' AND c.relnamespace = 'mindtickle'::regnamespace AND has_table_privilege('hp_admin', c.oid, 'SELECT')) AS v (v),
 	pg_temp.hostile('hp_admin', 'hp', 'SELECT * FROM ' || CASE WHEN v ~ '\.' THEN v ELSE 'public.' || v END) AS r WHERE r <> 'ok'$$, 'views, tables and their policies');
 SELECT is((SELECT count(*) FROM unnest('{mt_users,mt_courses,mt_course_progress,mt_quiz_results,mt_readiness_reports,mt_events,mt_dead_letters,mt_sync_jobs}'::text[]) AS v,

@@ -35,7 +35,7 @@ INSERT INTO argument VALUES ('text', '''sql''', ''''''), ('name', '''fx_reader''
 	('int4', '10', '''-2147483648'''), ('int8', '1', '''-9223372036854775808'''), ('numeric', '1', '''NaN'''), ('oid', '''mindtickle.users''::regclass', '0'), ('regclass', '''mindtickle.users''', '0'),
 	('bytea', '''x''', ''''''), ('bytea[]', '''{}''', '''{NULL,"\\xff"}'''), ('text[]', '''{sql}''', '''{{a,NULL},{"",b}}'''), ('name[]', '''{fx_reader}''', '''{}'''),
 	('regclass[]', '''{}''', '''{0}'''), ('timestamptz', 'now()', '''-infinity'''), ('timestamptz[]', 'ARRAY[now()]', '''{}'''), ('date', '''2026-01-02''', '''infinity'''),
-	('interval', '''1 s''', '''-1 s'''), ('json', '''{}''', '''[]''');
+	('interval', '''1 s''', '''-1 s'''), ('json', '''{}''', '''[]'''), ('xid8', '''1''', '''0''');
 CREATE FUNCTION pg_temp.functions() RETURNS TABLE (signature text, for_all bool, variant text, statement text) LANGUAGE sql AS $$
 	SELECT p.oid::regprocedure::text, has_function_privilege('fx_nobody', p.oid, 'EXECUTE'), v.variant,
 		format('SELECT x::text FROM %s(%s) AS x', p.oid::regproc, string_agg(CASE
@@ -49,11 +49,16 @@ $$;
 CREATE TEMP TABLE function AS SELECT * FROM pg_temp.functions();
 SELECT is_empty('SELECT signature FROM function WHERE statement IS NULL', 'there is a value for each argument');
 SELECT is((SELECT string_agg(DISTINCT signature, E'\n' ORDER BY signature) FROM function WHERE for_all),
-	'mindtickle.row_allowed(text,oid)
+	'mindtickle.event_kept(text,bigint)
+mindtickle.row_allowed(text,oid)
+mt_ack_events(text,text,bigint)
 mt_aggregate_readiness(text)
 mt_configure_tenant(text,jsonb)
 mt_create_token(text,text,text[],interval)
 mt_deactivate_user(text,text)
+mt_drop_consumer(text,text)
+mt_event_channel(text,text)
+mt_poll_events(text,text,integer)
 mt_process_quiz_result(text,jsonb)
 mt_provision_user(text,jsonb)
 mt_readiness(text)
@@ -62,6 +67,7 @@ mt_readiness_by_team(text)
 mt_readiness_by_user(text)
 mt_readiness_trend(text,date,date)
 mt_rebuild_readiness(text)
+mt_replay_dead_letter(text,bigint)
 mt_revoke_token(text,text)
 mt_scim_request(text,text,text,text,jsonb,bytea)
 mt_scim_request(text,text,text,text,jsonb,text)
@@ -75,7 +81,7 @@ SELECT set_eq('SELECT signature FROM function', $$SELECT p.oid::regprocedure::te
 SELECT is((SELECT string_agg(p.oid::regprocedure::text, ' ' ORDER BY p.oid::regprocedure::text COLLATE "C") FROM pg_proc AS p
 		JOIN pg_temp.extension_object AS o ON o.classid = 'pg_proc'::regclass AND o.objid = p.oid
 		WHERE has_function_privilege('fx_nobody', p.oid, 'EXECUTE') AND p.oid::regprocedure::text NOT IN (SELECT signature FROM function)),
-	'mindtickle.acting_as_service() mindtickle.visible_tenants() mt_current_tenant() mt_score_quiz(jsonb) mt_whoami()', 'these others too');
+	'mindtickle.acting_as_service() mindtickle.event_consumers() mindtickle.visible_tenants() mt_current_tenant() mt_score_quiz(jsonb) mt_whoami()', 'these others too');
 SELECT is((SELECT string_agg(concat_ws(' ', r, s || ':', trim((pg_temp.heard(r, s, q)).heard, E'()"\n')), ', ' ORDER BY r, s) FROM unnest('{fx_admin,fx_pool,fx_nobody}'::text[]) AS r, unnest('{"",fx-a,fx-b}'::text[]) AS s,
 		concat('SELECT concat_ws('' '', mindtickle.visible_tenants(), mindtickle.acting_as_service(), mt_current_tenant(), tenant_id, access, ',
 			'(SELECT string_agg(g ->> ''tenant'', ''+'') FROM jsonb_array_elements(grants) AS g)) FROM mt_whoami()') AS q),
@@ -146,7 +152,7 @@ ROLLBACK TO smuggling;
 -- What an admin may not set for his tenant, because it would reach beyond it: where calls go, how many, how much is kept, by which key.
 SELECT is((SELECT string_agg(d.name || CASE WHEN h.state = '00000' THEN '' ELSE ' ' || h.state END, ', ' ORDER BY d.name)
 		FROM mindtickle.setting_definitions() AS d, pg_temp.heard('fx_admin', '', format('SELECT mt_configure_tenant(''fx-a'', jsonb_build_object(%L, NULL))', d.name)) AS h),
-	'allow_http 42501, base_urls 42501, cache_bytes 42501, company_id 42501, contract 42501, freshness, learning_site, profile_map, push_users 42501, queue_limit 42501, '
+	'allow_http 42501, base_urls 42501, cache_bytes 42501, company_id 42501, contract 42501, event_limit 42501, freshness, learning_site, profile_map, push_users 42501, queue_limit 42501, '
 	'ready_completion, ready_score, reporting_url 42501, requests_per_hour 42501, requests_per_minute 42501, requests_per_second 42501, retain_dead_letters 42501, '
 	'retain_events 42501, retain_jobs 42501, retain_reports 42501, role_map, scim_url 42501, sync_interval, timezone', 'an admin sets no address, no budget and no bound');
 SELECT is_empty($$SELECT s, h.* FROM unnest(ARRAY['SELECT mt_set_credential(''fx-a'', ''{"api_key": {"file": "../fx-b/api_key"}}'')', 'SELECT mt_set_credential(''fx-a'', ''{"api_key": "x"}'')',

@@ -73,12 +73,12 @@ $$;
 CREATE TEMP TABLE target AS SELECT * FROM pg_temp.targets();
 SELECT is((SELECT string_agg(kind || ' ' || relations, E'\n' ORDER BY kind) FROM (SELECT kind, string_agg(relation, ' ' ORDER BY relation COLLATE "C") AS relations
 		FROM target WHERE kind <> 'toast' GROUP BY kind) AS k),
-	'blind mt_security_alerts mt_stat_worker
-open mindtickle.course mindtickle.course_progress mindtickle.dead_letter mindtickle.event mindtickle.quiz mindtickle.quiz_submission mindtickle.readiness_daily mindtickle.readiness_report mindtickle.sync_resource mindtickle.team mindtickle.team_member mindtickle.users
+	'blind mindtickle.event_overflow mindtickle.event_position mindtickle.outbox mt_security_alerts mt_stat_queue mt_stat_worker
+open mindtickle.course mindtickle.course_progress mindtickle.dead_letter mindtickle.event_0 mindtickle.event_1 mindtickle.event_2 mindtickle.event_3 mindtickle.quiz mindtickle.quiz_submission mindtickle.readiness_daily mindtickle.readiness_report mindtickle.sync_resource mindtickle.team mindtickle.team_member mindtickle.users
 part mindtickle.sync_job mindtickle.tenant
-sequence mindtickle.api_token_token_id_seq mindtickle.dead_letter_letter_id_seq mindtickle.event_overflow_overflow_id_seq mindtickle.outbox_outbox_id_seq mindtickle.security_alert_alert_id_seq mindtickle.sync_job_job_id_seq
-shut mindtickle.api_token mindtickle.cache_entry mindtickle.credential mindtickle.event_counter mindtickle.event_overflow mindtickle.outbox mindtickle.readiness_course_0 mindtickle.readiness_course_1 mindtickle.readiness_delta_0 mindtickle.readiness_delta_1 mindtickle.readiness_delta_2 mindtickle.readiness_delta_3 mindtickle.readiness_rerun mindtickle.readiness_summary_0 mindtickle.readiness_summary_1 mindtickle.readiness_user_0 mindtickle.readiness_user_1 mindtickle.security_alert mindtickle.sync_budget mindtickle.sync_seen mindtickle.tenant_grant mindtickle.user_address
-view mt_course_progress mt_courses mt_dead_letters mt_events mt_progress_sync mt_quiz_results mt_readiness_reports mt_sync_jobs mt_teams mt_users',
+sequence mindtickle.api_token_token_id_seq mindtickle.dead_letter_letter_id_seq mindtickle.outbox_position mindtickle.security_alert_alert_id_seq mindtickle.sync_job_job_id_seq
+shut mindtickle.api_token mindtickle.cache_entry mindtickle.credential mindtickle.event_consumer_0 mindtickle.event_consumer_1 mindtickle.event_overflow_0 mindtickle.event_overflow_1 mindtickle.event_position_0 mindtickle.event_position_1 mindtickle.outbox_0 mindtickle.outbox_1 mindtickle.outbox_2 mindtickle.outbox_3 mindtickle.readiness_course_0 mindtickle.readiness_course_1 mindtickle.readiness_delta_0 mindtickle.readiness_delta_1 mindtickle.readiness_delta_2 mindtickle.readiness_delta_3 mindtickle.readiness_rerun mindtickle.readiness_summary_0 mindtickle.readiness_summary_1 mindtickle.readiness_user_0 mindtickle.readiness_user_1 mindtickle.security_alert mindtickle.sync_budget mindtickle.sync_seen mindtickle.tenant_grant mindtickle.user_address
+view mindtickle.event mt_course_progress mt_courses mt_dead_letters mt_event_consumers mt_events mt_progress_sync mt_quiz_results mt_readiness_reports mt_sync_jobs mt_teams mt_users',
 	'these are open to roles with a tenant, and these are not');
 
 -- The verbs. {r} is the relation, {c} its readable columns, {t} the column with the tenant, {k} the primary key, {d} its columns with their types,

@@ -171,9 +171,10 @@ SET LOCAL mindtickle.tenant = 'pl';
 SELECT is(pg_temp.as_role('pl_writer', $$SELECT mindtickle.reserve_budget('{pl}', ARRAY[now()])$$), '42501: permission denied for function reserve_budget', 'all that is the worker''s');
 
 -- Retention.
-SELECT pg_temp.service($$SELECT mindtickle.publish('pl', 1000)$$) \g /dev/null
+INSERT INTO mindtickle.event_0 (tenant_id, seq, topic, payload, created_at) SELECT 'pl', i, 'a', '{}', now() FROM generate_series(1, 10) AS i;
+INSERT INTO mindtickle.event_position_0 VALUES ('pl', 1, 1, 10, NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0);
 SELECT is(pg_temp.service($$SELECT mindtickle.trim_tenant('pl')$$), '0', 'nothing is old');
-UPDATE mindtickle.event SET published_at = now() - interval '7 days 1 s' WHERE tenant_id = 'pl' AND seq <= 3;
+UPDATE mindtickle.event_0 SET published_at = now() - interval '7 days 1 s' WHERE tenant_id = 'pl' AND seq <= 3;
 INSERT INTO mindtickle.readiness_report (tenant_id, computed_at, learners, quiz_results, assignments, completed, provisional) SELECT 'pl', now() - i * interval '100 days', 0, 0, 0, 0, false FROM generate_series(1, 5) AS i;
 UPDATE mindtickle.dead_letter SET received_at = now() - interval '91 days' WHERE tenant_id = 'pl' AND resource = 'courses';
 UPDATE mindtickle.sync_job SET finished_at = now() - interval '31 days' WHERE tenant_id = 'pl' AND state = 'failed';

@@ -4,7 +4,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(87);
+SELECT plan(91);
 
 CREATE TEMP VIEW extension_object AS
 	SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
@@ -49,14 +49,19 @@ SELECT is(pg_temp.columns_of('mindtickle.credential'),
 SELECT is(pg_temp.columns_of('mindtickle.dead_letter'),
 	'tenant_id text C !, letter_id bigint !, source text C !, resource text C !, reason text !, raw bytea !, received_at timestamptz !, '
 	'replayed_at timestamptz', 'columns of dead_letter');
-SELECT is(pg_temp.columns_of('mindtickle.event'),
-	'tenant_id text C !, seq bigint !, topic text C !, payload jsonb !, created_at timestamptz !, published_at timestamptz !', 'columns of event');
-SELECT is(pg_temp.columns_of('mindtickle.event_counter'),
-	'tenant_id text C !, last_seq bigint !', 'columns of event_counter');
-SELECT is(pg_temp.columns_of('mindtickle.event_overflow'),
-	'tenant_id text C !, overflow_id bigint !, topic text C !, payload jsonb !, created_at timestamptz !', 'columns of event_overflow');
-SELECT is(pg_temp.columns_of('mindtickle.outbox'),
-	'tenant_id text C !, outbox_id bigint !, topic text C !, payload jsonb !, created_at timestamptz !', 'columns of outbox');
+SELECT is(pg_temp.columns_of('mindtickle.event_0'),
+	'tenant_id text C !, seq bigint !, topic text C !, payload jsonb !, created_at timestamptz !, published_at timestamptz !', 'columns of event_0');
+SELECT is(pg_temp.columns_of('mindtickle.event_overflow_0'),
+	'tenant_id text C !, round bigint !, position bigint !, topic text C !, payload jsonb !, created_at timestamptz !', 'columns of event_overflow_0');
+SELECT is(pg_temp.columns_of('mindtickle.event_position_0'),
+	'tenant_id text C !, number bigint !, first_seq bigint !, last_seq bigint !, cursor pg_snapshot, batch pg_snapshot, batch_table smallint !, '
+	'batch_xid xid8 !, batch_position bigint !, round bigint !, spilling boolean !, drain_round bigint !, drain_position bigint !, overflow bigint !', 'columns of event_position_0');
+SELECT is(pg_temp.columns_of('mindtickle.event_consumer_0'),
+	'tenant_id text C !, consumer text C !, number bigint !, acked_seq bigint !, created_at timestamptz !, acked_at timestamptz, dropped boolean !', 'columns of event_consumer_0');
+SELECT is(pg_temp.columns_of('mindtickle.outbox_0'),
+	'tenant_id text C !, xid xid8 !, position bigint !, topic text C !, payload jsonb !, created_at timestamptz !', 'columns of outbox_0');
+SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relname ~ '^(outbox|event|event_[a-z]+)_[1-9]$'
+	AND pg_temp.columns_of(c.oid::regclass::text) <> pg_temp.columns_of(regexp_replace(c.oid::regclass::text, '.$', '0'))$$, 'the tables of a ring are alike');
 SELECT is(pg_temp.columns_of('mindtickle.quiz'),
 	'tenant_id text C !, quiz_id text C !, course_id text C, title text, max_score numeric, passing_score numeric', 'columns of quiz');
 SELECT is(pg_temp.columns_of('mindtickle.quiz_submission'),
@@ -110,10 +115,20 @@ SELECT results_eq($$SELECT relname::text COLLATE "default", pg_temp.key_of(oid) 
 		('course_progress', 'tenant_id, user_id, course_id'),
 		('credential', 'tenant_id, name'),
 		('dead_letter', 'tenant_id, letter_id'),
-		('event', 'tenant_id, seq'),
-		('event_counter', 'tenant_id'),
-		('event_overflow', 'tenant_id, overflow_id'),
-		('outbox', 'tenant_id, outbox_id'),
+		('event_0', 'tenant_id, seq'),
+		('event_1', 'tenant_id, seq'),
+		('event_2', 'tenant_id, seq'),
+		('event_3', 'tenant_id, seq'),
+		('event_consumer_0', 'tenant_id, consumer, number'),
+		('event_consumer_1', 'tenant_id, consumer, number'),
+		('event_overflow_0', 'tenant_id, round, position'),
+		('event_overflow_1', 'tenant_id, round, position'),
+		('event_position_0', 'tenant_id, number'),
+		('event_position_1', 'tenant_id, number'),
+		('outbox_0', 'tenant_id, xid, position'),
+		('outbox_1', 'tenant_id, xid, position'),
+		('outbox_2', 'tenant_id, xid, position'),
+		('outbox_3', 'tenant_id, xid, position'),
 		('quiz', 'tenant_id, quiz_id'),
 		('quiz_submission', 'tenant_id, user_id, course_id, quiz_id, submitted_at'),
 		('readiness_course_0', 'tenant_id, course_id'),
@@ -151,6 +166,10 @@ SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WH
 	'tenant_id, letter_id, source, resource, reason, raw, received_at, replayed_at', 'columns of mt_dead_letters');
 SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_events'::regclass AND attnum > 0),
 	'tenant_id, seq, topic, payload, created_at, published_at', 'columns of mt_events');
+SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_stat_queue'::regclass AND attnum > 0),
+	'tenant_id, waiting, oldest_waiting_at, overflow, first_seq, last_seq, events, consumers, longest_lag, dead_letters, dead_letters_waiting, notification_queue', 'columns of mt_stat_queue');
+SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_event_consumers'::regclass AND attnum > 0),
+	'tenant_id, consumer, acked_seq, lag, lost, created_at, acked_at', 'columns of mt_event_consumers');
 SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_progress_sync'::regclass AND attnum > 0),
 	'tenant_id, job_id, phase, done, total, started_at, phase_started_at, per_second, phase_ends_at, requests, throttled, errors, '
 	'backoff_until, last_error', 'columns of mt_progress_sync');
@@ -214,8 +233,9 @@ SELECT is_empty($$SELECT relname FROM extension_table WHERE obj_description(oid,
 
 -- Rules for every view and function.
 SELECT is_empty($$SELECT relname FROM extension_view WHERE NOT coalesce(reloptions, '{}') @> '{security_invoker=true}'$$, 'every view is security_invoker');
-SELECT is_empty($$SELECT relname FROM extension_view WHERE relname !~ '^mt_' OR relnamespace = 'mindtickle'::regnamespace$$,
-	'views are named mt_ and stand in the schema of the extension');
+SELECT is_empty($$SELECT relname FROM extension_view WHERE (relname ~ '^mt_') <> (relnamespace <> 'mindtickle'::regnamespace)
+		OR relnamespace = 'mindtickle'::regnamespace AND relname NOT IN ('event', 'event_overflow', 'event_position', 'outbox')$$,
+	'views are named mt_ and stand in the schema of the extension, but for those that show a ring of tables as one');
 SELECT is_empty($$SELECT relname FROM extension_view WHERE obj_description(oid, 'pg_class') IS NULL$$, 'every view has a comment');
 SELECT is_empty($$SELECT signature FROM extension_function WHERE obj_description(oid, 'pg_proc') IS NULL$$, 'every function has a comment');
 SELECT is_empty($$SELECT signature FROM extension_function WHERE proname ~ '^mt_' AND pronamespace = 'mindtickle'::regnamespace
@@ -229,12 +249,13 @@ SELECT is_empty($$SELECT signature FROM extension_function WHERE proleakproof$$,
 -- Rights of PUBLIC.
 SELECT results_eq($$SELECT signature FROM extension_function WHERE proacl IS NULL
 		OR EXISTS (SELECT FROM aclexplode(proacl) AS a WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE') ORDER BY signature COLLATE "C"$$,
-	$$VALUES ('mindtickle.acting_as_service()'), ('mindtickle.row_allowed(text,oid)'), ('mindtickle.visible_tenants()'),
-		('mt_aggregate_readiness(text)'), ('mt_configure_tenant(text,jsonb)'),
+	$$VALUES ('mindtickle.acting_as_service()'), ('mindtickle.event_consumers()'), ('mindtickle.event_kept(text,bigint)'), ('mindtickle.row_allowed(text,oid)'), ('mindtickle.visible_tenants()'),
+		('mt_ack_events(text,text,bigint)'), ('mt_aggregate_readiness(text)'), ('mt_configure_tenant(text,jsonb)'),
 		('mt_create_token(text,text,text[],interval)'), ('mt_current_tenant()'), ('mt_deactivate_user(text,text)'),
+		('mt_drop_consumer(text,text)'), ('mt_event_channel(text,text)'), ('mt_poll_events(text,text,integer)'),
 		('mt_process_quiz_result(text,jsonb)'), ('mt_provision_user(text,jsonb)'), ('mt_readiness(text)'),
 		('mt_readiness_by_course(text)'), ('mt_readiness_by_team(text)'), ('mt_readiness_by_user(text)'), ('mt_readiness_trend(text,date,date)'),
-		('mt_rebuild_readiness(text)'),
+		('mt_rebuild_readiness(text)'), ('mt_replay_dead_letter(text,bigint)'),
 		('mt_revoke_token(text,text)'), ('mt_scim_request(text,text,text,text,jsonb,bytea)'), ('mt_scim_request(text,text,text,text,jsonb,text)'), ('mt_score_quiz(jsonb)'),
 		('mt_set_tenant(text,text)'), ('mt_sync_tenant(text)'), ('mt_upsert_progress(text,text,jsonb)'), ('mt_verify_readiness(text)'), ('mt_whoami()')$$,
 	'PUBLIC executes these functions and no others');
@@ -244,7 +265,7 @@ SELECT is_empty($$SELECT c.attrelid::regclass, c.attname FROM extension_table AS
 	WHERE a.privilege_type <> 'SELECT'$$, 'nor on their columns');
 SELECT results_eq($$SELECT t.relname::text COLLATE "default" FROM extension_table AS t WHERE EXISTS (SELECT FROM aclexplode(t.relacl) AS a WHERE a.grantee = 0)
 		ORDER BY t.relname COLLATE "C"$$,
-	$$VALUES ('course'), ('course_progress'), ('dead_letter'), ('event'), ('quiz'), ('quiz_submission'), ('readiness_daily'),
+	$$VALUES ('course'), ('course_progress'), ('dead_letter'), ('event_0'), ('event_1'), ('event_2'), ('event_3'), ('quiz'), ('quiz_submission'), ('readiness_daily'),
 		('readiness_report'), ('sync_resource'), ('team'), ('team_member'), ('users')$$, 'PUBLIC reads these tables');
 SELECT results_eq($$SELECT t.relname::text COLLATE "default" FROM extension_table AS t JOIN pg_attribute AS c ON c.attrelid = t.oid AND c.attacl IS NOT NULL
 		GROUP BY t.relname ORDER BY t.relname COLLATE "C"$$, $$VALUES ('sync_job'), ('tenant')$$, 'and some columns of these');
@@ -253,7 +274,7 @@ SELECT ok(NOT has_column_privilege('pg_read_all_stats', 'mindtickle.sync_job', '
 SELECT results_eq($$SELECT t.relname::text COLLATE "default", string_agg(a.grantee::regrole::text || ' ' || a.privilege_type, ', ' ORDER BY a.grantee::regrole::text)
 		FROM (SELECT * FROM extension_table UNION ALL SELECT * FROM extension_view) AS t, aclexplode(t.relacl) AS a
 		WHERE a.grantee <> 0 AND a.grantee <> t.relowner AND a.grantee <> 'mindtickle_service'::regrole GROUP BY t.relname ORDER BY t.relname COLLATE "C"$$,
-	$$VALUES ('mt_security_alerts', 'pg_monitor SELECT'), ('mt_stat_worker', 'pg_monitor SELECT'), ('security_alert', 'pg_monitor SELECT')$$, 'no other role has a right but pg_monitor');
+	$$VALUES ('mt_security_alerts', 'pg_monitor SELECT'), ('mt_stat_queue', 'pg_monitor SELECT'), ('mt_stat_worker', 'pg_monitor SELECT'), ('security_alert', 'pg_monitor SELECT')$$, 'no other role has a right but pg_monitor');
 SELECT is_empty($$SELECT c.relname FROM pg_class AS c JOIN extension_object AS o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid,
 		aclexplode(c.relacl) AS a WHERE c.relkind = 'S' AND a.grantee <> c.relowner AND a.grantee <> 'mindtickle_service'::regrole$$,
 	'sequences are granted to nobody');
@@ -269,8 +290,8 @@ SELECT is_empty($$SELECT relname FROM extension_table WHERE relname = 'tenant_gr
 	AND (has_table_privilege('mindtickle_service', oid, 'SELECT, INSERT, UPDATE, DELETE') OR has_any_column_privilege('mindtickle_service', oid, 'SELECT'))$$,
 	'but not grants');
 SELECT is_empty($$SELECT relname FROM extension_table WHERE has_table_privilege('mindtickle_service', oid, 'REFERENCES, TRIGGER')
-	OR has_table_privilege('mindtickle_service', oid, 'TRUNCATE') <> (relname ~ '^readiness_(delta|summary|user|course)_[0-3]$')$$,
-	'and has no REFERENCES or TRIGGER, and TRUNCATE only on what readiness is made of');
+	OR has_table_privilege('mindtickle_service', oid, 'TRUNCATE') <> (relname ~ '^(readiness_(delta|summary|user|course)|outbox|event|event_(overflow|position|consumer))_[0-3]$')$$,
+	'and has no REFERENCES or TRIGGER, and TRUNCATE only on what readiness is made of and events go through');
 SELECT results_eq($$SELECT rolsuper, rolbypassrls, rolcanlogin FROM pg_roles WHERE rolname = 'mindtickle_service'$$, $$VALUES (false, false, false)$$,
 	'it is no superuser, does not bypass row security and cannot log in');
 SELECT ok(NOT has_function_privilege('mindtickle_service', 'mt_grant_tenant(text, name, text, bool)', 'EXECUTE')
@@ -286,11 +307,14 @@ SELECT is_empty($$SELECT relname FROM extension_table EXCEPT SELECT relname::nam
 SELECT is_empty($$SELECT c.relname FROM pg_class AS c JOIN extension_object AS o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid
 	WHERE c.relkind = 'S' EXCEPT SELECT relname::name FROM dumped$$, 'and every sequence');
 SELECT results_eq($$SELECT relname COLLATE "default", condition FROM dumped WHERE condition <> '' ORDER BY relname COLLATE "C"$$,
-	$$VALUES ('cache_entry', 'WHERE false'), ('credential', 'WHERE file IS NOT NULL'), ('readiness_course_0', 'WHERE false'), ('readiness_course_1', 'WHERE false'),
+	$$VALUES ('cache_entry', 'WHERE false'), ('credential', 'WHERE file IS NOT NULL'),
+		('event_overflow_0', 'WHERE mindtickle.overflow_waits(tenant_id, round, "position")'), ('event_overflow_1', 'WHERE mindtickle.overflow_waits(tenant_id, round, "position")'),
+		('outbox_0', 'WHERE mindtickle.event_waits(tenant_id, 0, xid, "position")'), ('outbox_1', 'WHERE mindtickle.event_waits(tenant_id, 1, xid, "position")'),
+		('outbox_2', 'WHERE mindtickle.event_waits(tenant_id, 2, xid, "position")'), ('outbox_3', 'WHERE mindtickle.event_waits(tenant_id, 3, xid, "position")'), ('readiness_course_0', 'WHERE false'), ('readiness_course_1', 'WHERE false'),
 		('readiness_delta_0', 'WHERE false'), ('readiness_delta_1', 'WHERE false'), ('readiness_delta_2', 'WHERE false'), ('readiness_delta_3', 'WHERE false'),
 		('readiness_summary_0', 'WHERE false'), ('readiness_summary_1', 'WHERE false'), ('readiness_user_0', 'WHERE false'), ('readiness_user_1', 'WHERE false'),
 		('user_address', 'WHERE false')$$,
-	'the cache, secrets in plain text, what readiness is made of and addresses that triggers note are not dumped');
+	'the cache, secrets in plain text, what readiness is made of, addresses that triggers note and what has been published from outbox and overflow are not dumped');
 
 -- Triggers that must also fire during a restore and under logical replication.
 SELECT is_empty($$SELECT t.relname, g.tgname FROM extension_table AS t JOIN pg_trigger AS g ON g.tgrelid = t.oid

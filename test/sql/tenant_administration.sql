@@ -17,7 +17,7 @@ CREATE ROLE adm_member;
 SELECT is(pg_temp.outcome($$SELECT mt_create_tenant('adm-a', 'Acme "A" & Söhne')$$), '', 'a tenant is made');
 SELECT results_eq($$SELECT display_name, settings, suspended, source_configured, next_sync_at IS NULL, open_job_id IS NULL FROM mindtickle.tenant WHERE tenant_id = 'adm-a'$$,
 	$$VALUES ('Acme "A" & Söhne', '{}'::jsonb, false, false, true, true)$$, 'without settings, without a source');
-SELECT is((SELECT last_seq FROM mindtickle.event_counter WHERE tenant_id = 'adm-a'), 0::bigint, 'its events begin at 1');
+SELECT is((SELECT count(*) FROM mindtickle.event_position WHERE tenant_id = 'adm-a'), 0::bigint, 'it has had no event');
 SELECT is(pg_temp.outcome($$SELECT mt_create_tenant('adm-a', 'again')$$), '42710: tenant "adm-a" already exists', 'one that exists is 42710');
 SELECT is(pg_temp.outcome($$SELECT mt_create_tenant('Adm', 'x')$$), '22023: invalid tenant id', 'a bad name is 22023');
 SELECT is(pg_temp.outcome($$SELECT mt_create_tenant('adm-x', '')$$), '22023: display_name must have 1 to 1024 bytes', 'an empty display name');
@@ -56,7 +56,7 @@ SELECT is(pg_temp.configure('{"company_id": "c-1", "requests_per_second": 2.5}')
 SELECT is(pg_temp.configure('{"requests_per_second": 4, "push_users": true}'), '{"company_id": "c-1", "push_users": true, "requests_per_second": 4}', 'new ones are laid over them');
 SELECT is(pg_temp.configure('{"requests_per_second": null, "push_users": null}'), '{"company_id": "c-1"}', 'null takes one back');
 SELECT is(mindtickle.effective_settings('adm-a') - 'company_id', '{"contract": "reference", "requests_per_second": 3, "requests_per_minute": 60, "sync_interval": "15 min",
-	"freshness": "1 hour", "timezone": "UTC", "ready_score": 80, "ready_completion": 0.8, "queue_limit": 100000, "cache_bytes": 16777216, "retain_events": "7 days",
+	"freshness": "1 hour", "timezone": "UTC", "ready_score": 80, "ready_completion": 0.8, "queue_limit": 100000, "cache_bytes": 16777216, "event_limit": 10000000, "retain_events": "7 days",
 	"retain_reports": "400 days", "retain_dead_letters": "90 days", "retain_jobs": "30 days", "push_users": false, "allow_http": false}'::jsonb, 'to its default');
 SELECT is(pg_temp.configure('{}'), '{"company_id": "c-1"}', 'nothing given changes nothing');
 SELECT is(pg_temp.configure('{"timezonne": "UTC"}'), '22023: there is no setting "timezonne"', 'an unknown key');
@@ -69,7 +69,7 @@ INSERT INTO good_setting VALUES ('{"contract": "live"}'), ('{"base_urls": ["http
 	('{"base_urls": ["http://127.0.0.1:8090/v2", "http://[::1]:1/x", "http://localhost/v2"], "allow_http": true}'), ('{"reporting_url": "https://r.example.com"}'), ('{"scim_url": "https://s.example.com/scim"}'),
 	('{"learning_site": "acme.mindtickle.com"}'), ('{"requests_per_minute": 1}'), ('{"requests_per_hour": 3600000}'), ('{"sync_interval": "1 day"}'), ('{"freshness": "90 min"}'),
 	('{"timezone": "Europe/Berlin"}'), ('{"profile_map": {"title": "Job Title"}}'), ('{"role_map": {"Learner": "rep"}}'), ('{"ready_score": 0}'), ('{"ready_completion": 1}'),
-	('{"queue_limit": 1}'), ('{"cache_bytes": 0}'), ('{"retain_events": "1 hour"}'), ('{"retain_reports": "1 year"}'), ('{"retain_dead_letters": "1 month"}'), ('{"retain_jobs": "1 day"}'), ('{"push_users": false}');
+	('{"queue_limit": 1}'), ('{"event_limit": 1}'), ('{"cache_bytes": 0}'), ('{"retain_events": "1 hour"}'), ('{"retain_reports": "1 year"}'), ('{"retain_dead_letters": "1 month"}'), ('{"retain_jobs": "1 day"}'), ('{"push_users": false}');
 SELECT is_empty($$SELECT settings, r FROM good_setting, pg_temp.configure(settings) AS r WHERE r !~ '^\{'$$, 'every setting can be set');
 SELECT is((SELECT count(DISTINCT k) FROM good_setting, jsonb_object_keys(settings::jsonb) AS k), (SELECT count(*) - 2 FROM mindtickle.setting_definitions()), 'none is forgotten here');
 SELECT pg_temp.configure('{"base_urls": null, "allow_http": null}') \g /dev/null

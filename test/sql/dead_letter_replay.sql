@@ -1,0 +1,60 @@
+\set ECHO none
+-- mt_replay_dead_letter: what could not be processed is tried again, by the function of its source.
+\getenv inputdir PG_ABS_SRCDIR
+\i :inputdir/sql/include/session.sql
+BEGIN;
+SELECT plan(26);
+
+CREATE ROLE dl_writer;
+CREATE ROLE dl_reader;
+SELECT mt_create_tenant('dl', 'A'), mt_create_tenant('dl-other', 'B'), mt_grant_tenant('dl', 'dl_writer', 'writer'), mt_grant_tenant('dl', 'dl_reader', 'reader') \g /dev/null
+-- Keeps a letter and gives its number.
+CREATE FUNCTION pg_temp.letter(source text, resource text, raw text) RETURNS int8 LANGUAGE sql AS $$
+	INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) VALUES ('dl', source, resource, 'was at fault', convert_to(raw, 'UTF8')) RETURNING letter_id
+$$;
+CREATE FUNCTION pg_temp.replay(letter int8) RETURNS text LANGUAGE sql AS $$
+	SELECT pg_temp.as_role('dl_writer', format('SELECT mt_replay_dead_letter(''dl'', %s)', letter))
+$$;
+CREATE FUNCTION pg_temp.replayed(letter int8) RETURNS bool LANGUAGE sql AS $$
+	SELECT d.replayed_at IS NOT NULL FROM mindtickle.dead_letter AS d WHERE d.tenant_id = 'dl' AND d.letter_id = letter
+$$;
+
+-- A pull, of each kind of record: at fault again, then put right, as after an update that reads more.
+SELECT pg_temp.letter('pull', 'users', '{"mindtickleId": "m1", "email": "one@dl.example", "role": "king"}') AS l \gset
+SELECT matches(pg_temp.replay(:l), '^22023: role ', 'a user who is still at fault');
+SELECT is(pg_temp.replayed(:l), false, 'stays a dead letter');
+UPDATE mindtickle.dead_letter SET raw = convert_to('{"mindtickleId": "m1", "email": "one@dl.example", "role": "rep"}', 'UTF8') WHERE letter_id = :l AND tenant_id = 'dl';
+SELECT is(pg_temp.replay(:l), 'true', 'a user who is not');
+SELECT is(pg_temp.replayed(:l), true, 'is replayed');
+SELECT is((SELECT email FROM mindtickle.users WHERE tenant_id = 'dl' AND mindtickle_id = 'm1'), 'one@dl.example', 'and there');
+SELECT is(pg_temp.replay(:l), format('55000: dead letter %s has been replayed already', :l), 'once');
+SELECT is(pg_temp.replay(pg_temp.letter('pull', 'users', '{"mindtickleId": "m1", "email": "one@dl.example", "role": "rep"}')), 'false', 'what is there already changes nothing');
+SELECT is(pg_temp.replay(pg_temp.letter('pull', 'users', '{"email": "x@dl.example"}')), '22023: mindtickleId is required', 'a user needs MindTickle''s id');
+SELECT is(pg_temp.replay(pg_temp.letter('pull', 'courses', '{"courseId": "c1", "title": "One"}')), 'true', 'a course');
+SELECT is((SELECT title FROM mindtickle.course WHERE tenant_id = 'dl' AND course_id = 'c1'), 'One', 'is there');
+SELECT is(pg_temp.replay(pg_temp.letter('pull', 'progress/u1', '{"courseId": "c1", "status": "completed", "score": 50}')), 'true', 'an item of progress');
+SELECT is((SELECT status || ' ' || score FROM mindtickle.course_progress WHERE tenant_id = 'dl' AND user_id = 'u1'), 'completed 50.0000', 'is there');
+SELECT is(pg_temp.replay(pg_temp.letter('pull', 'quiz_results', '{"userId": "u1", "courseId": "c1", "quizId": "q", "submittedAt": "2026-01-01T00:00:00Z", "score": 70}')), 'true', 'a quiz result');
+SELECT is((SELECT source || ' ' || score FROM mindtickle.quiz_submission WHERE tenant_id = 'dl' AND quiz_id = 'q'), 'pull 70.0000', 'is there, as pulled');
+SELECT matches(pg_temp.replay(pg_temp.letter('pull', 'users', 'no JSON')), '^22023: ', 'bytes that are no JSON');
+SELECT is(pg_temp.replay(pg_temp.letter('pull', 'secrets', '{}')), '22023: nothing is pulled as "secrets"', 'a resource that is none');
+
+-- A quiz result that was sent.
+SELECT is(pg_temp.replay(pg_temp.letter('quiz', 'quiz_results', '{"userId": "u1", "courseId": "c1", "quizId": "q2", "submittedAt": "2026-01-01T00:00:00Z", "score": 80}')), 'true', 'a quiz result that was sent');
+SELECT is((SELECT source || ' ' || score FROM mindtickle.quiz_submission WHERE tenant_id = 'dl' AND quiz_id = 'q2'), 'sql 80.0000', 'is there, as sent');
+SELECT matches(pg_temp.replay(pg_temp.letter('quiz', 'quiz_results', '{"userId": "u1", "courseId": "c1", "quizId": "q2", "submittedAt": "2026-01-01T00:00:00Z", "score": 90}')), '^23505: ', 'one that contradicts what is recorded');
+
+-- A SCIM event names its tenant.
+SELECT is(pg_temp.replay(pg_temp.letter('scim', 'users', '{"tenantId": "dl-other", "operation": "CREATE", "user": {"userName": "x"}}')), '22023: tenantId is not this tenant', 'a SCIM event of another tenant');
+
+-- Who may, and what is none.
+SELECT is(pg_temp.replay(pg_temp.letter('pigeon', 'users', '{}')), '0A000: dead letters of source "pigeon" cannot be replayed', 'a source that is none');
+SELECT is(pg_temp.replay(0), '42704: there is no dead letter 0', 'a letter that is none');
+SELECT pg_temp.letter('pull', 'courses', '{"courseId": "c2"}') AS l \gset
+SELECT matches(pg_temp.as_role('dl_reader', format('SELECT mt_replay_dead_letter(''dl'', %s)', :l)), '^42501: permission denied for tenant "dl"', 'readers do not replay');
+SELECT matches(pg_temp.as_role('dl_writer', format('SELECT mt_replay_dead_letter(''dl-other'', %s)', :l)), '^42501: permission denied for tenant "dl-other"', 'nor does another tenant');
+SELECT is(pg_temp.as_role('none', format('SELECT mt_replay_dead_letter(''dl-other'', %s)', :l)), format('42704: there is no dead letter %s', :l), 'which has not that letter');
+SELECT matches(pg_temp.as_role('dl_writer', $$SELECT mindtickle.replay_pull('dl', 'users', '{}')$$), '^42501: permission denied for function replay_pull', 'what it calls is nobody else''s');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -180,7 +180,7 @@ SELECT is(pg_temp.weakness('GRANT SELECT ON mindtickle.credential TO wk_reader; 
 	E'read_rights: PUBLIC has what the installation does not give: SELECT (settings) on mindtickle.tenant\nread_rights: mindtickle_service has what the installation does not give: SELECT on mindtickle.tenant_grant\n'
 	'read_rights: wk_other has what the installation does not give: SELECT on public.mt_security_alerts\nread_rights: wk_reader has what the installation does not give: SELECT on mindtickle.credential', 'rights to read');
 SELECT is(pg_temp.weakness('GRANT SELECT ON ALL TABLES IN SCHEMA mindtickle TO wk_reader'), (SELECT format('read_rights: wk_reader has what the installation does not give: %s and %s more', string_agg('SELECT on ' || t, ', ' ORDER BY t) FILTER (WHERE n <= 5), count(*) - 5)
-	FROM (SELECT c.oid::regclass::text, row_number() OVER (ORDER BY c.oid::regclass::text COLLATE "C") FROM pg_class AS c WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relkind = 'r'
+	FROM (SELECT c.oid::regclass::text, row_number() OVER (ORDER BY c.oid::regclass::text COLLATE "C") FROM pg_class AS c WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relkind = ANY ('{r,v}')
 		AND NOT EXISTS (SELECT FROM aclexplode(c.relacl) AS a WHERE a.grantee = 0)) AS t (t, n)), 'a careless GRANT on all tables');
 SELECT is(pg_temp.weakness('GRANT SELECT ON mindtickle.users TO wk_other; GRANT SELECT (email) ON mindtickle.users TO wk_other; GRANT EXECUTE ON FUNCTION mt_whoami() TO wk_other; GRANT USAGE ON SCHEMA mindtickle TO wk_other'), 'none', 'what everyone has, anyone may be given');
 SELECT is(pg_temp.weakness('GRANT SET ON PARAMETER mindtickle.token_id TO wk_reader; GRANT SET ON PARAMETER mindtickle.tenant TO wk_reader; GRANT SET ON PARAMETER work_mem TO wk_reader'),

@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 
+use IPC::Run ();
 use MindTickle::Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -28,6 +29,38 @@ foreach my $example (@examples)
 	is($output, $1, 'it gives what the README says') if $example =~ /^SELECT mt_score_quiz.*;  -- (\S+)$/m;
 }
 is($node->safe_psql('example', q(SELECT count(*) FROM mindtickle.tenant WHERE tenant_id LIKE 'company-%')), 300, 'three hundred tenants are there');
+
+# The consumer in C: it gets every event once and in order, also those that come while the server is away.
+my ($source) = $readme =~ /^```c\n(.*?)^```/ms;
+my $directory = PostgreSQL::Test::Utils::tempdir('follow');
+append_to_file("$directory/follow.c", $source);
+my ($include, $library) = map { scalar $node->config_data($_) } qw(--includedir --libdir);
+command_ok([ 'gcc', '-Wall', '-Wextra', '-Werror', "$directory/follow.c", "-I$include", "-L$library", '-lpq', '-o', "$directory/follow" ], 'the consumer in C is compiled');
+my ($followed, $complaints) = ('', '');
+my $follower = IPC::Run::start([ "$directory/follow", 'acme', 'follower', $node->connstr('example') . ' user=acme_analyst' ], '<', \undef, '>', \$followed, '2>', \$complaints);
+my $last = q(SELECT last_seq FROM mindtickle.event_position WHERE tenant_id = 'acme');
+sub follows
+{
+	my ($what) = @_;
+	ok(poll($node, q(SELECT NOT EXISTS (SELECT FROM mindtickle.tenants_to_publish())), 'example'), 'all is published');
+	my $seq = $node->safe_psql('example', $last);
+	my $deadline = time() + $PostgreSQL::Test::Utils::timeout_default;
+	until ($followed =~ /^$seq /m || time() > $deadline)
+	{
+		$follower->pump_nb;
+		select undef, undef, undef, 0.05;
+	}
+	like($followed, qr/^$seq /m, $what) or diag($complaints);
+	return $seq;
+}
+my $before = follows('it follows');
+cmp_ok($before, '>', 3, 'there was something to follow');
+$node->restart;
+$node->safe_psql('example', q(SELECT mt_process_quiz_result('acme', jsonb_build_object('userId', 'u123', 'courseId', 'c1', 'quizId', 'q' || n, 'submittedAt', '2026-03-01T00:00:00Z')) FROM generate_series(1, 250) AS n));
+my $after = follows('it connects again and catches up');
+cmp_ok($after, '>=', $before + 250, 'with what has come');
+$follower->kill_kill;
+is(join(' ', map { (split / /)[0] } split /\n/, $followed), join(' ', 1 .. $after), 'every event once, in order');
 
 # The README names what there is.
 my @documented = sort $readme =~ /^\| `(mindtickle\.\w+)` \|/gm;

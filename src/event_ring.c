@@ -242,19 +242,21 @@ event_moment(MtTenantTable *table, ScanDirection direction)
 static void
 find_table_of_events(void)
 {
-	static bool found = false;
 	TimestampTz latest = 0;
+	int			table = 0;
 
-	for (int i = 0; i < MT_EVENT_TABLES && !found; i++)
+	if (mt_table_chosen(MT_EVENTS))
+		return;
+	for (int i = 0; i < MT_EVENT_TABLES; i++)
 	{
 		TimestampTz moment = event_moment(&mt_event_tables[i], BackwardScanDirection);
 
 		if (moment <= latest)
 			continue;
 		latest = moment;
-		(void) mt_use_table(MT_EVENTS, i);
+		table = i;
 	}
-	found = true;
+	(void) mt_use_table(MT_EVENTS, table);
 }
 
 /* Adds events that are still kept to the table in use, or only counts them where writer is NULL; stops when there are more than max. */

@@ -29,11 +29,14 @@
 #include "storage/shmem.h"
 #include "utils/rel.h"
 
+/* No table has been chosen since the server started. */
+#define NOT_CHOSEN	PG_UINT32_MAX
+
 /* Which tables a database writes to. */
 typedef struct RingPlace
 {
 	pg_atomic_uint32 database;	/* 0: not taken */
-	pg_atomic_uint32 tables[MT_TABLE_KINDS];
+	pg_atomic_uint32 tables[MT_TABLE_KINDS];	/* NOT_CHOSEN: the first */
 } RingPlace;
 
 static RingPlace *places = NULL;
@@ -61,7 +64,7 @@ start_memory(void)
 	{
 		pg_atomic_init_u32(&places[i].database, InvalidOid);
 		for (int kind = 0; kind < MT_TABLE_KINDS; kind++)
-			pg_atomic_init_u32(&places[i].tables[kind], 0);
+			pg_atomic_init_u32(&places[i].tables[kind], NOT_CHOSEN);
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -131,9 +134,18 @@ mt_use_table(MtTableKind kind, int table)
 int
 mt_table_in_use(MtTableKind kind)
 {
+	return mt_table_chosen(kind) ? (int) pg_atomic_read_u32(&my_place()->tables[kind]) : 0;
+}
+
+/*
+ * False while nobody has told since the server started which table of a kind is written to.
+ */
+bool
+mt_table_chosen(MtTableKind kind)
+{
 	RingPlace  *place = my_place();
 
-	return place == NULL ? 0 : (int) pg_atomic_read_u32(&place->tables[kind]);
+	return place != NULL && pg_atomic_read_u32(&place->tables[kind]) != NOT_CHOSEN;
 }
 
 /*

@@ -30,6 +30,7 @@ extern void mt_request_ring_memory(void);
 extern void mt_forget_tables(Oid database);
 extern bool mt_use_table(MtTableKind kind, int table);
 extern int	mt_table_in_use(MtTableKind kind);
+extern bool mt_table_chosen(MtTableKind kind);
 extern int	mt_table_of_transaction(MtTableKind kind);
 
 extern BlockNumber mt_blocks_of(MtTenantTable *table);

@@ -13,10 +13,12 @@ SELECT w.what, d.rows, d.digest FROM (
 	SELECT c.oid::regclass::text, format('SELECT * FROM %s WHERE tenant_id = ''fuzz-b''', c.oid::regclass)
 	FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
 	WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relkind IN ('r', 'p')
-		-- What readiness is made of is moved by the aggregator; what it tells stays.
+		-- What readiness is made of and events go through is moved by the workers; what it tells stays.
 		AND NOT mindtickle.is_truncated(c.relname)
 	UNION ALL VALUES
 		('readiness', 'SELECT avg_score, completion_rate, learners, quiz_results, assignments, completed FROM mt_readiness(''fuzz-b'')'),
+		('events', 'SELECT * FROM mt_events WHERE tenant_id = ''fuzz-b'''),
+		('consumers', 'SELECT * FROM mt_event_consumers WHERE tenant_id = ''fuzz-b'''),
 		('readiness as counted', 'SELECT * FROM mt_verify_readiness(''fuzz-b'')'),
 		('grants', 'SELECT * FROM mindtickle.tenant_grant'),
 		('credentials', 'SELECT * FROM mindtickle.credential'),

@@ -419,7 +419,7 @@ mt_tenants_to_publish(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		read_position(tenant, &position);
 		if (position.spilling || position.overflow > 0 || position.batch != (Datum) 0 ||
-			mt_count_waiting(tenant, &position, GetActiveSnapshot(), &oldest) > 0)
+			mt_count_waiting(tenant, &position, GetActiveSnapshot(), 1, &oldest) > 0)
 			tuplestore_putvalues(result->setResult, result->setDesc, &tenants[i], &isnull);
 	}
 	return (Datum) 0;

@@ -75,7 +75,7 @@ mt_queue_stats(PG_FUNCTION_ARGS)
 		if (!mt_read_event_position(tenant, GetActiveSnapshot(), &position))
 			continue;
 		values[0] = tenants[i];
-		values[1] = Int64GetDatum(mt_count_waiting(tenant, &position, GetActiveSnapshot(), &oldest));
+		values[1] = Int64GetDatum(mt_count_waiting(tenant, &position, GetActiveSnapshot(), PG_INT64_MAX, &oldest));
 		values[2] = TimestampTzGetDatum(oldest);
 		nulls[2] = oldest == 0;
 		values[3] = Int64GetDatum(position.overflow);

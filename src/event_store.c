@@ -186,20 +186,20 @@ mt_find_event(MtTenantScan *scan, const char *tenant, int64 seq, Snapshot snapsh
 }
 
 /*
- * How many events wait in the outbox as the snapshot shows it, and since when the oldest; 0 where none does.
+ * How many events wait in the outbox as the snapshot shows it, where counting ends at limit; and since when the oldest of them, 0 where none does.
  */
 int64
-mt_count_waiting(const char *tenant, const MtEventPosition *position, Snapshot snapshot, TimestampTz *oldest)
+mt_count_waiting(const char *tenant, const MtEventPosition *position, Snapshot snapshot, int64 limit, TimestampTz *oldest)
 {
 	int64		count = 0;
 
 	*oldest = 0;
-	for (int table = 0; table < MT_OUTBOX_TABLES; table++)
+	for (int table = 0; table < MT_OUTBOX_TABLES && count < limit; table++)
 	{
 		MtNewScan	scan;
 
 		mt_new_scan_open(&scan, &mt_outbox_tables[table], tenant, mt_events_since(position), snapshot);
-		while (mt_new_scan_next(&scan))
+		while (count < limit && mt_new_scan_next(&scan))
 		{
 			bool		isnull;
 			TimestampTz at = DatumGetTimestampTz(slot_getattr(scan.scan.slot, MT_WAITING_CREATED_AT, &isnull));

@@ -69,7 +69,7 @@ extern void mt_write_event_position(const char *tenant, MtEventPosition *positio
 extern bool mt_event_taken(const MtEventPosition *position, int table, uint64 xid, int64 number);
 extern const MtCursor *mt_events_since(const MtEventPosition *position);
 extern bool mt_find_event(MtTenantScan *scan, const char *tenant, int64 seq, Snapshot snapshot);
-extern int64 mt_count_waiting(const char *tenant, const MtEventPosition *position, Snapshot snapshot, TimestampTz *oldest);
+extern int64 mt_count_waiting(const char *tenant, const MtEventPosition *position, Snapshot snapshot, int64 limit, TimestampTz *oldest);
 
 /* event_consumer.c */
 extern int	mt_count_consumers(const char *tenant, int64 last_seq, Snapshot snapshot, int64 *longest_lag);

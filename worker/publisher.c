@@ -145,10 +145,11 @@ enqueue(const char *tenant_id)
 static void
 take_work(void *argument)
 {
+	int		   *taken = argument;
 	char	  **names;
-	int			count = mt_sql_take_marks(turn_context, &names);
 
-	for (int i = 0; i < count; i++)
+	*taken = mt_sql_take_marks(turn_context, &names);
+	for (int i = 0; i < *taken; i++)
 	{
 		if (names[i] == NULL)
 			sweeping.at = 0;
@@ -508,6 +509,7 @@ mt_publisher_main(Datum argument)
 	for (;;)
 	{
 		int64		next = MT_NEVER;
+		int			taken = 0;
 		bool		worked;
 
 		MemoryContextReset(turn_context);
@@ -515,7 +517,7 @@ mt_publisher_main(Datum argument)
 		/* Reset before looking: a mark that comes later sets it again. */
 		ResetLatch(MyLatch);
 		mt_worker_busy("publishing");
-		if (!do_chore(&taking, take_work, NULL))
+		if (!do_chore(&taking, take_work, &taken))
 			next = taking.at;
 		sweep();
 		worked = publish_round(&next);
@@ -524,8 +526,11 @@ mt_publisher_main(Datum argument)
 			worked = trim_one();
 		do_upkeep();
 
-		/* A lock wait may have taken a wake-up for its own, so one look finds nothing before a sleep. */
-		if (worked && behind_not_before <= mt_now())
+		/*
+		 * The next mark sets the latch only when there were none; and a lock wait may have taken a wake-up for its own. So one look finds nothing
+		 * before a sleep.
+		 */
+		if (taken > 0 || (worked && behind_not_before <= mt_now()))
 			continue;
 		if (!worked && shown_at_work)
 			(void) do_chore(&taking, rest_work, NULL);

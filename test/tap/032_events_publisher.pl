@@ -1,0 +1,124 @@
+# The publisher as a process: it is woken by commits and idle otherwise; a tenant with very much that waits does not hold up another, nor does one for which
+# publishing fails; it slows down and falls silent when the server's queue of notifications fills; and it trims what tenants do not keep.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+
+use MindTickle::Test;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+my $node = start_node('primary', configuration => "log_statement = none\n");
+add_extension($node);
+my $publisher = worker_pid($node, 'mindtickle publisher');
+
+sub sql
+{
+	my ($query) = @_;
+	return $node->safe_psql('postgres', $query);
+}
+sub emit
+{
+	my ($tenant, $count) = @_;
+	sql("SELECT count(mindtickle.emit_event('$tenant', 'a', jsonb_build_object('n', n))) FROM generate_series(1, $count) AS n");
+	return;
+}
+sub all_published
+{
+	my ($tenant, $what) = @_;
+	ok(poll($node, "SELECT waiting + overflow = 0 FROM mt_stat_queue WHERE tenant_id = '$tenant'"), $what);
+	return;
+}
+
+# Woken: the sweep, which would find events too, comes once a minute.
+for my $round (1 .. 6)
+{
+	sql("SELECT mt_create_tenant('w$round', 'W')") if $round % 2;
+	my $tenant = 'w' . ($round - 1 + $round % 2);
+	# Right after the one before, and when it has fallen idle.
+	sleep 1.5 if $round > 3;
+	sql("BEGIN; SELECT mindtickle.emit_event('$tenant', 'a', '{}'); ROLLBACK");
+	emit($tenant, 1);
+	all_published($tenant, "round $round: an event is published");
+	is(sql("SELECT published_at - created_at < interval '20 seconds' FROM mt_events WHERE tenant_id = '$tenant' ORDER BY seq DESC LIMIT 1"), 't', 'since its commit has woken the publisher');
+}
+
+# Idle.
+my $activity = "SELECT state, state_change, backend_xid IS NULL FROM pg_stat_activity WHERE pid = $publisher";
+my $idle = "SELECT state = 'idle' AND state_change < clock_timestamp() - interval '3 seconds' FROM pg_stat_activity WHERE pid = $publisher";
+ok(poll($node, $idle), 'the publisher falls idle');
+my $before = sql($activity);
+sleep 3;
+is(sql($activity), $before, 'and runs no query then');
+is(sql(q(SELECT state FROM mt_stat_worker WHERE kind = 'publisher')), 'idle', 'as mt_stat_worker says');
+
+# Fair: others are served while one is behind, directly and through the overflow.
+sql(q(SELECT mt_create_tenant('large', 'L'), mt_create_tenant('small', 'S')));
+foreach my $limit (1_000_000, 1000)
+{
+	sql("SELECT mt_configure_tenant('large', '{\"queue_limit\": $limit}')");
+	my $done = sql(q(SELECT last_seq FROM mt_stat_queue WHERE tenant_id = 'large'));
+	emit('large', 60_000);
+	ok(poll($node, "SELECT last_seq > $done FROM mt_stat_queue WHERE tenant_id = 'large'"), 'one tenant is behind');
+	emit('small', 1);
+	all_published('small', 'an event of another one is published');
+	cmp_ok(sql(q(SELECT waiting + overflow FROM mt_stat_queue WHERE tenant_id = 'large')), '>', 0, "before the first has come to its end (queue_limit $limit)");
+	all_published('large', 'which it does');
+	is(sql("SELECT count(*) = 60000 AND bool_and((payload ->> 'n')::int8 = seq - $done) FROM mt_events WHERE tenant_id = 'large' AND seq > $done"), 't', 'in order');
+}
+cmp_ok(sql(q(SELECT round FROM mindtickle.event_position WHERE tenant_id = 'large')), '>', 0, 'one of them went through the overflow');
+
+# A tenant for which publishing fails: its next number is taken.
+sql(q(SELECT mt_create_tenant('broken', 'B')));
+sql("INSERT INTO mindtickle.event_$_ (tenant_id, seq, topic, payload, created_at) VALUES ('broken', 1, 'a', '{}', now())") foreach 0 .. 3;
+emit('broken', 1);
+ok(poll($node, q(SELECT errors > 0 FROM mt_stat_worker WHERE kind = 'publisher')), 'publishing fails for a tenant');
+emit('small', 1);
+all_published('small', 'others do not notice');
+sql("DELETE FROM mindtickle.event_$_ WHERE tenant_id = 'broken'") foreach 0 .. 3;
+all_published('broken', 'it goes on when it can');
+my $log = slurp_file($node->logfile);
+is(() = $log =~ /publishing for tenant "broken" failed/g, 1, 'the failure is logged once');
+like($log, qr/publishing for tenant "broken" works again/, 'and its end');
+
+# The queue of notifications.
+my $listener = $node->background_psql('postgres', on_error_stop => 1);
+$listener->query_safe(q(LISTEN "tenant.small.a"));
+sub usage
+{
+	my ($value) = @_;
+	sql("CREATE OR REPLACE FUNCTION mindtickle.notification_usage() RETURNS float8 LANGUAGE sql AS 'SELECT $value\::float8'");
+	return;
+}
+usage(0.95);
+my $offset = -s $node->logfile;
+emit('small', 1);
+all_published('small', 'with a queue of notifications that is nearly full events are published');
+unlike($listener->query('SELECT pg_sleep(1)'), qr/Asynchronous/, 'and nobody is notified');
+$node->wait_for_log(qr/publisher sends no notifications/, $offset);
+usage(0.6);
+emit('small', 3);
+all_published('small', 'when it is half full they are');
+like(wait_for_notification($listener, ''), qr/Asynchronous notification "tenant.small.a" with payload "\{"seq": \d+, "topic": "a"\}"/, 'and are announced');
+$node->wait_for_log(qr/publisher sends notifications again/, $offset);
+usage(0);
+$listener->quit;
+
+# Dropped with events that wait.
+emit('large', 20_000);
+sql(q(SELECT mt_drop_tenant('large')));
+emit('small', 1);
+all_published('small', 'a tenant that is dropped while it is behind holds up nobody');
+is(sql(q(SELECT count(*) FROM mt_events WHERE tenant_id = 'large')), 0, 'and leaves nothing');
+sql(q(SELECT mt_create_tenant('large', 'again')));
+emit('large', 1);
+all_published('large', 'a tenant of its name');
+is(sql(q(SELECT seq || ' ' || (payload ->> 'n') FROM mt_events WHERE tenant_id = 'large')), '1 1', 'begins at 1');
+is(sql(q(SELECT count(*) FROM mt_stat_worker WHERE kind = 'publisher' AND pid = ) . $publisher), 1, 'all of that by one process');
+$node->stop('fast');
+done_testing();

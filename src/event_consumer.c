@@ -203,7 +203,7 @@ make_consumer(FunctionCallInfo fcinfo, const char *tenant, const char *name, Con
 				 errhint("Call it on the primary once.")));
 	PreventCommandIfReadOnly("mt_poll_events() of a new consumer");
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_READER, true);
-	mt_lock_consumer(tenant, "");
+	(void) mt_lock_consumer(tenant, "", true);
 	PushActiveSnapshot(GetLatestSnapshot());
 	read_consumer(tenant, name, GetActiveSnapshot(), consumer);
 	if (!consumer->found)
@@ -321,7 +321,7 @@ begin_change(MtServiceCall *call, FunctionCallInfo fcinfo, const char *tenant, c
 {
 	mt_service_enter(call, fcinfo, tenant, MT_ACCESS_READER, true);
 	check_consumer_name(name);
-	mt_lock_consumer(tenant, name);
+	(void) mt_lock_consumer(tenant, name, true);
 	PushActiveSnapshot(GetLatestSnapshot());
 	read_consumer(tenant, name, GetActiveSnapshot(), consumer);
 }
@@ -481,8 +481,8 @@ has_row(MtTenantTable *table, const char *tenant, const char *name, Snapshot sna
 }
 
 /*
- * Appends to the table in use what is newest of a tenant's consumers and stands in another one, up to max of them; 0: none is moved. Returns how many
- * are there. For event_ring.c.
+ * Appends to the table in use what is newest of a tenant's consumers and stands in another one, up to max of them, and returns how many; max 0: it only
+ * looks whether there is one. For event_ring.c.
  */
 int
 mt_move_consumers(const char *tenant, int from, int max)
@@ -492,18 +492,18 @@ mt_move_consumers(const char *tenant, int from, int max)
 	char	   *next;
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	for (char *name = next_consumer_name(tenant, "", GetActiveSnapshot()); name != NULL && found <= max; name = next)
+	for (char *name = next_consumer_name(tenant, "", GetActiveSnapshot()); name != NULL && found < Max(max, 1); name = next)
 	{
 		Consumer	consumer;
 
 		next = next_consumer_name(tenant, name, GetActiveSnapshot());
-		if (max > 0)
-			mt_lock_consumer(tenant, name);
+		/* One that somebody is busy with has its turn later. */
+		if (max > 0 && !mt_lock_consumer(tenant, name, false))
+			continue;
 		PushActiveSnapshot(GetLatestSnapshot());
 		read_consumer(tenant, name, GetActiveSnapshot(), &consumer);
 		/* One that is dropped goes with the table, unless an older row in the other one would bring it back. */
-		if (consumer.table == from &&
-			(consumer.found || has_row(in_use, tenant, name, GetActiveSnapshot())))
+		if (consumer.table == from && (consumer.found || has_row(in_use, tenant, name, GetActiveSnapshot())))
 		{
 			found++;
 			if (max > 0)

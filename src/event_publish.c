@@ -620,7 +620,7 @@ mt_publish(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("events are published in a transaction of their own")));
-	mt_lock_events(publication.tenant);
+	(void) mt_lock_events(publication.tenant, true);
 	PushActiveSnapshot(GetLatestSnapshot());
 	publication.snapshot = GetActiveSnapshot();
 	publish(&publication);

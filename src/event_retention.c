@@ -78,7 +78,7 @@ mt_trim_events(PG_FUNCTION_ARGS)
 	int64		trimmed = 0;
 
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_OWNER, true);
-	mt_lock_events(tenant);
+	(void) mt_lock_events(tenant, true);
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (mt_read_event_position(tenant, GetActiveSnapshot(), &position) && position.first_seq <= position.last_seq)
 	{

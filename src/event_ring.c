@@ -145,7 +145,7 @@ overflow_needed(Relation relation, void *argument)
 	return false;
 }
 
-/* Appends positions that stand in the table that was left, up to max. Returns how many there are; max 0: it only looks. */
+/* Appends positions that stand in the table that was left, up to max, and returns how many; max 0: it only looks whether there is one. */
 static int
 move_positions(int left, int max)
 {
@@ -153,19 +153,19 @@ move_positions(int left, int max)
 	Datum	   *tenants = all_tenants(&count);
 	int			found = 0;
 
-	for (int i = 0; i < count && found <= max; i++)
+	for (int i = 0; i < count && found < Max(max, 1); i++)
 	{
 		char	   *tenant = TextDatumGetCString(tenants[i]);
 		MtEventPosition position;
 
 		CHECK_FOR_INTERRUPTS();
 		read_position(tenant, &position);
-		if (position.table != left)
+		/* One that somebody is busy with has its turn later. */
+		if (position.table != left || (max > 0 && !mt_lock_events(tenant, false)))
 			continue;
 		found++;
 		if (max == 0)
 			continue;
-		mt_lock_events(tenant);
 		read_position(tenant, &position);
 		mt_write_event_position(tenant, &position);
 	}
@@ -179,10 +179,10 @@ move_consumers(int left, int max)
 	Datum	   *tenants = all_tenants(&count);
 	int			found = 0;
 
-	for (int i = 0; i < count && found <= max; i++)
+	for (int i = 0; i < count && found < Max(max, 1); i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		found += mt_move_consumers(TextDatumGetCString(tenants[i]), left, Max(max - found, 0));
+		found += mt_move_consumers(TextDatumGetCString(tenants[i]), left, max == 0 ? 0 : max - found);
 	}
 	return found;
 }

@@ -90,21 +90,21 @@ mt_lock_fold(const char *tenant, bool wait)
 }
 
 /*
- * Makes those who number a tenant's events, or move what it keeps of them, do so one after the other.
+ * Makes those who number a tenant's events, or move what it keeps of them, do so one after the other. As mt_lock_fold.
  */
-void
-mt_lock_events(const char *tenant)
+bool
+mt_lock_events(const char *tenant, bool wait)
 {
-	(void) lock_share("event_position_0", tenant, ExclusiveLock, true);
+	return lock_share("event_position_0", tenant, ExclusiveLock, wait);
 }
 
 /*
  * The same for those who move on one consumer of a tenant.
  */
-void
-mt_lock_consumer(const char *tenant, const char *consumer)
+bool
+mt_lock_consumer(const char *tenant, const char *consumer, bool wait)
 {
-	(void) lock_share("event_consumer_0", psprintf("%s %s", tenant, consumer), ExclusiveLock, true);
+	return lock_share("event_consumer_0", psprintf("%s %s", tenant, consumer), ExclusiveLock, wait);
 }
 
 /*

@@ -492,6 +492,8 @@ start(Oid database)
 	HASHCTL		control = {.keysize = MT_TENANT_ID_SIZE, .entrysize = sizeof(Outlet)};
 
 	mt_worker_start(database, "publisher", "mindtickle publisher");
+	/* A tenant that somebody has locked, as to drop it, must not delay the others; it has its turn later. */
+	SetConfigOption("lock_timeout", "200ms", PGC_USERSET, PGC_S_SESSION);
 	MemoryContextSwitchTo(TopMemoryContext);
 	outlets = hash_create("mindtickle outlets", 256, &control, HASH_ELEM | HASH_STRINGS);
 	mt_worker_do_last(alert_work, &last_alerts);

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(26);
+SELECT plan(30);
 
 CREATE ROLE dl_writer;
 CREATE ROLE dl_reader;
@@ -46,6 +46,15 @@ SELECT matches(pg_temp.replay(pg_temp.letter('quiz', 'quiz_results', '{"userId":
 
 -- A SCIM event names its tenant.
 SELECT is(pg_temp.replay(pg_temp.letter('scim', 'users', '{"tenantId": "dl-other", "operation": "CREATE", "user": {"userName": "x"}}')), '22023: tenantId is not this tenant', 'a SCIM event of another tenant');
+
+-- A SCIM request, which is kept with its method and path.
+SELECT pg_temp.as_role('dl_writer', $$SELECT mt_scim_request('dl', 'POST', '/Users', NULL, NULL, '{"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": 7}')$$) \g /dev/null
+SELECT letter_id AS l FROM mindtickle.dead_letter WHERE tenant_id = 'dl' AND source = 'scim' AND resource = 'POST /Users' \gset
+SELECT matches(pg_temp.replay(:l), '^22023: POST /Users is still refused', 'a SCIM request that is still at fault');
+SELECT is((SELECT count(*) FROM mindtickle.dead_letter WHERE tenant_id = 'dl' AND source = 'scim' AND resource = 'POST /Users'), 1::bigint, 'is kept once');
+UPDATE mindtickle.dead_letter SET raw = convert_to('{"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "seven"}', 'UTF8') WHERE tenant_id = 'dl' AND letter_id = :l;
+SELECT is(pg_temp.replay(:l), 'true', 'one that is not');
+SELECT is((SELECT count(*) FROM mindtickle.users WHERE tenant_id = 'dl' AND user_name = 'seven'), 1::bigint, 'is done');
 
 -- Who may, and what is none.
 SELECT is(pg_temp.replay(pg_temp.letter('pigeon', 'users', '{}')), '0A000: dead letters of source "pigeon" cannot be replayed', 'a source that is none');

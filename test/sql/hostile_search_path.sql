@@ -194,6 +194,7 @@ INSERT INTO call (role_name, statement) VALUES
 	('none', 'mindtickle.event_waits(''hp'', 0, ''1'', 1)'), ('none', 'mindtickle.overflow_waits(''hp'', 1, 1)'), ('hp_admin', 'public.mt_event_channel(''hp'', ''quiz.completed'')'), ('hp_admin', 'public.mt_poll_events(''hp'', ''c'', 10)'),
 	('hp_admin', 'public.mt_ack_events(''hp'', ''c'', 0)'), ('hp_admin', 'public.mt_drop_consumer(''hp'', ''c'')'), ('hp_admin', 'public.mt_replay_dead_letter(''hp'', 1)'),
 	('mindtickle_service', 'mindtickle.replay_pull(''hp'', ''courses'', ''{"courseId": "again"}'')'),
+	('mindtickle_service', 'mindtickle.replay_scim(''hp'', ''POST /Users'', ''{"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "again"}'')'),
 	('mindtickle_service', 'mindtickle.replay_quiz(''hp'', ''quiz_results'', ''{"userId": "u", "courseId": "c", "quizId": "q", "submittedAt": "2026-02-02"}'')');
 -- A letter to be replayed, and the job that is running, which the calls name.
 INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) VALUES ('hp', 'quiz', 'quiz_results', 'x', '{"userId": "u", "courseId": "c", "quizId": "q", "submittedAt": "2026-02-03"}') RETURNING letter_id AS letter \gset
@@ -206,7 +207,7 @@ CREATE TEMP TABLE outcome AS
 SELECT is_empty($$SELECT role_name, left(statement, 100), result FROM outcome WHERE result <> 'ok' ORDER BY place$$, 'every function does its work and runs nothing of the caller''s');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_catalog.pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 		JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'mindtickle'
-	WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('worker_attach', 'read_secret_file', 'fold_readiness', 'publish', 'replay_scim')
+	WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('worker_attach', 'read_secret_file', 'fold_readiness', 'publish')
 		AND NOT EXISTS (SELECT FROM outcome AS o WHERE o.statement ~ ('\.' || p.proname || '\('))$$, 'no function was forgotten');
 SELECT matches(pg_temp.hostile('none', '', 'SELECT mindtickle.worker_attach(''none'')'), '^22023: ', 'worker_attach');
 SELECT matches(pg_temp.hostile('none', '', 'SELECT mindtickle.read_secret_file(''hp'', ''x'')'), '^55000: ', 'read_secret_file');

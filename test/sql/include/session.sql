@@ -61,6 +61,16 @@ $$;
 CREATE FUNCTION pg_temp.outcome(statement text) RETURNS text
 	LANGUAGE sql AS $$ SELECT pg_temp.as_role('none', statement) $$;
 
+-- Takes away a tenant's events that wait.
+CREATE FUNCTION pg_temp.forget_events(tenant text) RETURNS void
+	LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 0 .. 3 LOOP
+		EXECUTE format('DELETE FROM mindtickle.outbox_%s WHERE tenant_id = $1', i) USING tenant;
+	END LOOP;
+END
+$$;
+
 -- Events of a tenant, published or not, in the order in which they were written.
 CREATE FUNCTION pg_temp.events(tenant text) RETURNS TABLE (topic text, payload jsonb)
 	LANGUAGE sql AS $$

@@ -38,6 +38,7 @@ OBJS = \
 	src/readiness_row.o \
 	src/readiness_source.o \
 	src/readiness_store.o \
+	src/request_slot.o \
 	src/credential.o \
 	src/service_call.o \
 	src/settings.o \

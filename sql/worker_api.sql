@@ -33,6 +33,29 @@ CREATE FUNCTION mindtickle.tenant_exists(tenant pg_catalog.text) RETURNS pg_cata
 COMMENT ON FUNCTION mindtickle.tenant_exists(pg_catalog.text)
 	IS 'true when there is such a tenant, asked before it is entered, which would be a refusal and an alert; needs no tenant in force';
 
+CREATE FUNCTION mindtickle.take_sync_look() RETURNS pg_catalog.bool
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_take_sync_look';
+COMMENT ON FUNCTION mindtickle.take_sync_look()
+	IS 'true when a commit has left something for the sync worker in the tables since the last call; needs no tenant in force';
+
+CREATE FUNCTION mindtickle.take_requests(OUT ticket pg_catalog.int8, OUT tenant_id pg_catalog.text, OUT kind pg_catalog.text,
+		OUT subject pg_catalog.text, OUT ends_at pg_catalog.timestamptz)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_take_requests';
+COMMENT ON FUNCTION mindtickle.take_requests()
+	IS 'for the sync worker: what backends of this database wait for, in the order in which they asked; needs no tenant in force';
+
+CREATE FUNCTION mindtickle.request_step(ticket pg_catalog.int8, step pg_catalog.text) RETURNS pg_catalog.bool
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_request_step';
+COMMENT ON FUNCTION mindtickle.request_step(pg_catalog.int8, pg_catalog.text)
+	IS 'says in words what a request waits for; false: nobody wants it any more; needs no tenant in force';
+
+CREATE FUNCTION mindtickle.finish_request(ticket pg_catalog.int8, answer pg_catalog.text, sqlstate pg_catalog.text, message pg_catalog.text,
+		hint pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_finish_request';
+COMMENT ON FUNCTION mindtickle.finish_request(pg_catalog.int8, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text)
+	IS 'answers a request once the transaction has committed, with an error where sqlstate is given; needs no tenant in force';
+
 CREATE FUNCTION mindtickle.mark_readiness(tenant pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_mark_readiness_of';
 COMMENT ON FUNCTION mindtickle.mark_readiness(pg_catalog.text) IS 'tells the aggregator, once the transaction has committed, that the tenant''s readiness has changed';

@@ -166,7 +166,8 @@ INSERT INTO call (role_name, statement) VALUES
 	('none', 'mindtickle.right_of_service(1259, 1, ''SELECT'')'), ('none', 'mindtickle.added_rights()'), ('none', 'mindtickle.role_dangers()'), ('none', 'mindtickle.expected_policy(''users'')'), ('none', 'mindtickle.tenant_tables()'),
 	('none', 'mindtickle.invoker_view(''{security_invoker=on}'')'), ('none', 'mindtickle.add_probe_row(''mindtickle.course'', ''hp'')'), ('none', 'mindtickle.probe(''hp_admin'', ''hp'', ''SELECT'', ''{}'')'),
 	('none', 'mindtickle.probe_role(''hp_admin'', ''{mt-probe-x,mt-probe-y}'', ''{mindtickle.users}'', ''{public.mt_users}'')'), ('none', 'mindtickle.probe_isolation()'),
-	('mindtickle_service', 'mindtickle.enter_tenant(''hp'')'), ('mindtickle_service', 'mindtickle.emit_event(''hp'', ''user_changed'', ''{}'')'), ('mindtickle_service', 'mindtickle.request_sync(''hp'', ''x'')'),
+	('mindtickle_service', 'mindtickle.enter_tenant(''hp'')'), ('mindtickle_service', 'mindtickle.emit_event(''hp'', ''user_changed'', ''{}'')'), ('mindtickle_service', 'mindtickle.request_sync(''hp'', ''x'')'), ('mindtickle_service', 'mindtickle.require_source(''hp'')'),
+	('mindtickle_service', 'mindtickle.request_pull(''hp'', ''p1'')'), ('mindtickle_service', 'mindtickle.pull_result(1)'), ('mindtickle_service', 'mindtickle.take_sync_look()'), ('mindtickle_service', 'mindtickle.take_requests()'), ('mindtickle_service', 'mindtickle.request_step(1, ''x'')'), ('mindtickle_service', 'mindtickle.finish_request(1, NULL, ''P0002'', ''x'', ''y'')'),
 	('mindtickle_service', 'mindtickle.take_marks()'), ('mindtickle_service', 'mindtickle.take_readiness_marks()'), ('mindtickle_service', 'mindtickle.worker_report(''x'', 1)'), ('mindtickle_service', 'mindtickle.worker_failed(''x'')'), ('mindtickle_service', 'mindtickle.tenant_exists(''hp'')'), ('mindtickle_service', 'mindtickle.take_dirty_tenants()'), ('mindtickle_service', 'mindtickle.take_alerts()'), ('mindtickle_service', 'mindtickle.record_alerts()'), ('mindtickle_service', 'mindtickle.sync_overview()'),
 	('mindtickle_service', 'mindtickle.reserve_budget(''{hp}'', pg_catalog.array_append(NULL, pg_catalog.now()))'), ('mindtickle_service', 'mindtickle.sync_open(''hp'')'),
 	('mindtickle_service', 'mindtickle.store_users(''hp'', 1, ''{"{\"mindtickleId\": \"p1\", \"email\": \"p1@example.com\"}", "{bad"}'')'), ('mindtickle_service', 'mindtickle.store_courses(''hp'', 1, ''{"{\"courseId\": \"c\", \"title\": \"C\"}", "[]"}'')'),
@@ -189,15 +190,15 @@ CREATE TEMP TABLE outcome AS
 SELECT is_empty($$SELECT role_name, left(statement, 100), result FROM outcome WHERE result <> 'ok' ORDER BY place$$, 'every function does its work and runs nothing of the caller''s');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_catalog.pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 		JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'mindtickle'
-	WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('worker_attach', 'read_secret_file', 'fold_readiness')
+	WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('worker_attach', 'read_secret_file', 'fold_readiness', 'mt_sync_course_progress')
 		AND NOT EXISTS (SELECT FROM outcome AS o WHERE o.statement ~ ('\.' || p.proname || '\('))$$, 'no function was forgotten');
 SELECT matches(pg_temp.hostile('none', '', 'SELECT mindtickle.worker_attach(''none'')'), '^22023: ', 'worker_attach');
 SELECT matches(pg_temp.hostile('none', '', 'SELECT mindtickle.read_secret_file(''hp'', ''x'')'), '^55000: ', 'read_secret_file');
 
 -- Refusals and faults on the way there.
 SELECT is_empty($$SELECT c, r FROM unnest(ARRAY['public.mt_readiness(''hp-other'')', 'public.mt_upsert_progress(''hp'', ''u'', ''{}'')', 'public.mt_process_quiz_result(''hp'', ''[]'')', 'public.mt_provision_user(''hp'', ''{}'')',
-		'public.mt_configure_tenant(''hp'', ''{"base_urls": ["x"]}'')', 'public.mt_configure_tenant(''hp'', ''{"timezone": "x"}'')', 'public.mt_deactivate_user(''hp'', ''nobody'')', 'public.mt_score_quiz(''[7]'')']) AS c,
-	pg_temp.hostile('hp_admin', 'hp', 'SELECT ' || c) AS r WHERE r !~ '^(42501|22023|P0002): '$$, 'errors run nothing either');
+		'public.mt_configure_tenant(''hp'', ''{"base_urls": ["x"]}'')', 'public.mt_configure_tenant(''hp'', ''{"timezone": "x"}'')', 'public.mt_deactivate_user(''hp'', ''nobody'')', 'public.mt_score_quiz(''[7]'')', 'public.mt_sync_course_progress(''hp'', ''u'')']) AS c,
+	pg_temp.hostile('hp_admin', 'hp', 'SELECT ' || c) AS r WHERE r !~ '^(42501|22023|P0002|25001): '$$, 'errors run nothing either');
 SELECT is_empty($$SELECT c, r FROM unnest(ARRAY['public.mt_create_tenant(''hp'', ''x'')', 'public.mt_create_tenant(''%'', ''x'')', 'public.mt_grant_tenant(''hp'', ''hp_none'', ''reader'')', 'public.mt_grant_tenant(''hp'', ''hp_spare'', ''x'')',
 		'public.mt_drop_tenant(''hp-none'')', 'public.mt_set_credential(''hp'', ''{"x": 1}'')']) AS c, pg_temp.hostile('none', '', 'SELECT ' || c) AS r WHERE r !~ '^(42710|22023|42704): '$$, 'nor those of the owner''s functions');
 

@@ -64,6 +64,7 @@ mt_readiness_trend(text,date,date)
 mt_rebuild_readiness(text)
 mt_revoke_token(text,text)
 mt_set_tenant(text,text)
+mt_sync_course_progress(text,text,interval)
 mt_sync_tenant(text)
 mt_upsert_progress(text,text,jsonb)
 mt_verify_readiness(text)', 'these functions with a tenant may be called by everybody');

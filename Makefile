@@ -47,6 +47,7 @@ OBJS = \
 	src/sync_request.o \
 	src/tenant_context.o \
 	src/tenant_settings.o \
+	src/tenant_statistics.o \
 	src/tenant_table.o \
 	src/token.o \
 	src/user.o \
@@ -78,6 +79,7 @@ SQL_PARTS = \
 	sql/readiness_details.sql \
 	sql/sync_api.sql \
 	sql/worker_api.sql \
+	sql/sync_state.sql \
 	sql/views.sql \
 	sql/check_server.sql \
 	sql/check_rights.sql \

@@ -12,9 +12,10 @@
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
-#define ARGUMENTS_MAX 6
+#define ARGUMENTS_MAX 10
 
 typedef struct Statement
 {
@@ -181,7 +182,8 @@ void
 mt_sql_overview(MtTenantVisitor visitor, void *argument)
 {
 	static Statement statement = {
-		"SELECT tenant_id, suspended, source_configured, open_jobs, next_sync_at, backoff_until, budget_until"
+		"SELECT tenant_id, suspended, source_configured, open_job_id, next_sync_at, backoff_until, budget_until,"
+		" (pg_catalog.date_part('epoch', sync_interval) * 1000000)::pg_catalog.int8"
 		" FROM mindtickle.sync_overview()"
 	};
 
@@ -192,10 +194,11 @@ mt_sql_overview(MtTenantVisitor visitor, void *argument)
 			.tenant_id = column_text(i, 1, CurrentMemoryContext),
 			.suspended = column_bool(i, 2),
 			.source_configured = column_bool(i, 3),
-			.open_jobs = column_bool(i, 4),
+			.open_job_id = column_int64(i, 4, 0),
 			.next_sync_at = column_int64(i, 5, 0),
 			.backoff_until = column_int64(i, 6, 0),
 			.budget_until = column_int64(i, 7, 0),
+			.interval = column_int64(i, 8, 0),
 		};
 
 		visitor(&row, argument);
@@ -203,18 +206,79 @@ mt_sql_overview(MtTenantVisitor visitor, void *argument)
 	}
 }
 
+/* An array of elements of a type, some of which are null where nulls is given. */
+static Datum
+array_of(Datum *elements, bool *nulls, int count, Oid type)
+{
+	int			lower = 1;
+	int16		length;
+	bool		by_value;
+	char		align;
+
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	return PointerGetDatum(construct_md_array(elements, nulls, 1, &count, &lower, type, length, by_value, align));
+}
+
 /*
- * Stores for each tenant (text) the moment (timestamptz) up to which its requests are accounted for.
+ * Stores how far the budgets of these tenants are accounted for.
  */
 void
-mt_sql_reserve_budget(Datum *tenants, Datum *until, int count)
+mt_sql_reserve_budget(const MtReservation *reservations, int count)
 {
-	static Statement statement = {"SELECT mindtickle.reserve_budget($1, $2)", 2, {TEXTARRAYOID, TIMESTAMPTZARRAYOID}};
-	Datum		values[2];
+	static Statement statement = {
+		"SELECT mindtickle.reserve_budget($1, $2, $3, $4, $5)", 5,
+		{TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID}
+	};
+	static const Oid types[5] = {TEXTOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID};
+	Datum		values[5];
+	Datum	   *elements[5];
+	bool	   *no_minutes = palloc(sizeof(bool) * (Size) count);
+	bool	   *no_hour = palloc(sizeof(bool) * (Size) count);
 
-	values[0] = PointerGetDatum(construct_array(tenants, count, TEXTOID, -1, false, TYPALIGN_INT));
-	values[1] = PointerGetDatum(construct_array(until, count, TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	for (int i = 0; i < 5; i++)
+		elements[i] = palloc0(sizeof(Datum) * (Size) count);
+	for (int i = 0; i < count; i++)
+	{
+		const MtReservation *reservation = &reservations[i];
+
+		elements[0][i] = CStringGetTextDatum(reservation->tenant);
+		elements[1][i] = TimestampTzGetDatum(reservation->until);
+		no_minutes[i] = reservation->minutes == NULL;
+		if (reservation->minutes != NULL)
+			elements[2][i] = CStringGetTextDatum(reservation->minutes);
+		elements[3][i] = Int32GetDatum(reservation->left.of_minute);
+		elements[4][i] = Int32GetDatum(reservation->left.of_hour);
+		no_hour[i] = reservation->left.of_hour < 0;
+	}
+	for (int i = 0; i < 5; i++)
+		values[i] = array_of(elements[i], i == 2 ? no_minutes : i == 4 ? no_hour : NULL, count, types[i]);
 	run_for_row(&statement, values, NULL);
+}
+
+/*
+ * What an earlier process has counted for the tenant's hour: requests of minutes, in minutes[MT_BUDGET_MINUTES], and how long ago it noted them.
+ * Returns how many minutes.
+ */
+int
+mt_sql_budget_of(const char *tenant, int *minutes, int64 *age)
+{
+	static Statement statement = {"SELECT age, minutes FROM mindtickle.budget_of($1)", 1, {TEXTOID}};
+	Datum		values[1] = {CStringGetTextDatum(tenant)};
+	Datum		array;
+	Datum	   *elements;
+	bool		isnull;
+	int			count;
+
+	run_for_row(&statement, values, NULL);
+	*age = column_int64(0, 1, 0);
+	array = column(0, 2, &isnull);
+	if (isnull)
+		return 0;
+	deconstruct_array(DatumGetArrayTypeP(array), INT4OID, sizeof(int32), true, TYPALIGN_INT, &elements, NULL, &count);
+	count = Min(count, MT_BUDGET_MINUTES);
+	for (int i = 0; i < count; i++)
+		minutes[i] = DatumGetInt32(elements[i]);
+	return count;
 }
 
 /*
@@ -414,21 +478,22 @@ mt_sql_sync_back_off(const char *tenant, TimestampTz until, const char *error)
 }
 
 /*
- * Adds to the job's counters.
+ * Adds to the figures of the tenant and of a job, 0 for none: the requests, and how they ended, in the order of MtTally.
  */
 void
-mt_sql_sync_count(const char *tenant, int64 job_id, int64 requests, int64 throttled, int64 errors)
+mt_sql_sync_count(const char *tenant, int64 job_id, const int64 *tally, int count)
 {
 	static Statement statement = {
-		"SELECT mindtickle.sync_count($1, $2, $3, $4, $5)", 5, {TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID}
+		"SELECT mindtickle.sync_count($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", 10,
+		{TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}
 	};
-	Datum		values[5];
+	Datum		values[10];
 
+	Assert(count == 8);
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = Int64GetDatum(job_id);
-	values[2] = Int64GetDatum(requests);
-	values[3] = Int64GetDatum(throttled);
-	values[4] = Int64GetDatum(errors);
+	for (int i = 0; i < count; i++)
+		values[2 + i] = Int64GetDatum(tally[i]);
 	run_for_row(&statement, values, NULL);
 }
 

@@ -34,17 +34,6 @@
 /* Bytes of an error's body that are logged. */
 #define EXCERPT_MAX			300
 
-/* Kinds of failure, each of which the log sees once in a pull. */
-typedef enum Complaint
-{
-	COMPLAINT_UNREACHABLE,
-	COMPLAINT_BROKEN,
-	COMPLAINT_GARBAGE,
-	COMPLAINT_THROTTLED,
-	COMPLAINT_SERVER_ERROR,
-	COMPLAINT_CLIENT_ERROR
-} Complaint;
-
 /* The start of the body, fit for a line of a log. */
 static char *
 excerpt(const MtJob *job, const MtHttpRequest *request)
@@ -67,14 +56,15 @@ excerpt(const MtJob *job, const MtHttpRequest *request)
 	return text;
 }
 
-/* Logs the first failure of its kind in a pull. */
+/* Counts a failure, and logs the first of its kind in a pull. */
 static void
-complain(MtTenant *tenant, const MtHttpRequest *request, Complaint kind, const char *reason)
+complain(MtTenant *tenant, const MtHttpRequest *request, MtTally kind, const char *reason)
 {
 	MtJob	   *job = tenant->job;
 	char	   *body = NULL;
 
 	job->failures++;
+	tenant->tally[kind]++;
 	if ((job->complained & (1u << kind)) != 0)
 		return;
 	job->complained |= 1u << kind;
@@ -120,7 +110,6 @@ failed(MtTenant *tenant, MtSlot *slot, const char *reason)
 {
 	MtJob	   *job = tenant->job;
 
-	job->errors++;
 	job->failures_in_row++;
 	slot->tries++;
 	wait_again(slot, mt_jitter(FIRST_RETRY_PAUSE << (slot->tries - 1)));
@@ -141,7 +130,7 @@ mt_pull_unusable(MtTenant *tenant, MtSlot *slot, const char *problem)
 {
 	char	   *reason = psprintf("the answer is not usable: %s", problem);
 
-	complain(tenant, slot->request, COMPLAINT_GARBAGE, reason);
+	complain(tenant, slot->request, MT_TALLY_UNUSABLE, reason);
 	return failed(tenant, slot, reason);
 }
 
@@ -186,7 +175,6 @@ throttled(MtTenant *tenant, MtSlot *slot, const MtHttpRequest *request)
 	int			status = request->status;
 	bool		resting = tenant->backoff_until > mt_now();
 
-	job->throttled++;
 	wait_again(slot, 0);
 	/* Those that were under way together are one refusal. */
 	if (!resting && ++job->throttled_in_row > THROTTLED_MAX)
@@ -238,6 +226,19 @@ unreachable(MtTenant *tenant, MtSlot *slot, const char *reason)
 	(void) failed(tenant, slot, reason);
 }
 
+/* As what an answer with a status other than 200 is counted. */
+static MtTally
+tally_of(const MtHttpRequest *request)
+{
+	int			status = request->status;
+
+	if (status == 429 || (status == 503 && retry_after(request) > 0))
+		return MT_TALLY_THROTTLED;
+	if (status == 401 || status == 403)
+		return MT_TALLY_REFUSED;
+	return status / 100 == 4 ? MT_TALLY_CLIENT_ERRORS : MT_TALLY_SERVER_ERRORS;
+}
+
 /* An answer with a status other than 200. */
 static void
 judge_status(MtTenant *tenant, MtSlot *slot, MtHttpRequest *request)
@@ -251,24 +252,17 @@ judge_status(MtTenant *tenant, MtSlot *slot, MtHttpRequest *request)
 		(void) mt_store_user_end(tenant, slot, MT_USER_ABSENT);
 		return;
 	}
-	complain(tenant, request,
-			 status == 429 ? COMPLAINT_THROTTLED : status / 100 == 4 ? COMPLAINT_CLIENT_ERROR : COMPLAINT_SERVER_ERROR, reason);
+	complain(tenant, request, tally_of(request), reason);
 	if (status == 401 || status == 403)
 		refused(tenant, status);
-	else if (status == 429 || (status == 503 && retry_after(request) > 0))
+	else if (tally_of(request) == MT_TALLY_THROTTLED)
 		throttled(tenant, slot, request);
 	else if (status / 100 != 4 || status == 408 || status == 425)
 		(void) failed(tenant, slot, reason);
 	else if (job->phase == MT_PHASE_PROGRESS)
-	{
-		job->errors++;
 		(void) mt_store_user_end(tenant, slot, MT_USER_LOST);
-	}
 	else
-	{
-		job->errors++;
 		(void) mt_store_phase_end(tenant, false, psprintf("the listing was refused with status %d", status));
-	}
 }
 
 /*
@@ -282,7 +276,7 @@ mt_pull_answer(MtTenant *tenant, MtHttpRequest *request)
 
 	mt_budget_settled(&tenant->budget, slot->ticket, mt_now());
 	job->under_way--;
-	job->requests++;
+	tenant->tally[MT_TALLY_REQUESTS]++;
 	slot->state = MT_SLOT_ANSWERED;
 
 	switch (request->outcome)
@@ -298,12 +292,12 @@ mt_pull_answer(MtTenant *tenant, MtHttpRequest *request)
 			break;
 		case MT_HTTP_UNREACHABLE:
 		case MT_HTTP_ADDRESS_REFUSED:
-			complain(tenant, request, COMPLAINT_UNREACHABLE, request->error);
+			complain(tenant, request, MT_TALLY_UNREACHABLE, request->error);
 			unreachable(tenant, slot, pstrdup(request->error));
 			break;
 		case MT_HTTP_BROKEN:
 		case MT_HTTP_TOO_LARGE:
-			complain(tenant, request, COMPLAINT_BROKEN, request->error);
+			complain(tenant, request, MT_TALLY_BROKEN, request->error);
 			(void) failed(tenant, slot, pstrdup(request->error));
 			break;
 	}

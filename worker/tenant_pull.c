@@ -268,7 +268,7 @@ send_due(MtTenant *tenant)
 			wake = Min(wake, slot->not_before);
 			continue;
 		}
-		allowed = Max(mt_budget_next(&tenant->budget, now), tenant->backoff_until);
+		allowed = Max(mt_budget_next(&tenant->budget, now, false), tenant->backoff_until);
 		if (allowed > now)
 			return Min(wake, allowed);
 		if (tenant->reserved_until < GetCurrentTimestamp() + tenant->budget.interval)

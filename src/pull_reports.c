@@ -21,6 +21,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
@@ -168,6 +169,29 @@ read_row(MtFields *fields, ReportRow *row)
 	if (!mt_faulty(fields->fault))
 		make_score(fields, row);
 	return !mt_faulty(fields->fault);
+}
+
+static Datum
+copy_varlena(Datum value)
+{
+	return value == (Datum) 0 ? value : PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+}
+
+/* Copies a row and what it points to into the current context: what a row was read from is many times larger. */
+static void
+keep_row(ReportRow *to, const ReportRow *from)
+{
+	static const MtProgressColumn numbers[] = {MT_PROGRESS_SCORE, MT_PROGRESS_PERCENT_COMPLETED, MT_PROGRESS_MAX_SCORE};
+
+	*to = *from;
+	to->learner = copy_varlena(from->learner);
+	to->email = copy_varlena(from->email);
+	to->points = copy_varlena(from->points);
+	to->progress.course_id = copy_varlena(from->progress.course_id);
+	to->progress.status = copy_varlena(from->progress.status);
+	for (int i = 0; i < (int) lengthof(numbers); i++)
+		if (!from->progress.nulls[numbers[i]])
+			to->progress.values[numbers[i]] = copy_varlena(from->progress.values[numbers[i]]);
 }
 
 /* Ids of courses, by a query with the tenant as its one parameter, sorted. */
@@ -330,6 +354,8 @@ mt_store_reports(PG_FUNCTION_ARGS)
 		1, {TEXTOID}
 	};
 	char	   *item = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	MemoryContext kept;
+	MemoryContext reading;
 	MtPulledPage page;
 	ReportRow  *rows;
 	Datum	   *shared_ids = NULL;
@@ -340,19 +366,25 @@ mt_store_reports(PG_FUNCTION_ARGS)
 	if (strncmp(item, SERIES_PREFIX, strlen(SERIES_PREFIX)) == 0)
 		shared_ids = course_ids(&shared, page.tenant, &shared_count);
 	rows = palloc0(sizeof(ReportRow) * Max(page.received, 1));
+	kept = CurrentMemoryContext;
+	reading = AllocSetContextCreate(kept, "mindtickle row of a report", ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < page.received; i++)
 	{
 		MtFault		fault = {0};
 		MtFields	fields;
-		ReportRow  *row = &rows[count];
+		ReportRow	row = {.progress = {.position = i}};
 
-		if (mt_page_record(&page, i, NULL, &fields, &fault) != NULL && read_row(&fields, row))
+		MemoryContextSwitchTo(reading);
+		if (mt_page_record(&page, i, NULL, &fields, &fault) != NULL && read_row(&fields, &row) &&
+			!among(shared_ids, shared_count, row.progress.course_id))
 		{
-			row->progress.position = i;
-			count += !among(shared_ids, shared_count, row->progress.course_id);
+			MemoryContextSwitchTo(kept);
+			keep_row(&rows[count++], &row);
 		}
+		MemoryContextSwitchTo(kept);
 		if (mt_faulty(&fault))
 			mt_page_reject(&page, i, &fault);
+		MemoryContextReset(reading);
 	}
 	write_rows(&page, rows, find_learners(&page, rows, count));
 	return mt_page_close(&page, fcinfo);

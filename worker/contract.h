@@ -56,6 +56,14 @@ typedef enum MtRecordKind
 	MT_RECORDS_QUIZ_RESULTS
 } MtRecordKind;
 
+/* Must the records of an item be seen together, those of all its pages? */
+typedef enum MtTogether
+{
+	MT_TOGETHER_NOT,
+	MT_TOGETHER_MOSTLY,			/* they are better so, but may be too many */
+	MT_TOGETHER_ALWAYS
+} MtTogether;
+
 /* Where a request goes, and so which secret goes with it. */
 typedef enum MtHost
 {
@@ -116,7 +124,7 @@ typedef struct MtStage
 	MtRecordKind records;
 	MtHost		host;
 	bool		two_forms;		/* there are two forms of answers */
-	bool		whole;			/* all records of an item are stored together, when its last page is there */
+	MtTogether	together;		/* which records are stored by one call */
 	const char *right;			/* what the credential needs for it, in words */
 
 	/* Requests of a whole pass; NULL: the only stage that brings these records. */

@@ -310,7 +310,7 @@ static const MtStage stages[] = {
 		.request = request_groups,.read_page = read_groups,.canonical_record = canonical_group
 	},
 	{
-		.name = "group members",.phase = MT_PHASE_TEAM_MEMBERS,.over = MT_OVER_TEAMS,.records = MT_RECORDS_TEAM_MEMBERS,.whole = true,
+		.name = "group members",.phase = MT_PHASE_TEAM_MEMBERS,.over = MT_OVER_TEAMS,.records = MT_RECORDS_TEAM_MEMBERS,.together = MT_TOGETHER_ALWAYS,
 		.right = "to read users",.usable = groups_named,
 		.request = request_members,.read_page = read_users,.canonical_record = mt_live_canonical_member
 	},
@@ -319,22 +319,22 @@ static const MtStage stages[] = {
 		.request = request_series,.read_page = read_hits,.canonical_record = canonical_series
 	},
 	{
-		.name = "modules",.phase = MT_PHASE_CATALOG,.over = MT_OVER_SERIES,.records = MT_RECORDS_MODULES,.whole = true,
+		.name = "modules",.phase = MT_PHASE_CATALOG,.over = MT_OVER_SERIES,.records = MT_RECORDS_MODULES,.together = MT_TOGETHER_ALWAYS,
 		.right = "to read series",
 		.request = request_modules,.read_page = read_hits,.canonical_record = canonical_module
 	},
 	{
 		.name = "reports",.phase = MT_PHASE_PROGRESS,.over = MT_OVER_REPORTS,.records = MT_RECORDS_REPORTS,.host = MT_HOST_REPORTING,.two_forms = true,
-		.right = "of a reporting user",.cost = cost_of_reports,
+		.together = MT_TOGETHER_MOSTLY,.right = "of a reporting user",.cost = cost_of_reports,
 		.request = mt_live_request_report,.read_page = mt_live_read_report,.canonical_record = mt_live_canonical_report
 	},
 	{
 		.name = "user reports",.phase = MT_PHASE_PROGRESS,.over = MT_OVER_EMAILS,.records = MT_RECORDS_REPORTS,.host = MT_HOST_REPORTING,.two_forms = true,
-		.whole = true,.right = "of a reporting user",.cost = cost_of_users,
+		.together = MT_TOGETHER_ALWAYS,.right = "of a reporting user",.cost = cost_of_users,
 		.request = mt_live_request_user_report,.read_page = mt_live_read_report,.canonical_record = mt_live_canonical_report
 	},
 	{
-		.name = "statements",.phase = MT_PHASE_PROGRESS,.over = MT_OVER_EMAILS,.records = MT_RECORDS_HISTORY,.whole = true,
+		.name = "statements",.phase = MT_PHASE_PROGRESS,.over = MT_OVER_EMAILS,.records = MT_RECORDS_HISTORY,.together = MT_TOGETHER_ALWAYS,
 		.right = "to read xAPI statements",
 		.request = request_statements,.read_page = read_statements,.canonical_record = mt_live_canonical_statement
 	},

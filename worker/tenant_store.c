@@ -25,7 +25,7 @@
 #define RESTARTS_MAX	3
 /* Most pages of an item, and most bytes of records that wait for its last page. */
 #define ITEM_PAGES_MAX	1000
-#define GATHERED_MAX	(8 * 1024 * 1024)
+#define GATHERED_MAX	(4 * 1024 * 1024)
 /* Records stored by one statement: at most so many, and no more once they have so many bytes. */
 #define BATCH_RECORDS	1000
 #define BATCH_BYTES		(4 * 1024 * 1024)
@@ -66,12 +66,13 @@ canonical_record(MtJob *job, const MtPage *page, int index)
 	return PointerGetDatum(record.data);
 }
 
-/* Stores the page's records, in batches, or all at once where they must be. */
+/* Stores the page's records, in batches; what belongs together in as few as its stage allows. */
 static void
 store_records(MtTenant *tenant, const char *key, const MtPage *page, MtStoreCounts *counts)
 {
 	MtJob	   *job = tenant->job;
-	int			most = job->stage->whole ? Max(page->count, 1) : BATCH_RECORDS;
+	MtTogether	together = job->stage->together;
+	int			most = together == MT_TOGETHER_NOT ? BATCH_RECORDS : Max(page->count, 1);
 	Datum	   *records = palloc(sizeof(Datum) * (Size) most);
 	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "mindtickle records", ALLOCSET_DEFAULT_SIZES);
 	int			next = 0;
@@ -82,11 +83,14 @@ store_records(MtTenant *tenant, const char *key, const MtPage *page, MtStoreCoun
 		Size		bytes = 0;
 		int			count = 0;
 
-		while (next < page->count && count < most && (job->stage->whole || bytes < BATCH_BYTES))
+		while (next < page->count && count < most && (bytes < BATCH_BYTES || together == MT_TOGETHER_ALWAYS))
 		{
-			records[count] = canonical_record(job, page, next++);
-			if (records[count] != (Datum) 0)
-				bytes += VARSIZE_ANY(DatumGetPointer(records[count++]));
+			Datum		record = canonical_record(job, page, next++);
+
+			if (record == (Datum) 0)
+				continue;
+			bytes += VARSIZE_ANY(DatumGetPointer(record));
+			records[count++] = record;
 		}
 		mt_sql_store(job->stage->records, tenant->tenant_id, job->job_id, key, records, count, counts);
 		MemoryContextSwitchTo(previous);
@@ -271,9 +275,10 @@ restart_phase(StoreWork *work)
 	MtTenant   *tenant = work->tenant;
 	MtJob	   *job = tenant->job;
 	int			round = job->position.round;
-	MemoryContext previous = MemoryContextSwitchTo(job->context);
+	MemoryContext previous;
 
 	mt_sql_sync_forget_seen(tenant->tenant_id, job->job_id, job->phase);
+	previous = MemoryContextSwitchTo(job->context);
 	if (job->stage->over != MT_OVER_LISTING && job->position.error == NULL)
 		job->position.error = psprintf("%s: %s", mt_phase_name(job->phase), work->error);
 	begin_phase(job);
@@ -296,7 +301,7 @@ store_work(void *argument)
 	snprintf(step, sizeof(step), "storing %s of %s", mt_phase_name(job->phase), tenant->tenant_id);
 	mt_sql_worker_report(step, -1);
 	mt_sql_enter_tenant(tenant->tenant_id);
-	if (work->slot != NULL && work->slot->trail != NULL && work->slot->trail->count > 0)
+	if (work->slot != NULL && work->slot->trail != NULL && job->stage->together != MT_TOGETHER_NOT)
 		mt_sql_store(job->stage->records, tenant->tenant_id, job->job_id, work->slot->item.key, work->slot->trail->records,
 					 work->slot->trail->count, &counts);
 	else if (work->page != NULL && (work->page->count > 0 || work->slot->item.key != NULL))
@@ -504,6 +509,16 @@ gather(MtJob *job, MtTrail *trail, const MtPage *page)
 	return trail->bytes <= GATHERED_MAX;
 }
 
+/* Its records are stored, other pages follow. */
+static void
+empty_trail(MtTrail *trail)
+{
+	for (int i = 0; i < trail->count; i++)
+		pfree(DatumGetPointer(trail->records[i]));
+	trail->count = 0;
+	trail->bytes = 0;
+}
+
 /* The item has another page. */
 static void
 wait_for_page(MtJob *job, MtSlot *slot, const char *next)
@@ -527,6 +542,7 @@ store_item(MtTenant *tenant, MtSlot *slot)
 	MtPage		page;
 	StoreWork	work = {.tenant = tenant, .slot = slot, .page = &page, .how = MT_ITEM_STORED};
 	const char *problem = read_page(job, slot, &page, &work.next);
+	bool		full;
 
 	if (problem == NULL && work.next != NULL)
 	{
@@ -540,18 +556,24 @@ store_item(MtTenant *tenant, MtSlot *slot)
 		mt_store_forget_trail(slot);
 		return mt_pull_unusable(tenant, slot, problem);
 	}
-	if (job->stage->whole && slot->trail != NULL && !gather(job, slot->trail, &page))
-		return mt_store_item_end(tenant, slot, MT_ITEM_LOST);
-	if (job->stage->whole && work.next != NULL)
+	if (job->stage->together != MT_TOGETHER_NOT && slot->trail != NULL)
 	{
-		wait_for_page(job, slot, work.next);
-		return true;
+		full = !gather(job, slot->trail, &page);
+		if (full && job->stage->together == MT_TOGETHER_ALWAYS)
+			return mt_store_item_end(tenant, slot, MT_ITEM_LOST);
+		/* The rest of them comes with the next page. */
+		if (!full && work.next != NULL)
+		{
+			wait_for_page(job, slot, work.next);
+			return true;
+		}
 	}
 	work.item_goes_on = work.next != NULL;
 	if (!store(&work))
 		return false;
 	if (work.item_goes_on)
 	{
+		empty_trail(slot->trail);
 		wait_for_page(job, slot, work.next);
 		return true;
 	}

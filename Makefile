@@ -17,6 +17,7 @@ OBJS = \
 	src/access.o \
 	src/alert.o \
 	src/api_version.o \
+	src/course.o \
 	src/dead_letter.o \
 	src/event.o \
 	src/field.o \
@@ -25,7 +26,10 @@ OBJS = \
 	src/log_redaction.o \
 	src/plan.o \
 	src/progress.o \
+	src/pull_groupings.o \
+	src/pull_reports.o \
 	src/pull_store.o \
+	src/pulled_page.o \
 	src/quiz_result.o \
 	src/quiz_score.o \
 	src/readiness.o \
@@ -79,6 +83,7 @@ SQL_PARTS = \
 	sql/readiness_details.sql \
 	sql/sync_api.sql \
 	sql/worker_api.sql \
+	sql/pull_api.sql \
 	sql/sync_state.sql \
 	sql/views.sql \
 	sql/check_server.sql \

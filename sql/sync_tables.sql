@@ -32,7 +32,7 @@ CREATE UNIQUE INDEX sync_job_open_idx ON mindtickle.sync_job (tenant_id)
 CREATE TABLE mindtickle.sync_resource (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	resource pg_catalog.text COLLATE pg_catalog."C" NOT NULL
-		CHECK (resource OPERATOR(pg_catalog.=) ANY (ARRAY['roster', 'catalog', 'progress', 'quiz_results'])),
+		CHECK (resource OPERATOR(pg_catalog.=) ANY (ARRAY['roster', 'teams', 'team_members', 'series', 'catalog', 'progress', 'quiz_results'])),
 	data_as_of pg_catalog.timestamptz,
 	finished_at pg_catalog.timestamptz,
 	error pg_catalog.text,
@@ -50,6 +50,23 @@ CREATE TABLE mindtickle.sync_seen (
 	PRIMARY KEY (tenant_id, job_id, phase, object_id)
 );
 COMMENT ON TABLE mindtickle.sync_seen IS 'ids that the running listing has shown: tells a loop from progress, and who is absent at the end';
+
+CREATE TABLE mindtickle.sync_series (
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	series_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	name pg_catalog.text,
+	PRIMARY KEY (tenant_id, series_id)
+);
+COMMENT ON TABLE mindtickle.sync_series IS 'series of courses upstream: what the catalog and the reports are asked for by';
+
+CREATE TABLE mindtickle.sync_series_module (
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	series_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	course_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	PRIMARY KEY (tenant_id, course_id, series_id)
+);
+COMMENT ON TABLE mindtickle.sync_series_module IS 'which course is in which series; a course may be in several';
+CREATE INDEX sync_series_module_series_idx ON mindtickle.sync_series_module (tenant_id, series_id);
 
 CREATE TABLE mindtickle.sync_budget (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL PRIMARY KEY,

@@ -156,34 +156,12 @@ BEGIN
 	UPDATE mindtickle.sync_job AS j
 		SET state = 'running', started_at = coalesce(j.started_at, now()), phase_started_at = coalesce(j.phase_started_at, now())
 		WHERE j.tenant_id = sync_open.tenant AND j.job_id = job.job_id AND j.state = 'queued';
-	RETURN QUERY SELECT job.job_id, job.kind, job.phase, job.position, mindtickle.effective_settings(sync_open.tenant),
+	RETURN QUERY SELECT job.job_id, job.kind, job.phase, job.position, mindtickle.source_settings(sync_open.tenant),
 		mindtickle.credential_of(sync_open.tenant), job.done, job.total;
 END
 $$;
 COMMENT ON FUNCTION mindtickle.sync_open(pg_catalog.text)
 	IS 'takes up a tenant''s pull, beginning the periodic one when it is due, where it was left off; no row: nothing to do';
-
-CREATE FUNCTION mindtickle.store_users(tenant pg_catalog.text, job_id pg_catalog.int8, records pg_catalog.bytea[],
-		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4) RETURNS pg_catalog.record
-	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_store_users';
-COMMENT ON FUNCTION mindtickle.store_users(pg_catalog.text, pg_catalog.int8, pg_catalog.bytea[])
-	IS 'stores a page of the roster; what is at fault becomes a dead letter; fresh: ids that this listing had not shown before';
-
-CREATE FUNCTION mindtickle.store_courses(tenant pg_catalog.text, job_id pg_catalog.int8, records pg_catalog.bytea[],
-		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4) RETURNS pg_catalog.record
-	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_store_courses';
-COMMENT ON FUNCTION mindtickle.store_courses(pg_catalog.text, pg_catalog.int8, pg_catalog.bytea[]) IS 'stores a page of the catalog';
-
-CREATE FUNCTION mindtickle.store_progress(tenant pg_catalog.text, job_id pg_catalog.int8, user_id pg_catalog.text, records pg_catalog.bytea[],
-		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4) RETURNS pg_catalog.record
-	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_store_progress';
-COMMENT ON FUNCTION mindtickle.store_progress(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bytea[])
-	IS 'stores the courses of one user, by our id of the user';
-
-CREATE FUNCTION mindtickle.store_quiz_results(tenant pg_catalog.text, job_id pg_catalog.int8, records pg_catalog.bytea[],
-		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4) RETURNS pg_catalog.record
-	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_store_quiz_results';
-COMMENT ON FUNCTION mindtickle.store_quiz_results(pg_catalog.text, pg_catalog.int8, pg_catalog.bytea[]) IS 'stores a page of quiz results';
 
 CREATE FUNCTION mindtickle.sync_next_users(tenant pg_catalog.text, job_id pg_catalog.int8, after pg_catalog.text, max_rows pg_catalog.int4,
 		OUT user_id pg_catalog.text, OUT mindtickle_id pg_catalog.text)
@@ -250,6 +228,9 @@ BEGIN
 				SET data_as_of = excluded.data_as_of, finished_at = excluded.finished_at, error = NULL, error_at = NULL;
 		IF sync_finish_phase.phase = 'roster' THEN
 			PERFORM mindtickle.deactivate_absent_users(sync_finish_phase.tenant, sync_finish_phase.job_id);
+			PERFORM mindtickle.settle_managers(sync_finish_phase.tenant);
+		ELSIF sync_finish_phase.phase = ANY (ARRAY['teams', 'series']) THEN
+			PERFORM mindtickle.forget_absent_groupings(sync_finish_phase.tenant, sync_finish_phase.job_id, sync_finish_phase.phase);
 		END IF;
 	ELSE
 		INSERT INTO mindtickle.sync_resource AS r (tenant_id, resource, error, error_at)
@@ -262,7 +243,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mindtickle.sync_finish_phase(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bool, pg_catalog.text)
-	IS 'ends the pull of one resource; a complete roster deactivates who was absent from it';
+	IS 'ends the pull of one resource; a complete listing tells who and what is gone';
 
 CREATE FUNCTION mindtickle.next_pull(tenant pg_catalog.text) RETURNS pg_catalog.timestamptz
 	LANGUAGE sql STRICT VOLATILE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$

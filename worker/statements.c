@@ -27,6 +27,9 @@ typedef struct Statement
 
 static const char *const phase_names[] = {
 	[MT_PHASE_ROSTER] = "roster",
+	[MT_PHASE_TEAMS] = "teams",
+	[MT_PHASE_TEAM_MEMBERS] = "team_members",
+	[MT_PHASE_SERIES] = "series",
 	[MT_PHASE_CATALOG] = "catalog",
 	[MT_PHASE_PROGRESS] = "progress",
 	[MT_PHASE_QUIZ_RESULTS] = "quiz_results",
@@ -318,89 +321,158 @@ mt_sql_sync_open(const char *tenant, MemoryContext context, MtJobRow *row)
 	return true;
 }
 
+/* Adds what a store function has returned. */
+static void
+add_counts(MtStoreCounts *counts)
+{
+	bool		isnull;
+
+	counts->received += DatumGetInt32(column(0, 1, &isnull));
+	counts->changed += DatumGetInt32(column(0, 2, &isnull));
+	counts->rejected += DatumGetInt32(column(0, 3, &isnull));
+	counts->fresh += DatumGetInt32(column(0, 4, &isnull));
+}
+
+#define STORE(function) {"SELECT received, changed, rejected, fresh FROM mindtickle." function "($1, $2, $3)", 3, {TEXTOID, INT8OID, BYTEAARRAYOID}}
+#define STORE_OF(function) \
+	{"SELECT received, changed, rejected, fresh FROM mindtickle." function "($1, $2, $4, $3)", 4, {TEXTOID, INT8OID, BYTEAARRAYOID, TEXTOID}}
+
 /*
- * Stores records (bytea) of a phase, and adds to counts what became of them. user_id is for progress only.
+ * Stores records (bytea), and adds to counts what became of them. key is that of the item they are of, NULL where they are of a listing.
  */
 void
-mt_sql_store(MtPhase phase, const char *tenant, int64 job_id, const char *user_id, Datum *records, int count, MtStoreCounts *counts)
+mt_sql_store(MtRecordKind kind, const char *tenant, int64 job_id, const char *key, Datum *records, int count, MtStoreCounts *counts)
 {
 	static Statement statements[] = {
-		[MT_PHASE_ROSTER] = {
-			"SELECT received, changed, rejected, fresh FROM mindtickle.store_users($1, $2, $3)", 3,
-			{TEXTOID, INT8OID, BYTEAARRAYOID}
-		},
-		[MT_PHASE_CATALOG] = {
-			"SELECT received, changed, rejected, fresh FROM mindtickle.store_courses($1, $2, $3)", 3,
-			{TEXTOID, INT8OID, BYTEAARRAYOID}
-		},
-		[MT_PHASE_PROGRESS] = {
-			"SELECT received, changed, rejected, fresh FROM mindtickle.store_progress($1, $2, $4, $3)", 4,
-			{TEXTOID, INT8OID, BYTEAARRAYOID, TEXTOID}
-		},
-		[MT_PHASE_QUIZ_RESULTS] = {
-			"SELECT received, changed, rejected, fresh FROM mindtickle.store_quiz_results($1, $2, $3)", 3,
-			{TEXTOID, INT8OID, BYTEAARRAYOID}
-		},
+		[MT_RECORDS_USERS] = STORE("store_users"),
+		[MT_RECORDS_TEAMS] = STORE("store_teams"),
+		[MT_RECORDS_TEAM_MEMBERS] = STORE_OF("store_team_members"),
+		[MT_RECORDS_SERIES] = STORE("store_series"),
+		[MT_RECORDS_MODULES] = STORE_OF("store_modules"),
+		[MT_RECORDS_COURSES] = STORE("store_courses"),
+		[MT_RECORDS_PROGRESS] = STORE_OF("store_progress"),
+		[MT_RECORDS_HISTORY] = STORE_OF("store_history"),
+		[MT_RECORDS_REPORTS] = STORE_OF("store_reports"),
+		[MT_RECORDS_QUIZ_RESULTS] = STORE("store_quiz_results"),
 	};
 	Datum		values[4];
 
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = Int64GetDatum(job_id);
 	values[2] = PointerGetDatum(construct_array(records, count, BYTEAOID, -1, false, TYPALIGN_INT));
-	values[3] = user_id == NULL ? (Datum) 0 : CStringGetTextDatum(user_id);
-	run_for_row(&statements[phase], values, NULL);
-	for (int i = 0; i < 4; i++)
-	{
-		bool		isnull;
-		Datum		value = column(0, i + 1, &isnull);
-		int64		number = 0;
-
-		if (!isnull)
-			number = SPI_gettypeid(SPI_tuptable->tupdesc, i + 1) == INT8OID ? DatumGetInt64(value) : DatumGetInt32(value);
-		*(i == 0 ? &counts->received : i == 1 ? &counts->changed : i == 2 ? &counts->rejected : &counts->fresh) += number;
-	}
+	values[3] = key == NULL ? (Datum) 0 : CStringGetTextDatum(key);
+	run_for_row(&statements[kind], values, NULL);
+	add_counts(counts);
 }
 
+/* What a stage goes over, as mindtickle.sync_items names it. */
+static const char *const over_names[] = {
+	[MT_OVER_USERS] = "users",
+	[MT_OVER_EMAILS] = "emails",
+	[MT_OVER_TEAMS] = "teams",
+	[MT_OVER_SERIES] = "series",
+	[MT_OVER_REPORTS] = "reports",
+};
+
 /*
- * The next active users behind the given one, in order. Returns how many; *users is in the given context.
+ * The next items behind the given key, in order. Returns how many; *items is in the given context.
  */
 int
-mt_sql_next_users(const char *tenant, int64 job_id, const char *after, int limit, MemoryContext context, MtUserRef **users)
+mt_sql_next_items(MtOver over, const char *tenant, int64 job_id, const char *after, int limit, MemoryContext context, MtItem **items)
 {
 	static Statement statement = {
-		"SELECT user_id, mindtickle_id FROM mindtickle.sync_next_users($1, $2, $3, $4)", 4, {TEXTOID, INT8OID, TEXTOID, INT4OID}
+		"SELECT key, upstream_id FROM mindtickle.sync_items($1, $2, $3, $4, $5)", 5, {TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID}
 	};
-	Datum		values[4];
+	Datum		values[5];
 
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = Int64GetDatum(job_id);
-	values[2] = CStringGetTextDatum(after);
-	values[3] = Int32GetDatum(limit);
+	values[2] = CStringGetTextDatum(over_names[over]);
+	values[3] = CStringGetTextDatum(after);
+	values[4] = Int32GetDatum(limit);
 	run(&statement, values, NULL);
-	*users = MemoryContextAlloc(context, sizeof(MtUserRef) * (Size) Max(SPI_processed, 1));
+	*items = MemoryContextAlloc(context, sizeof(MtItem) * (Size) Max(SPI_processed, 1));
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		(*users)[i].user_id = column_text(i, 1, context);
-		(*users)[i].mindtickle_id = column_text(i, 2, context);
+		(*items)[i].key = column_text(i, 1, context);
+		(*items)[i].upstream_id = column_text(i, 2, context);
 	}
 	return (int) SPI_processed;
 }
 
 /*
- * How many users mt_sql_next_users will give altogether.
+ * How many items mt_sql_next_items will give altogether.
  */
 int64
-mt_sql_count_users(const char *tenant, int64 job_id)
+mt_sql_count_items(MtOver over, const char *tenant, int64 job_id)
 {
 	static Statement statement = {
-		"SELECT pg_catalog.count(*) FROM mindtickle.sync_next_users($1, $2, '', 2147483647)", 2, {TEXTOID, INT8OID}
+		"SELECT pg_catalog.count(*) FROM mindtickle.sync_items($1, $2, $3, '', 2147483647)", 3, {TEXTOID, INT8OID, TEXTOID}
 	};
-	Datum		values[2];
+	Datum		values[3];
 
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = Int64GetDatum(job_id);
+	values[2] = CStringGetTextDatum(over_names[over]);
 	run_for_row(&statement, values, NULL);
 	return column_int64(0, 1, 0);
+}
+
+/*
+ * By what the costs of the ways to pull progress are estimated.
+ */
+void
+mt_sql_count_costs(const char *tenant, MtCounts *counts)
+{
+	static Statement statement = {"SELECT users, reports FROM mindtickle.sync_costs($1)", 1, {TEXTOID}};
+	Datum		values[1] = {CStringGetTextDatum(tenant)};
+
+	run_for_row(&statement, values, NULL);
+	counts->users = column_int64(0, 1, 0);
+	counts->reports = column_int64(0, 2, 0);
+}
+
+/*
+ * Remembers which base URL knows the tenant's site.
+ */
+void
+mt_sql_note_site(const char *tenant, const char *base_url)
+{
+	static Statement statement = {"SELECT mindtickle.note_site($1, $2)", 2, {TEXTOID, TEXTOID}};
+	Datum		values[2] = {CStringGetTextDatum(tenant), CStringGetTextDatum(base_url)};
+
+	run_for_row(&statement, values, NULL);
+}
+
+/* Runs a statement whose arguments are a tenant, a job and a phase. */
+static void
+run_for_phase(Statement *statement, const char *tenant, int64 job_id, MtPhase phase)
+{
+	Datum		values[3] = {CStringGetTextDatum(tenant), Int64GetDatum(job_id), CStringGetTextDatum(mt_phase_name(phase))};
+
+	run_for_row(statement, values, NULL);
+}
+
+/*
+ * Passes over a phase for which there is nothing to ask.
+ */
+void
+mt_sql_sync_pass_phase(const char *tenant, int64 job_id, MtPhase phase)
+{
+	static Statement statement = {"SELECT mindtickle.sync_pass_phase($1, $2, $3)", 3, {TEXTOID, INT8OID, TEXTOID}};
+
+	run_for_phase(&statement, tenant, job_id, phase);
+}
+
+/*
+ * Forgets what the running listing has shown, for it is begun anew.
+ */
+void
+mt_sql_sync_forget_seen(const char *tenant, int64 job_id, MtPhase phase)
+{
+	static Statement statement = {"SELECT mindtickle.sync_forget_seen($1, $2, $3)", 3, {TEXTOID, INT8OID, TEXTOID}};
+
+	run_for_phase(&statement, tenant, job_id, phase);
 }
 
 /*

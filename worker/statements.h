@@ -74,11 +74,15 @@ extern int	mt_sql_budget_of(const char *tenant, int *minutes, int64 *age);
 extern void mt_sql_enter_tenant(const char *tenant);
 
 extern bool mt_sql_sync_open(const char *tenant, MemoryContext context, MtJobRow *row);
-extern void mt_sql_store(MtPhase phase, const char *tenant, int64 job_id, const char *user_id, Datum *records, int count,
+extern void mt_sql_store(MtRecordKind kind, const char *tenant, int64 job_id, const char *key, Datum *records, int count,
 						 MtStoreCounts *counts);
-extern int	mt_sql_next_users(const char *tenant, int64 job_id, const char *after, int limit, MemoryContext context,
-							  MtUserRef **users);
-extern int64 mt_sql_count_users(const char *tenant, int64 job_id);
+extern int	mt_sql_next_items(MtOver over, const char *tenant, int64 job_id, const char *after, int limit, MemoryContext context,
+							  MtItem **items);
+extern int64 mt_sql_count_items(MtOver over, const char *tenant, int64 job_id);
+extern void mt_sql_count_costs(const char *tenant, MtCounts *counts);
+extern void mt_sql_note_site(const char *tenant, const char *base_url);
+extern void mt_sql_sync_pass_phase(const char *tenant, int64 job_id, MtPhase phase);
+extern void mt_sql_sync_forget_seen(const char *tenant, int64 job_id, MtPhase phase);
 extern bool mt_sql_sync_advance(const char *tenant, int64 job_id, MtPhase phase, const char *position, int64 done, int64 total);
 extern void mt_sql_sync_finish_phase(const char *tenant, int64 job_id, MtPhase phase, bool complete, const char *error);
 extern void mt_sql_sync_close(const char *tenant, int64 job_id, const char *state, const char *error);

@@ -204,6 +204,7 @@ settle_tenants(bool all)
 		}
 		unschedule(tenant);
 		mt_budget_free(&tenant->budget);
+		mt_token_drop(tenant);
 		hash_search(tenants, tenant->tenant_id, HASH_REMOVE, NULL);
 	}
 }

@@ -58,7 +58,7 @@ typedef struct MtSlot
 	MtItem		item;			/* key NULL: none, this is a page of a listing or a sign-in */
 	MtTrail    *trail;			/* of an item; NULL: this is its first page */
 	bool		again;			/* the item has failed before */
-	bool		refused;		/* once, with a token that was as good as any */
+	int			refusals;		/* of the token it was sent with */
 	uint64		token;			/* serial of the one it was sent with */
 	int			tries;			/* that failed, of this round */
 	int64		not_before;
@@ -117,6 +117,7 @@ typedef struct MtToken
 {
 	char	   *text;			/* NULL: none */
 	uint64		serial;			/* of the last one there was */
+	bool		worked;			/* something was answered for it */
 	uint64		secret_hash;	/* of what signed in */
 	char	   *base_url;		/* where it is valid */
 	int64		refresh_at;

@@ -30,6 +30,8 @@
 /* The same for 429. */
 #define THROTTLED_MAX		30
 #define LAST_THROTTLE		(2 * MT_MINUTE)
+/* How often the tokens of one request may come to their end. */
+#define REFUSALS_MAX		8
 /* A Retry-After that says more is not believed. */
 #define RETRY_AFTER_MAX		MT_HOUR
 /* Bytes of an error's body that are logged. */
@@ -266,9 +268,10 @@ unauthorized(MtTenant *tenant, MtSlot *slot, int status)
 	else if (slot->token != tenant->token.serial || tenant->token.text == NULL)
 		/* Another request has found that out before. */
 		wait_again(slot, 0);
-	else if (!slot->refused)
+	else if (tenant->token.worked ? slot->refusals < REFUSALS_MAX : slot->refusals == 0)
 	{
-		slot->refused = true;
+		/* A token that has worked is over. Another one is tried with this request, before anything else can bring it to its end. */
+		slot->refusals++;
 		mt_token_drop(tenant);
 		wait_again(slot, 0);
 	}
@@ -325,17 +328,16 @@ judge_status(MtTenant *tenant, MtSlot *slot, MtHttpRequest *request)
 		(void) mt_store_item_end(tenant, slot, MT_ITEM_ABSENT);
 		return;
 	}
-	complain(tenant, request,
-			 status == 429 ? COMPLAINT_THROTTLED : status / 100 == 4 ? COMPLAINT_CLIENT_ERROR : COMPLAINT_SERVER_ERROR, reason);
+	/* A site in another region is no failure. */
+	if (!sign_in || status != 404)
+		complain(tenant, request,
+				 status == 429 ? COMPLAINT_THROTTLED : status / 100 == 4 ? COMPLAINT_CLIENT_ERROR : COMPLAINT_SERVER_ERROR, reason);
 	if (status == 429 || (status == 503 && retry_after(request) > 0))
 		throttled(tenant, slot, request);
 	else if (status / 100 != 4 || status == 408 || status == 425)
 		(void) mt_pull_failed(tenant, slot, reason);
 	else if (sign_in)
-	{
-		job->errors++;
 		mt_token_answer(tenant, slot);
-	}
 	else if (status == 401 || status == 403)
 		unauthorized(tenant, slot, status);
 	else if (continuation && slot->item.key != NULL)
@@ -384,6 +386,8 @@ mt_pull_answer(MtTenant *tenant, MtHttpRequest *request)
 			else
 			{
 				job->throttled_in_row = 0;
+				if (slot->token == tenant->token.serial && slot != job->sign_in && job->stage->host == MT_HOST_API)
+					tenant->token.worked = true;
 				if (slot == job->sign_in)
 					mt_token_answer(tenant, slot);
 				else

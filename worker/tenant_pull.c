@@ -329,6 +329,35 @@ try_slot(MtTenant *tenant, MtSlot *slot, int64 *wake)
 	return true;
 }
 
+/*
+ * Sends one request with a token that nothing is known of: one that was refused before, so that its second refusal means something, else the
+ * first. Until it is answered the others wait.
+ */
+static void
+try_token(MtTenant *tenant, int64 *wake)
+{
+	MtJob	   *job = tenant->job;
+	MtSlot	   *chosen = NULL;
+	int64		now = mt_now();
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &job->slots)
+	{
+		MtSlot	   *slot = dlist_container(MtSlot, node, iter.cur);
+
+		if (slot->state == MT_SLOT_UNDER_WAY && slot->token == tenant->token.serial)
+			return;
+		if (slot->state != MT_SLOT_WAITING)
+			continue;
+		if (slot->not_before > now)
+			*wake = Min(*wake, slot->not_before);
+		else if (chosen == NULL || slot->refusals > chosen->refusals)
+			chosen = slot;
+	}
+	if (chosen != NULL)
+		(void) try_slot(tenant, chosen, wake);
+}
+
 /* Sends what is due and allowed; a sign-in first. Returns when something more is: MT_NEVER when that depends on an answer. */
 static int64
 send_due(MtTenant *tenant)
@@ -344,8 +373,10 @@ send_due(MtTenant *tenant)
 			mt_token_ask(tenant);
 		if (job->sign_in != NULL && !try_slot(tenant, job->sign_in, &wake))
 			return wake;
-		/* They wait for the answer to the sign-in. */
-		if (!mt_token_usable(tenant, now))
+		if (!tenant->token.worked && mt_token_usable(tenant, now))
+			try_token(tenant, &wake);
+		/* They wait for the answer to the sign-in, or to what was sent with its token. */
+		if (!tenant->token.worked || !mt_token_usable(tenant, now))
 			return wake;
 	}
 	dlist_foreach(iter, &job->slots)

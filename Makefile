@@ -51,6 +51,7 @@ OBJS = \
 	src/sync_request.o \
 	src/tenant_context.o \
 	src/tenant_settings.o \
+	src/tenant_statistics.o \
 	src/tenant_table.o \
 	src/token.o \
 	src/user.o \
@@ -83,6 +84,7 @@ SQL_PARTS = \
 	sql/sync_api.sql \
 	sql/worker_api.sql \
 	sql/pull_api.sql \
+	sql/sync_state.sql \
 	sql/views.sql \
 	sql/check_server.sql \
 	sql/check_rights.sql \

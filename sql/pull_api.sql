@@ -199,3 +199,47 @@ CREATE FUNCTION mindtickle.settle_managers(tenant pg_catalog.text, job_id pg_cat
 $$;
 COMMENT ON FUNCTION mindtickle.settle_managers(pg_catalog.text, pg_catalog.int8, pg_catalog.bool)
 	IS 'after a roster: finds managers by their e-mail, and makes managers of those who are named as such; after a complete one others are none any more; returns how many users changed';
+
+CREATE FUNCTION mindtickle.sync_errand(tenant pg_catalog.text, OUT settings pg_catalog.jsonb, OUT credential pg_catalog.jsonb)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT mindtickle.source_settings(tenant), mindtickle.credential_of(tenant)
+	FROM mindtickle.tenant AS t
+	WHERE t.tenant_id = tenant AND NOT t.suspended AND t.source_configured AND (t.backoff_until > now()) IS NOT TRUE
+		AND NOT EXISTS (SELECT FROM mindtickle.credential AS c WHERE c.tenant_id = tenant
+						AND c.system_identifier <> (SELECT s.system_identifier FROM pg_control_system() AS s))
+$$;
+COMMENT ON FUNCTION mindtickle.sync_errand(pg_catalog.text)
+	IS 'what the sync worker needs to do something for the tenant beside a full pull; no row: it must not';
+
+CREATE FUNCTION mindtickle.rest_reason(tenant pg_catalog.text, OUT reason pg_catalog.text, OUT until pg_catalog.timestamptz)
+	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN NOT t.source_configured THEN 'no source is configured'
+				WHEN t.suspended THEN 'the tenant is suspended'
+				WHEN EXISTS (SELECT FROM mindtickle.credential AS c WHERE c.tenant_id = tenant
+							 AND c.system_identifier <> (SELECT s.system_identifier FROM pg_control_system() AS s)) THEN mindtickle.foreign_site_error()
+				ELSE t.last_error END,
+		t.backoff_until
+	FROM mindtickle.tenant AS t WHERE t.tenant_id = tenant
+$$;
+COMMENT ON FUNCTION mindtickle.rest_reason(pg_catalog.text) IS 'in words why nothing is sent for the tenant, and until when';
+
+CREATE FUNCTION mindtickle.errand_user(tenant pg_catalog.text, id pg_catalog.text, OUT user_id pg_catalog.text, OUT mindtickle_id pg_catalog.text,
+		OUT email pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT u.user_id, u.mindtickle_id, u.email FROM (
+		SELECT o.*, 1 AS rank FROM mindtickle.users AS o WHERE o.tenant_id = tenant AND o.user_id = id UNION ALL
+		SELECT o.*, 2 FROM mindtickle.users AS o WHERE o.tenant_id = tenant AND o.mindtickle_id = id UNION ALL
+		SELECT o.*, 3 FROM mindtickle.users AS o WHERE o.tenant_id = tenant AND o.scim_external_id = id) AS u
+	ORDER BY u.rank, u.user_id LIMIT 1
+$$;
+COMMENT ON FUNCTION mindtickle.errand_user(pg_catalog.text, pg_catalog.text)
+	IS 'the user whom an id means: ours, else MindTickle''s, else the identity provider''s';
+
+CREATE FUNCTION mindtickle.progress_pulled(tenant pg_catalog.text, user_id pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT mindtickle.emit_event(tenant, 'progress.synced', jsonb_build_object('tenantId', tenant, 'userId', user_id))
+$$;
+COMMENT ON FUNCTION mindtickle.progress_pulled(pg_catalog.text, pg_catalog.text)
+	IS 'event progress.synced of a pull that was asked for and has changed nothing';

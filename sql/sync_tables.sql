@@ -70,6 +70,26 @@ CREATE INDEX sync_series_module_series_idx ON mindtickle.sync_series_module (ten
 
 CREATE TABLE mindtickle.sync_budget (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL PRIMARY KEY,
-	budget_until pg_catalog.timestamptz NOT NULL
+	budget_until pg_catalog.timestamptz NOT NULL,
+	noted_at pg_catalog.timestamptz,
+	minutes pg_catalog.int4[],
+	minute_left pg_catalog.int4,
+	hour_left pg_catalog.int4,
+	requests pg_catalog.int8 NOT NULL DEFAULT 0,
+	throttled pg_catalog.int8 NOT NULL DEFAULT 0,
+	unreachable pg_catalog.int8 NOT NULL DEFAULT 0,
+	broken pg_catalog.int8 NOT NULL DEFAULT 0,
+	unusable pg_catalog.int8 NOT NULL DEFAULT 0,
+	server_errors pg_catalog.int8 NOT NULL DEFAULT 0,
+	client_errors pg_catalog.int8 NOT NULL DEFAULT 0,
+	refused pg_catalog.int8 NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE mindtickle.sync_budget IS 'the moment up to which requests are accounted for; after a crash nothing is sent before it, so no window is exceeded';
+COMMENT ON TABLE mindtickle.sync_budget IS 'a tenant''s requests: how far they are accounted for, ahead of their sending, so that no window is exceeded after a crash; and how many there were and how they ended';
+COMMENT ON COLUMN mindtickle.sync_budget.budget_until IS 'after a crash nothing is sent before it';
+COMMENT ON COLUMN mindtickle.sync_budget.minutes IS 'requests of the last minutes, as of noted_at, the latest first; for the hour''s limit';
+COMMENT ON COLUMN mindtickle.sync_budget.throttled IS 'answers 429, and 503 with a pause';
+COMMENT ON COLUMN mindtickle.sync_budget.unreachable IS 'no connection';
+COMMENT ON COLUMN mindtickle.sync_budget.broken IS 'a connection, but no whole answer, or none in time, or one too large';
+COMMENT ON COLUMN mindtickle.sync_budget.unusable IS 'answers 200 that are not what was asked for';
+COMMENT ON COLUMN mindtickle.sync_budget.refused IS 'answers 401 and 403';
+COMMENT ON COLUMN mindtickle.sync_budget.hour_left IS 'as of noted_at; NULL: the hour has no limit';

@@ -84,22 +84,36 @@ COMMENT ON FUNCTION mindtickle.take_dirty_tenants() IS 'tenants that may have ev
 
 CREATE FUNCTION mindtickle.sync_overview(OUT tenant_id pg_catalog.text, OUT suspended pg_catalog.bool, OUT source_configured pg_catalog.bool,
 		OUT next_sync_at pg_catalog.timestamptz, OUT backoff_until pg_catalog.timestamptz, OUT budget_until pg_catalog.timestamptz,
-		OUT open_jobs pg_catalog.bool)
+		OUT open_job_id pg_catalog.int8, OUT sync_interval pg_catalog.interval)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT t.tenant_id, t.suspended, t.source_configured, t.next_sync_at, t.backoff_until, b.budget_until, t.open_job_id IS NOT NULL
+	SELECT t.tenant_id, t.suspended, t.source_configured, t.next_sync_at, t.backoff_until, b.budget_until, t.open_job_id,
+		coalesce(t.settings ->> 'sync_interval', d.default_value #>> '{}')::interval
 	FROM mindtickle.tenant AS t LEFT JOIN mindtickle.sync_budget AS b ON b.tenant_id = t.tenant_id
+		JOIN mindtickle.setting_definitions() AS d ON d.name = 'sync_interval'
 	ORDER BY t.tenant_id
 $$;
 COMMENT ON FUNCTION mindtickle.sync_overview() IS 'for each tenant what the sync worker must know to plan; needs no tenant in force';
 
-CREATE FUNCTION mindtickle.reserve_budget(tenants pg_catalog.text[], until pg_catalog.timestamptz[]) RETURNS pg_catalog.void
+CREATE FUNCTION mindtickle.reserve_budget(tenants pg_catalog.text[], until pg_catalog.timestamptz[], minutes pg_catalog.text[],
+		minute_left pg_catalog.int4[], hour_left pg_catalog.int4[]) RETURNS pg_catalog.void
 	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-	UPDATE mindtickle.sync_budget AS b SET budget_until = greatest(b.budget_until, n.until)
-	FROM unnest(tenants, until) AS n (tenant_id, until) WHERE b.tenant_id = n.tenant_id
+	UPDATE mindtickle.sync_budget AS b
+	SET budget_until = greatest(b.budget_until, n.until), noted_at = clock_timestamp(), minutes = n.minutes::int4[],
+		minute_left = n.minute_left, hour_left = n.hour_left
+	FROM unnest(tenants, until, reserve_budget.minutes, reserve_budget.minute_left, reserve_budget.hour_left) AS n (tenant_id, until, minutes, minute_left, hour_left)
+	WHERE b.tenant_id = n.tenant_id
 $$;
-COMMENT ON FUNCTION mindtickle.reserve_budget(pg_catalog.text[], pg_catalog.timestamptz[])
-	IS 'accounts for requests up to a moment, before they are sent; needs no tenant in force';
+COMMENT ON FUNCTION mindtickle.reserve_budget(pg_catalog.text[], pg_catalog.timestamptz[], pg_catalog.text[], pg_catalog.int4[], pg_catalog.int4[])
+	IS 'accounts for requests up to a moment, before they are sent; minutes are int4[] as text, null where the hour has no limit; needs no tenant in force';
+
+CREATE FUNCTION mindtickle.budget_of(tenant pg_catalog.text, OUT age pg_catalog.int8, OUT minutes pg_catalog.int4[])
+	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT (extract(epoch FROM clock_timestamp() - b.noted_at) * 1000000)::int8, b.minutes
+	FROM mindtickle.sync_budget AS b WHERE b.tenant_id = tenant AND b.tenant_id = @extschema@.mt_current_tenant()
+$$;
+COMMENT ON FUNCTION mindtickle.budget_of(pg_catalog.text)
+	IS 'the requests that an earlier worker has counted for the tenant''s hour, and how many microseconds ago it noted them';
 
 CREATE FUNCTION mindtickle.credential_of(tenant pg_catalog.text) RETURNS pg_catalog.jsonb
 	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -233,12 +247,18 @@ $$;
 COMMENT ON FUNCTION mindtickle.sync_finish_phase(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bool, pg_catalog.text)
 	IS 'ends the pull of one resource; a complete listing tells who and what is gone';
 
+CREATE FUNCTION mindtickle.next_pull(tenant pg_catalog.text) RETURNS pg_catalog.timestamptz
+	LANGUAGE sql STRICT VOLATILE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT now() + (mindtickle.effective_settings(tenant) ->> 'sync_interval')::interval * (0.9 + 0.2 * random())
+$$;
+COMMENT ON FUNCTION mindtickle.next_pull(pg_catalog.text)
+	IS 'when the next pull begins: not all tenants at one moment, so a tenth of the interval earlier or later';
+
 CREATE FUNCTION mindtickle.sync_close(tenant pg_catalog.text, job_id pg_catalog.int8, state pg_catalog.text, error pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	ended_phase text;
-	spread float8 := 0.9 + 0.2 * random();
 BEGIN
 	UPDATE mindtickle.sync_job AS j
 		SET state = sync_close.state, error = sync_close.error, finished_at = clock_timestamp(), position = '{}'
@@ -247,10 +267,9 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN;
 	END IF;
-	-- Not all tenants at one moment: the next pull comes a tenth of the interval earlier or later.
 	UPDATE mindtickle.tenant AS t
 		SET open_job_id = NULL,
-			next_sync_at = now() + (mindtickle.effective_settings(sync_close.tenant) ->> 'sync_interval')::interval * spread,
+			next_sync_at = mindtickle.next_pull(sync_close.tenant),
 			last_error = CASE WHEN sync_close.state = 'failed' THEN sync_close.error END,
 			last_error_at = CASE WHEN sync_close.state = 'failed' THEN now() END
 		WHERE t.tenant_id = sync_close.tenant;
@@ -272,14 +291,23 @@ COMMENT ON FUNCTION mindtickle.sync_back_off(pg_catalog.text, pg_catalog.timesta
 	IS 'sends nothing for a tenant before a moment, with the reason in words';
 
 CREATE FUNCTION mindtickle.sync_count(tenant pg_catalog.text, job_id pg_catalog.int8, requests pg_catalog.int8, throttled pg_catalog.int8,
-		errors pg_catalog.int8) RETURNS pg_catalog.void
+		unreachable pg_catalog.int8, broken pg_catalog.int8, unusable pg_catalog.int8, server_errors pg_catalog.int8,
+		client_errors pg_catalog.int8, refused pg_catalog.int8) RETURNS pg_catalog.void
 	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 	UPDATE mindtickle.sync_job AS j
-	SET requests = j.requests + sync_count.requests, throttled = j.throttled + sync_count.throttled, errors = j.errors + sync_count.errors
-	WHERE j.tenant_id = tenant AND j.job_id = sync_count.job_id
+	SET requests = j.requests + sync_count.requests, throttled = j.throttled + sync_count.throttled,
+		errors = j.errors + unreachable + broken + unusable + server_errors + client_errors + refused
+	WHERE j.tenant_id = tenant AND j.job_id = sync_count.job_id;
+	UPDATE mindtickle.sync_budget AS b
+	SET requests = b.requests + sync_count.requests, throttled = b.throttled + sync_count.throttled,
+		unreachable = b.unreachable + sync_count.unreachable, broken = b.broken + sync_count.broken, unusable = b.unusable + sync_count.unusable,
+		server_errors = b.server_errors + sync_count.server_errors, client_errors = b.client_errors + sync_count.client_errors,
+		refused = b.refused + sync_count.refused
+	WHERE b.tenant_id = tenant AND b.tenant_id = @extschema@.mt_current_tenant()
 $$;
-COMMENT ON FUNCTION mindtickle.sync_count(pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8)
-	IS 'adds to the figures of a pull';
+COMMENT ON FUNCTION mindtickle.sync_count(pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8,
+	pg_catalog.int8, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8)
+	IS 'adds to the figures of a pull (job 0: of none) and of its tenant';
 
 CREATE FUNCTION mindtickle.publish(tenant pg_catalog.text, max_rows pg_catalog.int4) RETURNS pg_catalog.int4
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$

@@ -1,6 +1,6 @@
 /*
  * sync_request.c
- *		Asking for pulls: mt_sync_tenant queues one of everything, mt_sync_course_progress has one user pulled now.
+ *		Asking for pulls: mt_sync_tenant queues one of everything, mt_cancel_job ends one, mt_sync_course_progress has one user pulled now.
  *
  * The job of a full pull is written by mindtickle.request_sync (sql/sync_api.sql); here is the right to ask, and the wake-up of the worker. A
  * user's pull is a request to the worker (request_slot.c), because somebody waits for it: a backend in mt_sync_course_progress, or
@@ -23,6 +23,7 @@
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(mt_sync_tenant);
+PG_FUNCTION_INFO_V1(mt_cancel_job);
 PG_FUNCTION_INFO_V1(mt_sync_course_progress);
 PG_FUNCTION_INFO_V1(mt_request_pull);
 PG_FUNCTION_INFO_V1(mt_pull_result);
@@ -50,6 +51,32 @@ mt_sync_tenant(PG_FUNCTION_ARGS)
 	mt_wake_worker_at_commit(MT_WORKER_SYNC);
 	mt_service_leave(&call);
 	PG_RETURN_DATUM(job_id);
+}
+
+/*
+ * mt_cancel_job(tenant, job_id) -> boolean: true when the job was waiting or running and is ended.
+ */
+Datum
+mt_cancel_job(PG_FUNCTION_ARGS)
+{
+	static MtPlan cancel = {
+		"SELECT mindtickle.cancel_job($1, $2, $3)", 3, {TEXTOID, INT8OID, NAMEOID}
+	};
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	MtServiceCall call;
+	NameData	role;
+	Datum		values[3] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), NameGetDatum(&role)};
+	bool		cancelled;
+	bool		isnull;
+
+	namestrcpy(&role, GetUserNameFromId(GetUserId(), false));
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_WRITER, true);
+	mt_plan_run(&cancel, values, NULL, SPI_OK_SELECT);
+	cancelled = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	if (cancelled)
+		mt_wake_worker_at_commit(MT_WORKER_SYNC);
+	mt_service_leave(&call);
+	PG_RETURN_BOOL(cancelled);
 }
 
 /* Checks the right to ask for a pull of a user, and that the tenant can be pulled: ERROR 55000 where it cannot. */

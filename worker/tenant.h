@@ -41,6 +41,20 @@ typedef struct MtTrail
 	int			pages;
 } MtTrail;
 
+/* What is counted of a tenant's requests; those after the requests themselves are how some of them ended. */
+typedef enum MtTally
+{
+	MT_TALLY_REQUESTS,
+	MT_TALLY_THROTTLED,			/* 429, or 503 with a pause */
+	MT_TALLY_UNREACHABLE,		/* no connection */
+	MT_TALLY_BROKEN,			/* no whole answer */
+	MT_TALLY_UNUSABLE,			/* 200, but not what was asked for */
+	MT_TALLY_SERVER_ERRORS,
+	MT_TALLY_CLIENT_ERRORS,
+	MT_TALLY_REFUSED,			/* 401, 403 */
+	MT_TALLIES
+} MtTally;
+
 typedef enum MtSlotState
 {
 	MT_SLOT_WAITING,			/* to be sent, not before its time */
@@ -105,11 +119,6 @@ typedef struct MtJob
 	uint32		complained;		/* kinds of failure that the log has seen */
 	int64		failures;		/* of the whole pull, here */
 	int64		ignored;		/* records left out, likewise */
-
-	/* to be added to the job's counters */
-	int64		requests;
-	int64		throttled;
-	int64		errors;
 } MtJob;
 
 /* What a sign-in has brought. It outlives the pull. */
@@ -129,6 +138,7 @@ typedef struct MtTenant
 	char		tenant_id[MT_TENANT_ID_SIZE];	/* the key of the hash table */
 	bool		listed;			/* by the last overview */
 	bool		wanted;			/* has a source and is not suspended */
+	int64		open_job_id;	/* of the pull that is queued or running, as of the last overview; 0: none */
 	int64		due_at;			/* when the next pull may be opened */
 	int64		backoff_until;
 	int64		hold_until;		/* because of trouble of our own */
@@ -142,6 +152,7 @@ typedef struct MtTenant
 	TimestampTz reserved_until; /* as stored: what is sent must leave one interval of it */
 	bool		started;		/* its budget knows what an earlier process has used */
 	bool		wants_budget;
+	int64		tally[MT_TALLIES];	/* to be added to the figures in the database */
 
 	MtJob	   *job;			/* NULL: none under way */
 	dlist_node	job_node;		/* in the list of those with a job */

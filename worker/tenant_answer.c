@@ -37,17 +37,6 @@
 /* Bytes of an error's body that are logged. */
 #define EXCERPT_MAX			300
 
-/* Kinds of failure, each of which the log sees once in a pull. */
-typedef enum Complaint
-{
-	COMPLAINT_UNREACHABLE,
-	COMPLAINT_BROKEN,
-	COMPLAINT_GARBAGE,
-	COMPLAINT_THROTTLED,
-	COMPLAINT_SERVER_ERROR,
-	COMPLAINT_CLIENT_ERROR
-} Complaint;
-
 /* The start of the body, fit for a line of a log. */
 static char *
 excerpt(const MtJob *job, const char *token, const MtHttpRequest *request)
@@ -69,14 +58,15 @@ excerpt(const MtJob *job, const char *token, const MtHttpRequest *request)
 	return text;
 }
 
-/* Logs the first failure of its kind in a pull. */
+/* Counts a failure, and logs the first of its kind in a pull. */
 static void
-complain(MtTenant *tenant, const MtHttpRequest *request, Complaint kind, const char *reason)
+complain(MtTenant *tenant, const MtHttpRequest *request, MtTally kind, const char *reason)
 {
 	MtJob	   *job = tenant->job;
 	char	   *body = NULL;
 
 	job->failures++;
+	tenant->tally[kind]++;
 	if ((job->complained & (1u << kind)) != 0)
 		return;
 	job->complained |= 1u << kind;
@@ -126,7 +116,6 @@ mt_pull_failed(MtTenant *tenant, MtSlot *slot, const char *reason)
 {
 	MtJob	   *job = tenant->job;
 
-	job->errors++;
 	job->failures_in_row++;
 	slot->tries++;
 	wait_again(slot, mt_jitter(FIRST_RETRY_PAUSE << (slot->tries - 1)));
@@ -147,7 +136,7 @@ mt_pull_unusable(MtTenant *tenant, MtSlot *slot, const char *problem)
 {
 	char	   *reason = psprintf("the answer is not usable: %s", problem);
 
-	complain(tenant, slot->request, COMPLAINT_GARBAGE, reason);
+	complain(tenant, slot->request, MT_TALLY_UNUSABLE, reason);
 	return mt_pull_failed(tenant, slot, reason);
 }
 
@@ -192,7 +181,6 @@ throttled(MtTenant *tenant, MtSlot *slot, const MtHttpRequest *request)
 	int			status = request->status;
 	bool		resting = tenant->backoff_until > mt_now();
 
-	job->throttled++;
 	wait_again(slot, 0);
 	/* Those that were under way together are one refusal. */
 	if (!resting && ++job->throttled_in_row > THROTTLED_MAX)
@@ -313,6 +301,19 @@ ask_otherwise(MtTenant *tenant, MtSlot *slot, const char *reason)
 	(void) mt_pull_failed(tenant, slot, reason);
 }
 
+/* As what an answer with a status other than 200 is counted. */
+static MtTally
+tally_of(const MtHttpRequest *request)
+{
+	int			status = request->status;
+
+	if (status == 429 || (status == 503 && retry_after(request) > 0))
+		return MT_TALLY_THROTTLED;
+	if (status == 401 || status == 403)
+		return MT_TALLY_REFUSED;
+	return status / 100 == 4 ? MT_TALLY_CLIENT_ERRORS : MT_TALLY_SERVER_ERRORS;
+}
+
 /* An answer with a status other than 200. */
 static void
 judge_status(MtTenant *tenant, MtSlot *slot, MtHttpRequest *request)
@@ -330,9 +331,8 @@ judge_status(MtTenant *tenant, MtSlot *slot, MtHttpRequest *request)
 	}
 	/* A site in another region is no failure. */
 	if (!sign_in || status != 404)
-		complain(tenant, request,
-				 status == 429 ? COMPLAINT_THROTTLED : status / 100 == 4 ? COMPLAINT_CLIENT_ERROR : COMPLAINT_SERVER_ERROR, reason);
-	if (status == 429 || (status == 503 && retry_after(request) > 0))
+		complain(tenant, request, tally_of(request), reason);
+	if (tally_of(request) == MT_TALLY_THROTTLED)
 		throttled(tenant, slot, request);
 	else if (status / 100 != 4 || status == 408 || status == 425)
 		(void) mt_pull_failed(tenant, slot, reason);
@@ -346,22 +346,13 @@ judge_status(MtTenant *tenant, MtSlot *slot, MtHttpRequest *request)
 		(void) mt_pull_failed(tenant, slot, reason);
 	}
 	else if (continuation)
-	{
-		job->errors++;
 		(void) mt_store_restart(tenant, psprintf("a continuation of the listing was refused with status %d", status));
-	}
 	else if (slot->item.key != NULL && job->stage->two_forms && !slot->cursor.other_form)
 		ask_otherwise(tenant, slot, reason);
 	else if (slot->item.key != NULL)
-	{
-		job->errors++;
 		(void) mt_store_item_end(tenant, slot, MT_ITEM_LOST);
-	}
 	else
-	{
-		job->errors++;
 		(void) mt_store_phase_end(tenant, false, false, psprintf("the listing was refused with status %d", status));
-	}
 }
 
 /*
@@ -375,7 +366,7 @@ mt_pull_answer(MtTenant *tenant, MtHttpRequest *request)
 
 	mt_budget_settled(&tenant->budget, slot->ticket, mt_now());
 	job->under_way--;
-	job->requests++;
+	tenant->tally[MT_TALLY_REQUESTS]++;
 	slot->state = MT_SLOT_ANSWERED;
 
 	switch (request->outcome)
@@ -396,18 +387,18 @@ mt_pull_answer(MtTenant *tenant, MtHttpRequest *request)
 			break;
 		case MT_HTTP_UNREACHABLE:
 		case MT_HTTP_ADDRESS_REFUSED:
-			complain(tenant, request, COMPLAINT_UNREACHABLE, request->error);
+			complain(tenant, request, MT_TALLY_UNREACHABLE, request->error);
 			unreachable(tenant, slot, pstrdup(request->error));
 			break;
 		case MT_HTTP_TOO_LARGE:
-			complain(tenant, request, COMPLAINT_BROKEN, request->error);
+			complain(tenant, request, MT_TALLY_BROKEN, request->error);
 			if (job->stage->two_forms && slot->item.key != NULL && !slot->cursor.other_form)
 				ask_otherwise(tenant, slot, pstrdup(request->error));
 			else
 				(void) mt_pull_failed(tenant, slot, pstrdup(request->error));
 			break;
 		case MT_HTTP_BROKEN:
-			complain(tenant, request, COMPLAINT_BROKEN, request->error);
+			complain(tenant, request, MT_TALLY_BROKEN, request->error);
 			(void) mt_pull_failed(tenant, slot, pstrdup(request->error));
 			break;
 	}

@@ -75,6 +75,9 @@ start_budget(MtTenant *tenant)
 	mt_budget_limit(&tenant->budget, source->per_second, source->per_minute, source->per_hour);
 	if (!tenant->started)
 	{
+		int			minutes[MT_BUDGET_MINUTES];
+		int64		age;
+		int			count = mt_sql_budget_of(tenant->tenant_id, minutes, &age);
 		TimestampTz wall = GetCurrentTimestamp();
 		int64		left = tenant->reserved_until > wall ? tenant->reserved_until - wall : 0;
 		int64		interval = tenant->budget.interval;
@@ -82,6 +85,7 @@ start_budget(MtTenant *tenant)
 		/* More than could have been reserved means that the clock was turned back. Many tenants start at once: spread them. */
 		mt_budget_hold(&tenant->budget, now + Min(left, 2 * (MT_BUDGET_AHEAD + interval)) +
 					   (int64) (pg_prng_double(&pg_global_prng_state) * Min(interval, MT_SECOND)));
+		mt_budget_recall(&tenant->budget, now, age, minutes, count);
 		tenant->started = true;
 	}
 }
@@ -199,18 +203,20 @@ mt_job_release(MtTenant *tenant)
 }
 
 /*
- * Adds what was counted here to the job's counters, where it is worth a statement or this is the last chance. Inside a transaction of the
- * tenant.
+ * Adds what was counted here to the figures of the tenant and of the job, where it is worth a statement or this is the last chance. Inside a
+ * transaction of the tenant; should it fail, the figures are lost, and nothing else.
  */
 void
 mt_job_flush_counters(MtTenant *tenant, bool all)
 {
-	MtJob	   *job = tenant->job;
+	int64		failures = 0;
 
-	if (job->requests + (job->throttled + job->errors) * COUNTED_AT_ONCE < (all ? 1 : COUNTED_AT_ONCE))
+	for (int i = MT_TALLY_REQUESTS + 1; i < MT_TALLIES; i++)
+		failures += tenant->tally[i];
+	if (tenant->tally[MT_TALLY_REQUESTS] + failures * COUNTED_AT_ONCE < (all ? 1 : COUNTED_AT_ONCE))
 		return;
-	mt_sql_sync_count(tenant->tenant_id, job->job_id, job->requests, job->throttled, job->errors);
-	job->requests = job->throttled = job->errors = 0;
+	mt_sql_sync_count(tenant->tenant_id, tenant->job == NULL ? 0 : tenant->job->job_id, tenant->tally, MT_TALLIES);
+	memset(tenant->tally, 0, sizeof(tenant->tally));
 }
 
 static void
@@ -287,8 +293,7 @@ back_off_work(void *argument)
 
 	mt_sql_enter_tenant(work->tenant->tenant_id);
 	mt_sql_sync_back_off(work->tenant->tenant_id, work->until, work->error);
-	if (work->tenant->job != NULL)
-		mt_job_flush_counters(work->tenant, true);
+	mt_job_flush_counters(work->tenant, true);
 }
 
 /*

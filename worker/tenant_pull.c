@@ -313,7 +313,7 @@ try_slot(MtTenant *tenant, MtSlot *slot, int64 *wake)
 		*wake = Min(*wake, slot->not_before);
 		return true;
 	}
-	allowed = Max(mt_budget_next(&tenant->budget, now), tenant->backoff_until);
+	allowed = Max(mt_budget_next(&tenant->budget, now, false), tenant->backoff_until);
 	if (allowed > now)
 	{
 		*wake = Min(*wake, allowed);

@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "probe.h"
 #include "statements.h"
 #include "storage/latch.h"
 #if PG_VERSION_NUM >= 180000
@@ -40,6 +41,7 @@ PGDLLEXPORT void mt_sync_main(Datum argument);
 static HTAB *tenants;
 static pairingheap *moments;
 static dlist_head with_job = DLIST_STATIC_INIT(with_job);
+static dlist_head with_probe = DLIST_STATIC_INIT(with_probe);
 static int	job_count = 0;
 static int	job_max;
 
@@ -133,6 +135,26 @@ mt_sync_job_ends(MtTenant *tenant)
 	mt_sync_wake(tenant, mt_now());
 }
 
+/*
+ * A tenant has a probe.
+ */
+void
+mt_sync_probe_begins(MtTenant *tenant)
+{
+	dlist_push_tail(&with_probe, &tenant->probe_node);
+	look_stale = true;
+}
+
+/*
+ * A tenant has no probe any more.
+ */
+void
+mt_sync_probe_ends(MtTenant *tenant)
+{
+	dlist_delete(&tenant->probe_node);
+	mt_sync_wake(tenant, mt_now());
+}
+
 /* The moment of the monotonic clock that corresponds to one of the calendar; long ago when there is none. */
 static int64
 to_monotonic(TimestampTz moment, TimestampTz wall, int64 now)
@@ -189,6 +211,8 @@ settle_tenants(bool all)
 		if (tenant->job != NULL &&
 			(all || !tenant->listed || !tenant->wanted || tenant->job->job_id != tenant->open_job_id))
 			mt_job_release(tenant);
+		if (all)
+			mt_probe_end(tenant, "nothing is sent while mindtickle.sync_enabled is off");
 		if (tenant->listed)
 		{
 			int64		due = Max(Max(tenant->due_at, tenant->backoff_until), tenant->hold_until);
@@ -200,9 +224,12 @@ settle_tenants(bool all)
 			}
 			else
 				mt_sync_wake(tenant, mt_now());
+			if (tenant->probe != NULL)
+				mt_sync_wake(tenant, mt_now());
 			continue;
 		}
 		unschedule(tenant);
+		mt_probe_end(tenant, "the tenant does not exist any more");
 		mt_budget_free(&tenant->budget);
 		mt_token_drop(tenant);
 		hash_search(tenants, tenant->tenant_id, HASH_REMOVE, NULL);
@@ -309,6 +336,14 @@ reserve_budgets(void)
 		if (tenant->wants_budget || (tenant->backoff_until <= now && tenant->reserved_until < soon + tenant->budget.interval))
 			wanting = lappend(wanting, tenant);
 	}
+	dlist_foreach(iter, &with_probe)
+	{
+		MtTenant   *tenant = dlist_container(MtTenant, probe_node, iter.cur);
+
+		if (tenant->wants_budget && tenant->job == NULL)
+			wanting = lappend(wanting, tenant);
+		wanted |= tenant->wants_budget;
+	}
 	if (!wanted || now < reserve_not_before)
 		return;
 	if (!mt_in_transaction(reserve_work, wanting, &failure))
@@ -365,6 +400,8 @@ serve_due(void)
 		if (tenant->wake_at > mt_now())
 			return;
 		unschedule(tenant);
+		if (tenant->probe != NULL)
+			mt_probe_step(tenant);
 		mt_pull_step(tenant);
 	}
 }
@@ -381,7 +418,10 @@ serve_answers(void)
 		if (request == NULL)
 			return;
 		tenant = mt_http_pool_owner(request->pool);
-		mt_pull_answer(tenant, request);
+		if (mt_probe_owns(tenant, request))
+			mt_probe_answer(tenant, request);
+		else
+			mt_pull_answer(tenant, request);
 		mt_sync_wake(tenant, mt_now());
 	}
 }

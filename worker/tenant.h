@@ -133,6 +133,8 @@ typedef struct MtToken
 	int64		expires_at;
 } MtToken;
 
+typedef struct MtProbe MtProbe;	/* probe.c */
+
 typedef struct MtTenant
 {
 	char		tenant_id[MT_TENANT_ID_SIZE];	/* the key of the hash table */
@@ -156,6 +158,8 @@ typedef struct MtTenant
 
 	MtJob	   *job;			/* NULL: none under way */
 	dlist_node	job_node;		/* in the list of those with a job */
+	MtProbe    *probe;			/* NULL: none under way */
+	dlist_node	probe_node;		/* in the list of those with a probe */
 
 	int64		wake_at;
 	bool		scheduled;
@@ -168,9 +172,12 @@ extern bool mt_sync_room(void);
 extern void mt_sync_look(void);
 extern void mt_sync_job_begins(MtTenant *tenant);
 extern void mt_sync_job_ends(MtTenant *tenant);
+extern void mt_sync_probe_begins(MtTenant *tenant);
+extern void mt_sync_probe_ends(MtTenant *tenant);
 
 /* tenant_job.c */
 extern void mt_job_open(MtTenant *tenant);
+extern void mt_job_start_budget(MtTenant *tenant, const MtSource *source);
 extern void mt_job_release(MtTenant *tenant);
 extern void mt_job_reopen(MtTenant *tenant);
 extern void mt_job_fail(MtTenant *tenant, const char *error, int64 pause);
@@ -194,6 +201,7 @@ extern void mt_token_drop(MtTenant *tenant);
 
 /* tenant_answer.c */
 extern void mt_pull_answer(MtTenant *tenant, MtHttpRequest *request);
+extern int64 mt_retry_after(const MtHttpRequest *request, int64 absent);
 extern bool mt_pull_failed(MtTenant *tenant, MtSlot *slot, const char *reason);
 extern void mt_pull_refused(MtTenant *tenant, int status);
 extern char *mt_pull_refusal(const MtJob *job, int status);

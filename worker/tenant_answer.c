@@ -152,9 +152,11 @@ parse_pause(const char *text, int64 unit)
 	return count * unit;
 }
 
-/* What the answer says about when to come back, -1 when nothing or nothing sane. */
-static int64
-retry_after(const MtHttpRequest *request)
+/*
+ * What the answer says about when to come back; absent when nothing or nothing sane.
+ */
+int64
+mt_retry_after(const MtHttpRequest *request, int64 absent)
 {
 	int64		pause = parse_pause(request->retry_after_ms, MT_MILLISECOND);
 
@@ -169,7 +171,7 @@ retry_after(const MtHttpRequest *request)
 			pause = (int64) (moment - now) * MT_SECOND;
 	}
 	/* Nothing at all would be no pause. */
-	return pause > 0 ? pause : -1;
+	return pause > 0 ? pause : absent;
 }
 
 /* The far side wants less: only this tenant waits. */
@@ -177,7 +179,7 @@ static void
 throttled(MtTenant *tenant, MtSlot *slot, const MtHttpRequest *request)
 {
 	MtJob	   *job = tenant->job;
-	int64		pause = retry_after(request);
+	int64		pause = mt_retry_after(request, -1);
 	int			status = request->status;
 	bool		resting = tenant->backoff_until > mt_now();
 
@@ -307,7 +309,7 @@ tally_of(const MtHttpRequest *request)
 {
 	int			status = request->status;
 
-	if (status == 429 || (status == 503 && retry_after(request) > 0))
+	if (status == 429 || (status == 503 && mt_retry_after(request, -1) > 0))
 		return MT_TALLY_THROTTLED;
 	if (status == 401 || status == 403)
 		return MT_TALLY_REFUSED;

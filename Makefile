@@ -17,6 +17,7 @@ OBJS = \
 	src/access.o \
 	src/alert.o \
 	src/api_version.o \
+	src/connection_test.o \
 	src/course.o \
 	src/dead_letter.o \
 	src/event.o \

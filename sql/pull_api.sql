@@ -166,19 +166,20 @@ $$;
 COMMENT ON FUNCTION mindtickle.forget_absent_groupings(pg_catalog.text, pg_catalog.int8, pg_catalog.text)
 	IS 'after a complete listing: teams that it did not show become inactive, series are forgotten';
 
-CREATE FUNCTION mindtickle.settle_managers(tenant pg_catalog.text) RETURNS pg_catalog.int8
+CREATE FUNCTION mindtickle.settle_managers(tenant pg_catalog.text, job_id pg_catalog.int8, complete pg_catalog.bool) RETURNS pg_catalog.int8
 	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 	WITH named AS MATERIALIZED (
-		-- Whoever is named by somebody as manager, first or further.
+		-- Whoever is named by somebody as manager, first or further; once all are listed, by somebody who is.
 		SELECT DISTINCT lower(m.email) AS email_key FROM mindtickle.users AS u,
 			jsonb_array_elements_text(CASE jsonb_typeof(u.attributes -> 'managers') WHEN 'array' THEN u.attributes -> 'managers' ELSE '[]' END) AS m (email)
-		WHERE u.tenant_id = tenant
+		WHERE u.tenant_id = tenant AND (NOT complete OR EXISTS (SELECT FROM mindtickle.sync_seen AS s
+			WHERE s.tenant_id = tenant AND s.job_id = settle_managers.job_id AND s.phase = 'roster' AND s.object_id = u.mindtickle_id))
 	), settled AS (
 		SELECT u.user_id, CASE WHEN u.manager_email IS NULL THEN u.manager_id ELSE coalesce(m.user_id, u.manager_id) END AS manager_id,
 			CASE WHEN u.role <> 'rep' AND NOT u.attributes ? 'managers' THEN u.role
 				 WHEN u.role = 'rep' AND n.email_key IS NOT NULL THEN 'manager'
 				 -- Where an identity provider says who he is, its word stands.
-				 WHEN u.role = 'manager' AND n.email_key IS NULL AND u.scim_external_id IS NULL THEN 'rep'
+				 WHEN u.role = 'manager' AND n.email_key IS NULL AND complete AND u.user_name IS NULL THEN 'rep'
 				 ELSE u.role END AS role
 		FROM mindtickle.users AS u
 			LEFT JOIN LATERAL (SELECT o.user_id FROM mindtickle.users AS o WHERE o.tenant_id = tenant AND o.email_key = lower(u.manager_email)
@@ -196,8 +197,8 @@ CREATE FUNCTION mindtickle.settle_managers(tenant pg_catalog.text) RETURNS pg_ca
 	)
 	SELECT count(*) FROM told
 $$;
-COMMENT ON FUNCTION mindtickle.settle_managers(pg_catalog.text)
-	IS 'after a complete roster: finds managers by their e-mail, and makes managers of those who are named as such; returns how many users changed';
+COMMENT ON FUNCTION mindtickle.settle_managers(pg_catalog.text, pg_catalog.int8, pg_catalog.bool)
+	IS 'after a roster: finds managers by their e-mail, and makes managers of those who are named as such; after a complete one others are none any more; returns how many users changed';
 
 CREATE FUNCTION mindtickle.sync_errand(tenant pg_catalog.text, OUT settings pg_catalog.jsonb, OUT credential pg_catalog.jsonb)
 	RETURNS SETOF pg_catalog.record

@@ -228,7 +228,6 @@ BEGIN
 				SET data_as_of = excluded.data_as_of, finished_at = excluded.finished_at, error = NULL, error_at = NULL;
 		IF sync_finish_phase.phase = 'roster' THEN
 			PERFORM mindtickle.deactivate_absent_users(sync_finish_phase.tenant, sync_finish_phase.job_id);
-			PERFORM mindtickle.settle_managers(sync_finish_phase.tenant);
 		ELSIF sync_finish_phase.phase = ANY (ARRAY['teams', 'series']) THEN
 			PERFORM mindtickle.forget_absent_groupings(sync_finish_phase.tenant, sync_finish_phase.job_id, sync_finish_phase.phase);
 		END IF;
@@ -236,6 +235,9 @@ BEGIN
 		INSERT INTO mindtickle.sync_resource AS r (tenant_id, resource, error, error_at)
 			VALUES (sync_finish_phase.tenant, sync_finish_phase.phase, sync_finish_phase.error, clock_timestamp())
 			ON CONFLICT (tenant_id, resource) DO UPDATE SET error = excluded.error, error_at = excluded.error_at;
+	END IF;
+	IF sync_finish_phase.phase = 'roster' THEN
+		PERFORM mindtickle.settle_managers(sync_finish_phase.tenant, sync_finish_phase.job_id, complete);
 	END IF;
 	DELETE FROM mindtickle.sync_seen AS s
 		WHERE s.tenant_id = sync_finish_phase.tenant AND s.job_id = sync_finish_phase.job_id AND s.phase = sync_finish_phase.phase;

@@ -100,21 +100,11 @@ mt_store_progress(PG_FUNCTION_ARGS)
 {
 	MtPulledPage		page;
 	MtProgressItem *items;
-	int			count = 0;
+	int			count;
 	int			kept = 0;
 
 	mt_page_open(&page, fcinfo, 3, psprintf("progress/%s", text_to_cstring(PG_GETARG_TEXT_PP(2))));
-	items = palloc0(sizeof(MtProgressItem) * Max(page.received, 1));
-	for (int i = 0; i < page.received; i++)
-	{
-		MtFault		fault = {0};
-		MtFields	fields;
-
-		if (mt_page_record(&page, i, NULL, &fields, &fault) != NULL && mt_progress_read(&fields, &items[count]))
-			items[count++].position = i;
-		if (mt_faulty(&fault))
-			mt_page_reject(&page, i, &fault);
-	}
+	count = mt_page_progress(&page, &items);
 	(void) mt_progress_sort(items, count);
 	for (int i = 0; i < count; i++)
 	{

@@ -78,6 +78,28 @@ mt_page_record(MtPulledPage *page, int index, const char *id_key, MtFields *fiel
 }
 
 /*
+ * Reads the records as progress of one user. Returns how many are without fault; *items is palloc'd and tells where each stood in the page.
+ */
+int
+mt_page_progress(MtPulledPage *page, MtProgressItem **items)
+{
+	int			count = 0;
+
+	*items = palloc0(sizeof(MtProgressItem) * Max(page->received, 1));
+	for (int i = 0; i < page->received; i++)
+	{
+		MtFault		fault = {0};
+		MtFields	fields;
+
+		if (mt_page_record(page, i, NULL, &fields, &fault) != NULL && mt_progress_read(&fields, &(*items)[count]))
+			(*items)[count++].position = i;
+		if (mt_faulty(&fault))
+			mt_page_reject(page, i, &fault);
+	}
+	return count;
+}
+
+/*
  * The ids of the records, as an array of text.
  */
 Datum

@@ -6,6 +6,7 @@
 #define MT_PULLED_PAGE_H
 
 #include "field.h"
+#include "progress.h"
 #include "service_call.h"
 
 /* One page while it is stored. */
@@ -28,6 +29,7 @@ typedef struct MtPulledPage
 extern void mt_page_open(MtPulledPage *page, FunctionCallInfo fcinfo, int records_argument, const char *resource);
 extern void mt_page_reject(MtPulledPage *page, int index, const MtFault *fault);
 extern Jsonb *mt_page_record(MtPulledPage *page, int index, const char *id_key, MtFields *fields, MtFault *fault);
+extern int	mt_page_progress(MtPulledPage *page, MtProgressItem **items);
 extern Datum mt_page_ids(const MtPulledPage *page);
 extern void mt_page_note_seen(MtPulledPage *page, const char *phase);
 extern Datum mt_page_close(MtPulledPage *page, FunctionCallInfo fcinfo);

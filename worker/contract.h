@@ -105,6 +105,7 @@ typedef struct MtPage
 	int64		total;			/* how many the listing has; -1: not said */
 	int64		step;			/* how far the next page starts behind this one */
 	int64		limit;			/* how many records a page of this listing has; 0: pages cannot be asked for ahead */
+	bool		last;			/* the answer says itself that nothing follows */
 	MtSpan		next;			/* the JSON string that says where it goes on; empty: it does not, or by offset */
 } MtPage;
 

@@ -185,7 +185,6 @@ read_envelope(const char *body, size_t length, const Envelope *envelope, MtPage 
 	MtSpan		array = {NULL, 0};
 	MtWalk		walk;
 	MtStep		step;
-	bool		done = false;
 	const char *problem;
 
 	memset(page, 0, sizeof(*page));
@@ -201,14 +200,14 @@ read_envelope(const char *body, size_t length, const Envelope *envelope, MtPage 
 		else if (envelope->next != NULL && mt_json_text_equals(key, envelope->next) && mt_json_is_string(value) && value.length > 2)
 			page->next = value;
 		else if (envelope->done != NULL && mt_json_text_equals(key, envelope->done))
-			done = (value.length == 4 && memcmp(value.start, "true", 4) == 0) || mt_json_text_equals(value, "true");
+			page->last = (value.length == 4 && memcmp(value.start, "true", 4) == 0) || mt_json_text_equals(value, "true");
 	}
 	if (step == MT_STEP_MALFORMED)
 		return "it is not a JSON object";
 	if (array.start == NULL)
 		return "it has no list of records";
 	problem = mt_read_records(array, RECORDS_MAX, page);
-	if (done)
+	if (page->last)
 		page->next.start = NULL;
 	if (page->next.start != NULL)
 		page->step = page->count;

@@ -110,6 +110,21 @@ mt_sql_sync_errand(const char *tenant, MemoryContext context, char **settings, c
 }
 
 /*
+ * What a test of the tenant's connection needs, or as *obstacle why nothing must be sent; texts in the given context, NULL where there is none.
+ */
+void
+mt_sql_probe_source(const char *tenant, MemoryContext context, char **settings, char **credential, char **obstacle)
+{
+	static MtStatement statement = {"SELECT settings, credential, obstacle FROM mindtickle.probe_source($1)", 1, {TEXTOID}};
+	Datum		values[1] = {CStringGetTextDatum(tenant)};
+
+	mt_run_for_row(&statement, values, NULL);
+	*settings = mt_column_text(0, 1, context);
+	*credential = mt_column_text(0, 2, context);
+	*obstacle = mt_column_text(0, 3, context);
+}
+
+/*
  * In words why nothing is sent for the tenant, in the current context, NULL where nothing is known; *until: 0 where it is not a matter of time.
  */
 char *

@@ -15,6 +15,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "probe.h"
 #include "statements.h"
 #include "storage/latch.h"
 #if PG_VERSION_NUM >= 180000
@@ -43,6 +44,7 @@ PGDLLEXPORT void mt_sync_main(Datum argument);
 static HTAB *tenants;
 static pairingheap *moments;
 static dlist_head with_job = DLIST_STATIC_INIT(with_job);
+static dlist_head with_probe = DLIST_STATIC_INIT(with_probe);
 static int	job_count = 0;
 static int	job_max;
 
@@ -139,6 +141,26 @@ mt_sync_job_ends(MtTenant *tenant)
 	mt_sync_wake(tenant, mt_now());
 }
 
+/*
+ * A tenant has a probe.
+ */
+void
+mt_sync_probe_begins(MtTenant *tenant)
+{
+	dlist_push_tail(&with_probe, &tenant->probe_node);
+	look_stale = true;
+}
+
+/*
+ * A tenant has no probe any more.
+ */
+void
+mt_sync_probe_ends(MtTenant *tenant)
+{
+	dlist_delete(&tenant->probe_node);
+	mt_sync_wake(tenant, mt_now());
+}
+
 /* The moment of the monotonic clock that corresponds to one of the calendar; long ago when there is none. */
 static int64
 to_monotonic(TimestampTz moment, TimestampTz wall, int64 now)
@@ -196,7 +218,10 @@ settle_tenants(bool all)
 			(all || !tenant->listed || !tenant->wanted || tenant->job->job_id != tenant->open_job_id))
 			mt_job_release(tenant);
 		if (all)
-			mt_errands_refuse(tenant, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "nothing is pulled while mindtickle.sync_enabled is off", NULL);
+		{
+				mt_errands_refuse(tenant, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "nothing is pulled while mindtickle.sync_enabled is off", NULL);
+				mt_probe_end(tenant, "nothing is sent while mindtickle.sync_enabled is off");
+		}
 		if (tenant->listed)
 		{
 			int64		due = Max(Max(tenant->due_at, tenant->backoff_until), tenant->hold_until);
@@ -208,10 +233,13 @@ settle_tenants(bool all)
 			}
 			else
 				mt_sync_wake(tenant, mt_now());
+			if (tenant->probe != NULL)
+				mt_sync_wake(tenant, mt_now());
 			continue;
 		}
 		unschedule(tenant);
 		mt_errands_refuse(tenant, ERRCODE_UNDEFINED_OBJECT, psprintf("tenant \"%s\" does not exist", tenant->tenant_id), NULL);
+		mt_probe_end(tenant, "the tenant does not exist any more");
 		mt_budget_free(&tenant->budget);
 		mt_token_drop(tenant);
 		hash_search(tenants, tenant->tenant_id, HASH_REMOVE, NULL);
@@ -278,13 +306,29 @@ requests_work(void *argument)
 	mt_sql_take_requests(keep_request, work);
 }
 
-static void
-refuse_unknown_work(void *argument)
+/* A request that cannot be passed on. */
+typedef struct RefusedRequest
 {
-	const MtRequestRow *row = argument;
-	MtRequestEnd end = {ERRCODE_UNDEFINED_OBJECT, psprintf("tenant \"%s\" does not exist", row->tenant_id), NULL};
+	int64		ticket;
+	MtRequestEnd end;
+} RefusedRequest;
 
-	mt_sql_finish_request(row->ticket, &end);
+static void
+refuse_work(void *argument)
+{
+	RefusedRequest *refused = argument;
+
+	mt_sql_finish_request(refused->ticket, &refused->end);
+}
+
+static void
+refuse_request(const MtRequestRow *row, int sqlstate, const char *message)
+{
+	RefusedRequest refused = {row->ticket, {sqlstate, message, NULL}};
+	MtFailure	failure;
+
+	if (!mt_in_transaction(refuse_work, &refused, &failure))
+		ereport(LOG, (errcode(failure.sqlstate), errmsg("a request for tenant \"%s\" could not be answered: %s", row->tenant_id, failure.text)));
 }
 
 /* Hands a request to its tenant. */
@@ -292,7 +336,6 @@ static void
 pass_on(MtRequestRow *row)
 {
 	MtTenant   *tenant = hash_search(tenants, row->tenant_id, HASH_FIND, NULL);
-	MtFailure	failure;
 
 	/* It may be younger than the last overview. */
 	if (tenant == NULL)
@@ -300,10 +343,14 @@ pass_on(MtRequestRow *row)
 		look();
 		tenant = hash_search(tenants, row->tenant_id, HASH_FIND, NULL);
 	}
-	if (tenant != NULL)
+	if (tenant == NULL)
+		refuse_request(row, ERRCODE_UNDEFINED_OBJECT, psprintf("tenant \"%s\" does not exist", row->tenant_id));
+	else if (strcmp(row->kind, "test") != 0)
 		mt_errand_add(tenant, row);
+	else if (tenant->probe != NULL)
+		refuse_request(row, ERRCODE_OBJECT_IN_USE, "another test of the tenant's connection is under way");
 	else
-		(void) mt_in_transaction(refuse_unknown_work, row, &failure);
+		mt_probe_begin(tenant, row->ticket, row->ends_at);
 }
 
 /* Takes what backends wait for, and finds out whether a commit has left something. */
@@ -408,6 +455,14 @@ reserve_budgets(void)
 		if (tenant->wants_budget || (tenant->backoff_until <= now && tenant->reserved_until < soon + tenant->budget.interval))
 			wanting = lappend(wanting, tenant);
 	}
+	dlist_foreach(iter, &with_probe)
+	{
+		MtTenant   *tenant = dlist_container(MtTenant, probe_node, iter.cur);
+
+		if (tenant->wants_budget && tenant->job == NULL)
+			wanting = lappend(wanting, tenant);
+		wanted |= tenant->wants_budget;
+	}
 	if (!wanted || now < reserve_not_before)
 		return;
 	if (!mt_in_transaction(reserve_work, wanting, &failure))
@@ -464,6 +519,8 @@ serve_due(void)
 		if (tenant->wake_at > mt_now())
 			return;
 		unschedule(tenant);
+		if (tenant->probe != NULL)
+			mt_probe_step(tenant);
 		mt_pull_step(tenant);
 	}
 }
@@ -480,7 +537,10 @@ serve_answers(void)
 		if (request == NULL)
 			return;
 		tenant = mt_http_pool_owner(request->pool);
-		mt_pull_answer(tenant, request);
+		if (mt_probe_owns(tenant, request))
+			mt_probe_answer(tenant, request);
+		else
+			mt_pull_answer(tenant, request);
 		mt_sync_wake(tenant, mt_now());
 	}
 }

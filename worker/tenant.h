@@ -75,7 +75,7 @@ typedef struct MtSlot
 	MtItem		item;			/* key NULL: none, this is a page of a listing or a sign-in */
 	MtTrail    *trail;			/* of an item; NULL: this is its first page */
 	bool		again;			/* the item has failed before */
-	bool		refused;		/* once, with a token that was as good as any */
+	int			refusals;		/* of the token it was sent with */
 	uint64		token;			/* serial of the one it was sent with */
 	int			tries;			/* that failed, of this round */
 	int64		not_before;
@@ -132,11 +132,14 @@ typedef struct MtToken
 {
 	char	   *text;			/* NULL: none */
 	uint64		serial;			/* of the last one there was */
+	bool		worked;			/* something was answered for it */
 	uint64		secret_hash;	/* of what signed in */
 	char	   *base_url;		/* where it is valid */
 	int64		refresh_at;
 	int64		expires_at;
 } MtToken;
+
+typedef struct MtProbe MtProbe;	/* probe.c */
 
 typedef struct MtTenant
 {
@@ -162,6 +165,8 @@ typedef struct MtTenant
 	dlist_head	errands;		/* what somebody waits for */
 	MtJob	   *job;			/* NULL: none under way */
 	dlist_node	job_node;		/* in the list of those with a job */
+	MtProbe    *probe;			/* NULL: none under way */
+	dlist_node	probe_node;		/* in the list of those with a probe */
 
 	int64		wake_at;
 	bool		scheduled;
@@ -174,9 +179,12 @@ extern bool mt_sync_room(void);
 extern void mt_sync_look(void);
 extern void mt_sync_job_begins(MtTenant *tenant);
 extern void mt_sync_job_ends(MtTenant *tenant);
+extern void mt_sync_probe_begins(MtTenant *tenant);
+extern void mt_sync_probe_ends(MtTenant *tenant);
 
 /* tenant_job.c */
 extern void mt_job_open(MtTenant *tenant);
+extern void mt_job_start_budget(MtTenant *tenant, const MtSource *source);
 extern void mt_job_release(MtTenant *tenant);
 extern void mt_job_reopen(MtTenant *tenant);
 extern void mt_job_fail(MtTenant *tenant, const char *error, int64 pause);
@@ -201,6 +209,7 @@ extern void mt_token_drop(MtTenant *tenant);
 
 /* tenant_answer.c */
 extern void mt_pull_answer(MtTenant *tenant, MtHttpRequest *request);
+extern int64 mt_retry_after(const MtHttpRequest *request, int64 absent);
 extern bool mt_pull_failed(MtTenant *tenant, MtSlot *slot, const char *reason);
 extern void mt_pull_refused(MtTenant *tenant, int status);
 extern char *mt_pull_refusal(const MtJob *job, const MtStage *stage, int status);

@@ -31,6 +31,8 @@
 /* The same for 429. */
 #define THROTTLED_MAX		30
 #define LAST_THROTTLE		(2 * MT_MINUTE)
+/* How often the tokens of one request may come to their end. */
+#define REFUSALS_MAX		8
 /* A Retry-After that says more is not believed. */
 #define RETRY_AFTER_MAX		MT_HOUR
 /* Bytes of an error's body that are logged. */
@@ -166,9 +168,11 @@ parse_pause(const char *text, int64 unit)
 	return count * unit;
 }
 
-/* What the answer says about when to come back, -1 when nothing or nothing sane. */
-static int64
-retry_after(const MtHttpRequest *request)
+/*
+ * What the answer says about when to come back; absent when nothing or nothing sane.
+ */
+int64
+mt_retry_after(const MtHttpRequest *request, int64 absent)
 {
 	int64		pause = parse_pause(request->retry_after_ms, MT_MILLISECOND);
 
@@ -183,7 +187,7 @@ retry_after(const MtHttpRequest *request)
 			pause = (int64) (moment - now) * MT_SECOND;
 	}
 	/* Nothing at all would be no pause. */
-	return pause > 0 ? pause : -1;
+	return pause > 0 ? pause : absent;
 }
 
 /* The far side wants less: only this tenant waits. */
@@ -191,7 +195,7 @@ static void
 throttled(MtTenant *tenant, MtSlot *slot, const MtHttpRequest *request)
 {
 	MtJob	   *job = tenant->job;
-	int64		pause = retry_after(request);
+	int64		pause = mt_retry_after(request, -1);
 	int			status = request->status;
 	bool		resting = tenant->backoff_until > mt_now();
 
@@ -275,9 +279,10 @@ unauthorized(MtTenant *tenant, MtSlot *slot, int status)
 	else if (slot->token != tenant->token.serial || tenant->token.text == NULL)
 		/* Another request has found that out before. */
 		wait_again(slot, 0);
-	else if (!slot->refused)
+	else if (tenant->token.worked ? slot->refusals < REFUSALS_MAX : slot->refusals == 0)
 	{
-		slot->refused = true;
+		/* A token that has worked is over. Another one is tried with this request, before anything else can bring it to its end. */
+		slot->refusals++;
 		mt_token_drop(tenant);
 		wait_again(slot, 0);
 	}
@@ -328,7 +333,7 @@ tally_of(const MtHttpRequest *request)
 {
 	int			status = request->status;
 
-	if (status == 429 || (status == 503 && retry_after(request) > 0))
+	if (status == 429 || (status == 503 && mt_retry_after(request, -1) > 0))
 		return MT_TALLY_THROTTLED;
 	if (status == 401 || status == 403)
 		return MT_TALLY_REFUSED;
@@ -350,7 +355,9 @@ judge_status(MtTenant *tenant, MtSlot *slot, MtHttpRequest *request)
 		(void) mt_store_item_end(tenant, slot, MT_ITEM_ABSENT);
 		return;
 	}
-	complain(tenant, request, tally_of(request), reason);
+	/* A site in another region is no failure. */
+	if (!sign_in || status != 404)
+		complain(tenant, request, tally_of(request), reason);
 	if (tally_of(request) == MT_TALLY_THROTTLED)
 		throttled(tenant, slot, request);
 	else if (status / 100 != 4 || status == 408 || status == 425)
@@ -396,6 +403,8 @@ mt_pull_answer(MtTenant *tenant, MtHttpRequest *request)
 			else
 			{
 				job->throttled_in_row = 0;
+				if (slot->token == tenant->token.serial && slot != job->sign_in && slot->stage->host == MT_HOST_API)
+					tenant->token.worked = true;
 				if (slot == job->sign_in)
 					mt_token_answer(tenant, slot);
 				else

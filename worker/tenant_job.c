@@ -70,11 +70,12 @@ create_pool(MtTenant *tenant, int connections)
 	return mt_http_pool_create(&owner, headers, source->allow_http, connections);
 }
 
-/* Brings the tenant's budget up to the settings, and at first to what an earlier process had reserved. */
-static void
-start_budget(MtTenant *tenant)
+/*
+ * Brings the tenant's budget up to the settings, and at first to what an earlier process had reserved.
+ */
+void
+mt_job_start_budget(MtTenant *tenant, const MtSource *source)
 {
-	const MtSource *source = &tenant->job->source;
 	int64		now = mt_now();
 
 	mt_budget_limit(&tenant->budget, source->per_second, source->per_minute, source->per_hour);
@@ -118,7 +119,7 @@ build_job(MtTenant *tenant, MtJob *job, char *settings, char *credential)
 	if (problem != NULL)
 		return problem;
 	job->source.reporting_refused = tenant->refused_reporting == job->source.reporting_hash && mt_now() < tenant->reporting_rests_until;
-	start_budget(tenant);
+	mt_job_start_budget(tenant, &job->source);
 	/* Enough at once that answers of a second do not cost the rate, and never a crowd. */
 	job->window = 4 + (int) Min(MT_SECOND / tenant->budget.interval, 12);
 	job->items_context = AllocSetContextCreate(job->context, "mindtickle items to pull", ALLOCSET_SMALL_SIZES);

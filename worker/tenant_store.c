@@ -22,8 +22,13 @@
 /* A listing ends after so many pages, whatever it says; and after so many in a row that brought no usable record. */
 #define PAGES_MAX		10000
 #define BARREN_MAX		10
+/* One that is continued may have so many pages in a row that bring nothing new, and so many records more than twice what it says. */
+#define REPEATED_MAX	2
+#define EXCESS_MAX		1000
 /* How often a listing is begun anew because a continuation failed or led back. */
 #define RESTARTS_MAX	3
+/* One in so many records may be missing where a listing says that it is at its end. */
+#define TOTAL_TOLERANCE	100
 /* Most pages of an item, and most bytes of records that wait for its last page. */
 #define ITEM_PAGES_MAX	1000
 #define GATHERED_MAX	(4 * 1024 * 1024)
@@ -99,6 +104,41 @@ store_records(MtTenant *tenant, const MtSlot *slot, const MtPage *page, MtStoreC
 	} while (next < page->count);
 }
 
+/*
+ * Notes how many records the listing is said to have. Pages that are found by their offset may have moved when that changes. Continuations go on
+ * all the same, and people come and go meanwhile: there the least number counts.
+ */
+static void
+note_total(MtPosition *position, int64 total, bool continued)
+{
+	if (total < 0)
+		return;
+	if (position->total >= 0 && total != position->total && !continued)
+		position->unsteady = true;
+	if (!continued || position->total < 0 || total < position->total)
+		position->total = total;
+}
+
+/* Why a listing must not go on after this page; NULL: it may. */
+static const char *
+endless(const MtPosition *position, const MtStoreCounts *counts, bool continued)
+{
+	if (position->barren > (continued ? REPEATED_MAX : 0) && (counts->rejected < counts->received || position->barren >= BARREN_MAX))
+		return "a page of the listing brought nothing new: the listing repeats itself";
+	if (position->pages >= PAGES_MAX || (continued && position->total >= 0 && position->seen > 2 * position->total + EXCESS_MAX))
+		return "the listing does not end";
+	return NULL;
+}
+
+/* Has a listing that has ended shown everybody? Where it says itself that it is at its end, a total that is slightly off does not matter. */
+static bool
+is_complete(const MtPosition *position, bool says_so)
+{
+	int64		missing = position->total - position->seen;
+
+	return !position->unsteady && missing <= (says_so ? Max(position->total / TOTAL_TOLERANCE, 1) : 0);
+}
+
 /* Moves the position behind a page that is stored, and decides whether the listing ends with it. */
 static void
 account_page(StoreWork *work, const MtStoreCounts *counts)
@@ -112,20 +152,14 @@ account_page(StoreWork *work, const MtStoreCounts *counts)
 	/* Of those rejected some are fresh and some cannot be told apart. */
 	position->seen += Min(counts->fresh + counts->rejected, counts->received);
 	position->barren = page->count > 0 && counts->fresh == 0 ? position->barren + 1 : 0;
-	if (page->total >= 0 && position->total >= 0 && page->total != position->total)
-		position->unsteady = true;
-	if (page->total >= 0)
-		position->total = page->total;
+	note_total(position, page->total, continued);
 	position->cursor.offset += page->step;
 	position->cursor.limit = page->limit;
 	position->cursor.next = work->next == NULL ? NULL : pstrdup(work->next);
 	job->done += counts->received;
 	job->total = position->total;
 
-	if (position->barren > 0 && (counts->rejected < counts->received || position->barren >= BARREN_MAX))
-		work->error = "a page of the listing brought nothing new: the listing repeats itself";
-	else if (position->pages >= PAGES_MAX)
-		work->error = "the listing does not end";
+	work->error = endless(position, counts, continued);
 	/* Continuations that led back may not do so the next time. */
 	work->restarts = work->error != NULL && continued && position->round < RESTARTS_MAX;
 	if (work->restarts)
@@ -139,8 +173,7 @@ account_page(StoreWork *work, const MtStoreCounts *counts)
 		return;
 
 	/* A user who is absent from a listing that may have skipped somebody is not gone. */
-	work->complete = job->phase != MT_PHASE_ROSTER ||
-		(!position->unsteady && (position->total < 0 || position->seen >= position->total));
+	work->complete = job->phase != MT_PHASE_ROSTER || is_complete(position, page->last);
 	if (!work->complete)
 	{
 		work->error = "the roster changed while it was read, so nobody was deactivated; the next pull reads it again";
@@ -407,7 +440,11 @@ read_page(MtJob *job, const MtSlot *slot, MtPage *page, char **next)
 	if (problem != NULL || page->next.start == NULL || page->count == 0)
 		return problem;
 	*next = mt_continuation(page->next);
-	return *next == NULL ? "where it goes on cannot be read" : NULL;
+	if (*next == NULL)
+		return "where it goes on cannot be read";
+	if (slot->cursor.next != NULL && strcmp(*next, slot->cursor.next) == 0)
+		return "it goes on with itself";
+	return NULL;
 }
 
 /* Stores the page at the head of the window. False when nothing behind it can be stored now. */
@@ -540,7 +577,7 @@ wait_for_page(MtJob *job, MtSlot *slot, const char *next)
 	slot->state = MT_SLOT_WAITING;
 	slot->not_before = 0;
 	slot->tries = 0;
-	slot->refused = false;
+	slot->refusals = 0;
 	if (slot->cursor.next != NULL)
 		pfree(slot->cursor.next);
 	slot->cursor.next = MemoryContextStrdup(job->context, next);
@@ -564,10 +601,7 @@ store_item(MtTenant *tenant, MtSlot *slot)
 			problem = "its continuations lead back, or do not end";
 	}
 	if (problem != NULL)
-	{
-		mt_store_forget_trail(slot);
 		return mt_pull_unusable(tenant, slot, problem);
-	}
 	if (slot->stage->together != MT_TOGETHER_NOT && slot->trail != NULL)
 	{
 		full = !gather(job, slot->stage, slot->trail, &page);

@@ -97,6 +97,7 @@ keep_token(MtTenant *tenant, char *text, int64 seconds, int64 sent_at)
 	token->base_url = MemoryContextStrdup(TopMemoryContext, source->base_urls[source->base_url]);
 	token->secret_hash = source->secret_hash;
 	token->serial++;
+	token->worked = false;
 	token->expires_at = sent_at + life;
 	token->refresh_at = sent_at + Max(life - REFRESH_AHEAD, (int64) (life * REFRESH_SHARE));
 	explicit_bzero(text, strlen(text));

@@ -146,7 +146,7 @@ ROLLBACK TO smuggling;
 -- What an admin may not set for his tenant, because it would reach beyond it: where calls go, how many, how much is kept, by which key.
 SELECT is((SELECT string_agg(d.name || CASE WHEN h.state = '00000' THEN '' ELSE ' ' || h.state END, ', ' ORDER BY d.name)
 		FROM mindtickle.setting_definitions() AS d, pg_temp.heard('fx_admin', '', format('SELECT mt_configure_tenant(''fx-a'', jsonb_build_object(%L, NULL))', d.name)) AS h),
-	'allow_http 42501, base_urls 42501, cache_bytes 42501, company_id 42501, contract 42501, freshness, learning_site, profile_map, push_users 42501, queue_limit 42501, '
+	'allow_http 42501, base_urls 42501, cache_bytes 42501, company_id 42501, contract 42501, freshness, groups, learning_site, profile_map, push_users 42501, queue_limit 42501, '
 	'ready_completion, ready_score, reporting_url 42501, requests_per_hour 42501, requests_per_minute 42501, requests_per_second 42501, retain_dead_letters 42501, '
 	'retain_events 42501, retain_jobs 42501, retain_reports 42501, role_map, scim_url 42501, sync_interval, timezone', 'an admin sets no address, no budget and no bound');
 SELECT is_empty($$SELECT s, h.* FROM unnest(ARRAY['SELECT mt_set_credential(''fx-a'', ''{"api_key": {"file": "../fx-b/api_key"}}'')', 'SELECT mt_set_credential(''fx-a'', ''{"api_key": "x"}'')',

@@ -4,7 +4,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(87);
+SELECT plan(89);
 
 CREATE TEMP VIEW extension_object AS
 	SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
@@ -85,6 +85,8 @@ SELECT is(pg_temp.columns_of('mindtickle.sync_resource'),
 	'tenant_id text C !, resource text C !, data_as_of timestamptz, finished_at timestamptz, error text, error_at timestamptz', 'columns of sync_resource');
 SELECT is(pg_temp.columns_of('mindtickle.sync_seen'),
 	'tenant_id text C !, job_id bigint !, phase text C !, object_id text C !', 'columns of sync_seen');
+SELECT is(pg_temp.columns_of('mindtickle.sync_series'), 'tenant_id text C !, series_id text C !, name text', 'columns of sync_series');
+SELECT is(pg_temp.columns_of('mindtickle.sync_series_module'), 'tenant_id text C !, series_id text C !, course_id text C !', 'columns of sync_series_module');
 SELECT is(pg_temp.columns_of('mindtickle.team'),
 	'tenant_id text C !, team_id text C !, name text !, manager_id text C, source text C !, active boolean !, updated_at timestamptz !', 'columns of team');
 SELECT is(pg_temp.columns_of('mindtickle.team_member'),
@@ -92,7 +94,7 @@ SELECT is(pg_temp.columns_of('mindtickle.team_member'),
 SELECT is(pg_temp.columns_of('mindtickle.tenant'),
 	'tenant_id text C !, display_name text !, settings jsonb !, suspended boolean !, created_at timestamptz !, '
 	'source_configured boolean !, next_sync_at timestamptz, open_job_id bigint, backoff_until timestamptz, last_error text, '
-	'last_error_at timestamptz, closed_day date', 'columns of tenant');
+	'last_error_at timestamptz, closed_day date, site_url text', 'columns of tenant');
 SELECT is(pg_temp.columns_of('mindtickle.tenant_grant'),
 	'tenant_id text C !, role_name name C !, role_oid oid !, access text C !, token_required boolean !, is_default boolean !, '
 	'granted_at timestamptz !', 'columns of tenant_grant');
@@ -133,7 +135,7 @@ SELECT results_eq($$SELECT relname::text COLLATE "default", pg_temp.key_of(oid) 
 		('sync_budget', 'tenant_id'),
 		('sync_job', 'tenant_id, job_id'),
 		('sync_resource', 'tenant_id, resource'),
-		('sync_seen', 'tenant_id, job_id, phase, object_id'),
+		('sync_seen', 'tenant_id, job_id, phase, object_id'), ('sync_series', 'tenant_id, series_id'), ('sync_series_module', 'tenant_id, course_id, series_id'),
 		('team', 'tenant_id, team_id'),
 		('team_member', 'tenant_id, team_id, user_id'),
 		('tenant', 'tenant_id'),

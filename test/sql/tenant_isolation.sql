@@ -53,7 +53,7 @@ SELECT is((SELECT string_agg(DISTINCT short, ' ' ORDER BY short) FROM reading WH
 	'quiz quiz_submission readiness_daily readiness_report sync_job sync_resource team team_member tenant users', 'a reader sees the rows of the own tenant in these');
 SELECT is((SELECT string_agg(DISTINCT short, ' ' ORDER BY short) FROM reading WHERE role_name = 'iso_admin' AND all_rows !~ '^[0-9]+$'),
 	'api_token cache_entry credential event_counter event_overflow outbox readiness_course_0 readiness_course_1 readiness_delta_0 readiness_delta_1 readiness_delta_2 readiness_delta_3 readiness_rerun readiness_summary_0 readiness_summary_1 '
-	'readiness_user_0 readiness_user_1 sync_budget sync_seen tenant_grant', 'and these are for nobody');
+	'readiness_user_0 readiness_user_1 sync_budget sync_seen sync_series sync_series_module tenant_grant', 'and these are for nobody');
 SELECT is_empty($$SELECT c.* FROM reading AS c JOIN reading AS r USING (setting, name) WHERE c.role_name IN ('iso_writer', 'iso_admin') AND r.role_name = 'iso_reader'
 	AND c.all_rows <> r.all_rows$$, 'writers and admins read what readers do');
 SELECT is(pg_temp.as_role('iso_reader', 'SELECT settings FROM mindtickle.tenant'), '42501: permission denied for table tenant', 'settings are not shown');
@@ -162,7 +162,7 @@ CREATE TEMP TABLE service_call AS
 SELECT is_empty($$SELECT * FROM service_call WHERE result ~ 'canary'$$, 'the service role gets nothing of a tenant that is not in force');
 SELECT is((SELECT string_agg(substring(signature, '\.(\w+)') || ': ' || coalesce(nullif(left(result, 5), ''), 'nothing'), ', ' ORDER BY signature COLLATE "C") FROM service_call
 		WHERE signature ~ 'store_|emit|dead|back_off|publish|sync_open|credential_of'),
-	'credential_of: nothing, emit_event: 42501, publish: 0, store_courses: 42501, store_progress: 42501, store_quiz_results: 42501, store_users: 42501, '
+	'credential_of: nothing, emit_event: 42501, publish: 0, store_courses: 42501, store_history: 42501, store_modules: 42501, store_progress: 42501, store_quiz_results: 42501, store_reports: 42501, store_series: 42501, store_team_members: 42501, store_teams: 42501, store_users: 42501, '
 	'sync_back_off: nothing, sync_open: nothing', 'in these ways');
 SELECT is_empty($$SELECT * FROM pg_temp.rows_of('iso-b') EXCEPT SELECT * FROM before$$, 'and changes nothing of it');
 

@@ -14,6 +14,7 @@
 #include "service_call.h"
 #include "tenant_context.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(mt_test_connection);

@@ -34,8 +34,6 @@ PGDLLEXPORT void mt_sync_main(Datum argument);
 #define ANSWERS_PER_TURN	32
 /* How often the overview is read while pulls are under way, and when it failed. */
 #define LOOK_PAUSE			(5 * MT_SECOND)
-/* Why nobody is served. */
-#define SYNC_DISABLED		"nothing is pulled while mindtickle.sync_enabled is off"
 /* How long after a failed reservation the next one is tried. */
 #define RESERVE_PAUSE		MT_SECOND
 /* A lock wait may have taken the wake-up of a request for its own: after a turn with transactions it is looked for once more, this much later. */
@@ -221,8 +219,8 @@ settle_tenants(bool all)
 			mt_job_release(tenant);
 		if (all)
 		{
-			mt_probe_end(tenant, SYNC_DISABLED);
-			mt_errands_refuse(tenant, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, SYNC_DISABLED, NULL);
+				mt_errands_refuse(tenant, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "nothing is pulled while mindtickle.sync_enabled is off", NULL);
+				mt_probe_end(tenant, "nothing is sent while mindtickle.sync_enabled is off");
 		}
 		if (tenant->listed)
 		{
@@ -240,8 +238,8 @@ settle_tenants(bool all)
 			continue;
 		}
 		unschedule(tenant);
-		mt_probe_end(tenant, "the tenant does not exist any more");
 		mt_errands_refuse(tenant, ERRCODE_UNDEFINED_OBJECT, psprintf("tenant \"%s\" does not exist", tenant->tenant_id), NULL);
+		mt_probe_end(tenant, "the tenant does not exist any more");
 		mt_budget_free(&tenant->budget);
 		mt_token_drop(tenant);
 		hash_search(tenants, tenant->tenant_id, HASH_REMOVE, NULL);
@@ -308,38 +306,29 @@ requests_work(void *argument)
 	mt_sql_take_requests(keep_request, work);
 }
 
-static void
-refuse_unknown_work(void *argument)
+/* A request that cannot be passed on. */
+typedef struct RefusedRequest
 {
-	const MtRequestRow *row = argument;
-	MtRequestEnd end = {ERRCODE_UNDEFINED_OBJECT, psprintf("tenant \"%s\" does not exist", row->tenant_id), NULL};
+	int64		ticket;
+	MtRequestEnd end;
+} RefusedRequest;
 
-	mt_sql_finish_request(row->ticket, &end);
+static void
+refuse_work(void *argument)
+{
+	RefusedRequest *refused = argument;
+
+	mt_sql_finish_request(refused->ticket, &refused->end);
 }
 
 static void
-refuse_second_work(void *argument)
+refuse_request(const MtRequestRow *row, int sqlstate, const char *message)
 {
-	const MtRequestRow *row = argument;
-	MtRequestEnd end = {ERRCODE_OBJECT_IN_USE, psprintf("the connection of tenant \"%s\" is being tested already", row->tenant_id), NULL};
-
-	mt_sql_finish_request(row->ticket, &end);
-}
-
-/* Begins a test of the tenant's connection, unless there is one. */
-static void
-begin_test(MtTenant *tenant, MtRequestRow *row)
-{
+	RefusedRequest refused = {row->ticket, {sqlstate, message, NULL}};
 	MtFailure	failure;
 
-	if (tenant->probe != NULL)
-	{
-		(void) mt_in_transaction(refuse_second_work, row, &failure);
-		return;
-	}
-	mt_probe_begin(tenant, row->ticket, row->ends_at);
-	if (!sync_enabled)
-		mt_probe_end(tenant, SYNC_DISABLED);
+	if (!mt_in_transaction(refuse_work, &refused, &failure))
+		ereport(LOG, (errcode(failure.sqlstate), errmsg("a request for tenant \"%s\" could not be answered: %s", row->tenant_id, failure.text)));
 }
 
 /* Hands a request to its tenant. */
@@ -347,7 +336,6 @@ static void
 pass_on(MtRequestRow *row)
 {
 	MtTenant   *tenant = hash_search(tenants, row->tenant_id, HASH_FIND, NULL);
-	MtFailure	failure;
 
 	/* It may be younger than the last overview. */
 	if (tenant == NULL)
@@ -355,12 +343,14 @@ pass_on(MtRequestRow *row)
 		look();
 		tenant = hash_search(tenants, row->tenant_id, HASH_FIND, NULL);
 	}
-	if (tenant != NULL && strcmp(row->kind, "test") == 0)
-		begin_test(tenant, row);
-	else if (tenant != NULL)
+	if (tenant == NULL)
+		refuse_request(row, ERRCODE_UNDEFINED_OBJECT, psprintf("tenant \"%s\" does not exist", row->tenant_id));
+	else if (strcmp(row->kind, "test") != 0)
 		mt_errand_add(tenant, row);
+	else if (tenant->probe != NULL)
+		refuse_request(row, ERRCODE_OBJECT_IN_USE, "another test of the tenant's connection is under way");
 	else
-		(void) mt_in_transaction(refuse_unknown_work, row, &failure);
+		mt_probe_begin(tenant, row->ticket, row->ends_at);
 }
 
 /* Takes what backends wait for, and finds out whether a commit has left something. */

@@ -375,9 +375,12 @@ token_needed(MtJob *job)
 	return job->slot_count > job->finished_count && needs_token(job, dlist_tail_element(MtSlot, node, &job->slots));
 }
 
-/* The slot of a list that is to try a new token: one that was refused before, so that its second refusal means something, else the first. */
-static MtSlot *
-choose_for_token(MtTenant *tenant, dlist_head *slots, MtSlot *chosen, int64 *wake)
+/*
+ * Chooses of a list the slot to be sent with a token that nothing is known of: one that was refused before, so that its second refusal means something,
+ * else the first. False when one is under way with it.
+ */
+static bool
+choose_for_token(MtTenant *tenant, dlist_head *slots, MtSlot **chosen, int64 *wake)
 {
 	int64		now = mt_now();
 	dlist_iter	iter;
@@ -386,44 +389,28 @@ choose_for_token(MtTenant *tenant, dlist_head *slots, MtSlot *chosen, int64 *wak
 	{
 		MtSlot	   *slot = dlist_container(MtSlot, node, iter.cur);
 
-		if (slot->state != MT_SLOT_WAITING || !needs_token(tenant->job, slot))
+		if (!needs_token(tenant->job, slot))
+			continue;
+		if (slot->state == MT_SLOT_UNDER_WAY && slot->token == tenant->token.serial)
+			return false;
+		if (slot->state != MT_SLOT_WAITING)
 			continue;
 		if (slot->not_before > now)
 			*wake = Min(*wake, slot->not_before);
-		else if (chosen == NULL || slot->refusals > chosen->refusals)
-			chosen = slot;
+		else if (*chosen == NULL || slot->refusals > (*chosen)->refusals)
+			*chosen = slot;
 	}
-	return chosen;
-}
-
-/* Is a request under way that was sent with the present token? */
-static bool
-token_under_way(const MtTenant *tenant, dlist_head *slots)
-{
-	dlist_iter	iter;
-
-	dlist_foreach(iter, slots)
-	{
-		const MtSlot *slot = dlist_container(MtSlot, node, iter.cur);
-
-		if (slot->state == MT_SLOT_UNDER_WAY && needs_token(tenant->job, slot) && slot->token == tenant->token.serial)
-			return true;
-	}
-	return false;
+	return true;
 }
 
 /* Sends one request with a token that nothing is known of. Until it is answered the others wait. */
 static void
 try_token(MtTenant *tenant, int64 *wake)
 {
-	MtJob	   *job = tenant->job;
-	MtSlot	   *chosen;
+	MtSlot	   *chosen = NULL;
 
-	if (token_under_way(tenant, &job->urgent) || token_under_way(tenant, &job->slots))
-		return;
-	chosen = choose_for_token(tenant, &job->urgent, NULL, wake);
-	chosen = choose_for_token(tenant, &job->slots, chosen, wake);
-	if (chosen != NULL)
+	if (choose_for_token(tenant, &tenant->job->urgent, &chosen, wake) && choose_for_token(tenant, &tenant->job->slots, &chosen, wake) &&
+		chosen != NULL)
 		(void) try_slot(tenant, chosen, wake);
 }
 
@@ -437,7 +424,6 @@ send_list(MtTenant *tenant, dlist_head *slots, bool signed_in, int64 *wake)
 	{
 		MtSlot	   *slot = dlist_container(MtSlot, node, iter.cur);
 
-		/* Some wait for the answer to a sign-in. */
 		if ((signed_in || !needs_token(tenant->job, slot)) && !try_slot(tenant, slot, wake))
 			return false;
 	}
@@ -456,16 +442,17 @@ send_due(MtTenant *tenant)
 	int64		wake = MT_NEVER;
 	bool		signed_in;
 
-	if (token_needed(job) && mt_token_wanted(tenant, now))
-		mt_token_ask(tenant);
-	if (job->sign_in != NULL && !try_slot(tenant, job->sign_in, &wake))
-		return wake;
-	signed_in = mt_token_usable(tenant, now);
-	if (signed_in && !tenant->token.worked)
+	if (token_needed(job))
 	{
-		signed_in = false;
-		try_token(tenant, &wake);
+		if (mt_token_wanted(tenant, now))
+			mt_token_ask(tenant);
+		if (job->sign_in != NULL && !try_slot(tenant, job->sign_in, &wake))
+			return wake;
+		if (!tenant->token.worked && mt_token_usable(tenant, now))
+			try_token(tenant, &wake);
 	}
+	/* The others wait for the answer to the sign-in, or to what was sent with its token. */
+	signed_in = tenant->token.worked && mt_token_usable(tenant, now);
 	if (send_list(tenant, &job->urgent, signed_in, &wake))
 		(void) send_list(tenant, &job->slots, signed_in, &wake);
 	return wake;

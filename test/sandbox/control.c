@@ -32,6 +32,54 @@ bad_request(Call *call, const char *description)
 	mt_reply_error(&call->reply, MHD_HTTP_BAD_REQUEST, "BAD_REQUEST", description);
 }
 
+/* Appends ,"name":"text" of a text that is not terminated; gives it back. */
+static void
+put_text(Buffer *buffer, const char *name, Buffer *text)
+{
+	mt_buffer_bytes(text, "", 1);
+	mt_buffer_format(buffer, ",\"%s\":", name);
+	mt_buffer_json(buffer, text->data);
+	mt_buffer_free(text);
+}
+
+/* Appends with what a tenant of the live contract is configured, and its newest credentials. */
+static void
+put_live(Buffer *buffer, Tenant *tenant)
+{
+	char		api_key[API_KEY_SIZE];
+	char		secret_key[SECRET_KEY_SIZE];
+	Buffer		first = {0};
+	Buffer		second = {0};
+	int			generation;
+
+	pthread_mutex_lock(&tenant->lock);
+	generation = tenant->access.generation;
+	pthread_mutex_unlock(&tenant->lock);
+	mt_session_keys(tenant, generation, api_key, secret_key);
+	mt_buffer_format(buffer, ",\"region\":\"%s\",\"learning_site\":\"%s\",\"api_key\":\"%s\",\"secret_key\":\"%s\"",
+					 mt_host_name(tenant->region), tenant->site, api_key, secret_key);
+	mt_host_url(&first, HOST_GLOBAL);
+	mt_host_url(&second, HOST_US);
+	mt_buffer_format(buffer, ",\"base_urls\":[\"%.*s\",\"%.*s\"]", (int) first.length, first.data, (int) second.length,
+					 second.data);
+	mt_buffer_free(&first);
+	mt_buffer_free(&second);
+	if (tenant->reporting)
+	{
+		mt_session_reporting(tenant, &first, &second);
+		put_text(buffer, "reporting_user", &first);
+		put_text(buffer, "reporting_password", &second);
+		mt_host_url(&first, HOST_ADMIN);
+		mt_buffer_text(&first, "/Odata.svc");
+		put_text(buffer, "reporting_url", &first);
+	}
+	mt_host_url(&first, HOST_ADMIN);
+	mt_buffer_format(&first, "/scim/%s", tenant->name);
+	put_text(buffer, "scim_url", &first);
+	mt_session_scim(tenant, &first);
+	put_text(buffer, "scim_token", &first);
+}
+
 /* Appends what a tenant is and holds at its revision. */
 static void
 put_tenant(Buffer *buffer, Tenant *tenant)
@@ -46,6 +94,9 @@ put_tenant(Buffer *buffer, Tenant *tenant)
 		mt_buffer_text(buffer, "null");
 	else
 		mt_buffer_json(buffer, tenant->company);
+	mt_buffer_format(buffer, ",\"contract\":\"%s\"", tenant->live ? "live" : "reference");
+	if (tenant->live)
+		put_live(buffer, tenant);
 	mt_buffer_format(buffer, ",\"revision\":%d,\"users\":%d,\"courses\":%d,\"quiz_results\":%llu}",
 					 tenant->listing.revision, tenant->listing.users, tenant->data.courses,
 					 (unsigned long long) mt_listing_results(&tenant->listing));

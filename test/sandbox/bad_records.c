@@ -177,6 +177,13 @@ mt_bad_rows(const DataSet *data, int learners)
 	return mt_bad_count(data, (uint64_t) learners);
 }
 
+void
+mt_bad_count_kinds(BadResource resource, uint64_t first, uint64_t count, uint64_t *by_kind)
+{
+	for (; count > 0; count--, first++)
+		by_kind[first % (uint64_t) tables[resource].count]++;
+}
+
 static void
 put_repeated(Buffer *buffer, char c, int times)
 {

@@ -32,6 +32,9 @@ extern uint64_t mt_bad_progress(const DataSet *data, int user, uint64_t *first);
 extern uint64_t mt_bad_modules(const DataSet *data, int series, uint64_t *first);
 extern uint64_t mt_bad_rows(const DataSet *data, int learners);
 
+/* Adds the bad records from first on to the counts by kind. */
+extern void mt_bad_count_kinds(BadResource resource, uint64_t first, uint64_t count, uint64_t *by_kind);
+
 /* Appends the bad record of that number. */
 extern void mt_bad_write(Buffer *buffer, const DataSet *data, BadResource resource, uint64_t number);
 

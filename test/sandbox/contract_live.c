@@ -110,8 +110,8 @@ mt_live_path_part(const Call *call, int part, char *text, size_t size)
 }
 
 /* Adds one to a counter of the tenant. */
-static void
-count(Tenant *tenant, uint64_t *counter)
+void
+mt_live_count(Tenant *tenant, uint64_t *counter)
 {
 	pthread_mutex_lock(&tenant->lock);
 	++*counter;
@@ -125,7 +125,7 @@ mt_live_refuse(Call *call, Tenant *tenant, unsigned status, const char *message)
 	Buffer	   *body = &call->reply.body;
 
 	if (status == MHD_HTTP_BAD_REQUEST && tenant != NULL)
-		count(tenant, &tenant->stats.bad_requests);
+		mt_live_count(tenant, &tenant->stats.bad_requests);
 	call->reply.status = status;
 	body->length = 0;
 	if (tenant != NULL && tenant->number % 4 == 3)
@@ -154,7 +154,7 @@ mt_live_not_found(Call *call, Tenant *tenant, IdKind kind, const char *id)
 
 		if (other == tenant || !mt_data_find(&other->data, kind, id, INT_MAX, &index))
 			continue;
-		count(tenant, &tenant->stats.foreign_ids);
+		mt_live_count(tenant, &tenant->stats.foreign_ids);
 		break;
 	}
 }
@@ -174,7 +174,7 @@ mt_live_foreign_email(Tenant *tenant, const char *email)
 	name[length] = '\0';
 	other = mt_tenant_by_name(name);
 	if (other != NULL && other != tenant)
-		count(tenant, &tenant->stats.foreign_ids);
+		mt_live_count(tenant, &tenant->stats.foreign_ids);
 }
 
 /*
@@ -257,7 +257,7 @@ answer_elsewhere(Call *call, Tenant *caller)
 {
 	mt_global_stats.elsewhere++;
 	if (caller != NULL)
-		count(caller, &caller->stats.wrong_hosts);
+		mt_live_count(caller, &caller->stats.wrong_hosts);
 	mt_buffer_text(&call->reply.body, "{\"token\":\"stolen\",\"expires_in\":3600,\"users\":[],\"statements\":[],\"hits\":[],"
 				   "\"results\":[],\"totalHits\":0,\"totalSize\":0,\"done\":true}");
 }
@@ -316,7 +316,7 @@ is_encoded(const char *url)
 static void
 answer_unrouted(Call *call, Tenant *tenant)
 {
-	count(tenant, &tenant->stats.bad_requests);
+	mt_live_count(tenant, &tenant->stats.bad_requests);
 	call->reply.status = MHD_HTTP_BAD_REQUEST;
 	call->reply.content_type = "text/html";
 	mt_buffer_text(&call->reply.body, "<html><head><title>400 Bad Request</title></head>"
@@ -336,14 +336,14 @@ check_token(Call *call, Tenant *tenant)
 		state = TOKEN_REVOKED;
 	}
 	else if (state == TOKEN_EXPIRED || state == TOKEN_REVOKED)
-		count(tenant, &tenant->stats.stale_tokens);
+		mt_live_count(tenant, &tenant->stats.stale_tokens);
 	switch (state)
 	{
 		case TOKEN_GOOD:
 			mt_session_use(&call->token);
 			return true;
 		case TOKEN_OF_OTHER_HOST:
-			count(tenant, &tenant->stats.wrong_hosts);
+			mt_live_count(tenant, &tenant->stats.wrong_hosts);
 			/* A continuation that was followed to where its address says. */
 			if (mt_call_query(call, "cursor") != NULL)
 				mt_live_refuse(call, tenant, MHD_HTTP_INTERNAL_SERVER_ERROR, "Internal Server Error");
@@ -386,7 +386,7 @@ check_sign_in(Call *call, Tenant *tenant, json_object *body)
 	}
 	owner = mt_session_key_owner(key, &generation);
 	if (owner != NULL && owner != at_site)
-		count(owner, &owner->stats.foreign_credentials);
+		mt_live_count(owner, &owner->stats.foreign_credentials);
 	pthread_mutex_lock(&tenant->lock);
 	refusal = tenant->access.refusal;
 	good = owner == at_site && generation >= tenant->access.first_generation && generation <= tenant->access.generation;
@@ -398,7 +398,7 @@ check_sign_in(Call *call, Tenant *tenant, json_object *body)
 	}
 	if (good && refusal == 0)
 		return true;
-	count(tenant, &tenant->stats.refused_sign_ins);
+	mt_live_count(tenant, &tenant->stats.refused_sign_ins);
 	mt_live_refuse(call, tenant, good ? (unsigned) refusal : MHD_HTTP_UNAUTHORIZED, "invalid credentials");
 	return false;
 }
@@ -458,7 +458,7 @@ answer(Call *call, Tenant *tenant, int route)
 		answers[route] (call, tenant);
 	else if (paths[route].credential != call->credential)
 	{
-		count(tenant, &tenant->stats.wrong_hosts);
+		mt_live_count(tenant, &tenant->stats.wrong_hosts);
 		mt_live_refuse(call, tenant, MHD_HTTP_UNAUTHORIZED, "Unauthorized");
 	}
 	else if (call->credential != CREDENTIAL_TOKEN || check_token(call, tenant))

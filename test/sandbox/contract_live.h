@@ -23,7 +23,8 @@ typedef enum LiveRoute
 	LIVE_UNROUTED
 } LiveRoute;
 
-/* contract_live.c: refusals, and where a listing goes on. */
+/* contract_live.c: counting, refusals, parts of paths, and where a listing goes on. */
+extern void mt_live_count(Tenant *tenant, uint64_t *counter);
 extern void mt_live_refuse(Call *call, Tenant *tenant, unsigned status, const char *message);
 extern void mt_live_not_found(Call *call, Tenant *tenant, IdKind kind, const char *id);
 extern void mt_live_foreign_email(Tenant *tenant, const char *email);

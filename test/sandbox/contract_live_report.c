@@ -243,7 +243,7 @@ put_stranger(Buffer *body, const DataSet *data, uint64_t position)
 }
 
 static void
-put_json_rows(Call *call, Tenant *tenant, RowCursor *cursor, bool is_whole)
+put_json_rows(Call *call, Tenant *tenant, RowCursor *cursor)
 {
 	Buffer	   *body = &call->reply.body;
 	Envelope	envelope = (Envelope) (tenant->data.key % ENVELOPES);
@@ -252,10 +252,13 @@ put_json_rows(Call *call, Tenant *tenant, RowCursor *cursor, bool is_whole)
 	ReportRow	row;
 	int			written = 0;
 	uint64_t	number;
+	const ReportFilter *filter = cursor->filter;
+	bool		has_bad = first == 0 && filter->series <= 0 && filter->module < 0 && filter->email[0] == '\0' &&
+		!filter->has_nothing;
 
 	put_envelope_start(body, envelope);
-	/* Bad rows come with the first page of an unfiltered report. */
-	for (number = 0; is_whole && first == 0 && number < mt_bad_rows(&tenant->data, tenant->listing.users); number++)
+	/* Bad rows come once in a sweep: on the first page of the whole report, or of that of the first series. */
+	for (number = 0; has_bad && number < mt_bad_rows(&tenant->data, tenant->listing.users); number++)
 	{
 		mt_buffer_text(body, written++ == 0 ? "" : ",");
 		mt_bad_write(body, &tenant->data, BAD_LIVE_ROWS, number);
@@ -315,7 +318,7 @@ answer_performances(Call *call, Tenant *tenant, const char *format)
 		if (!filter.has_nothing)
 			cursor.end = (uint64_t) tenant->listing.users * (uint64_t) tenant->data.courses * (uint64_t) series_count(tenant);
 		if (strcmp(format, "json") == 0)
-			put_json_rows(call, tenant, &cursor, filter_text == NULL);
+			put_json_rows(call, tenant, &cursor);
 		else
 			put_csv_rows(call, tenant, &cursor);
 	}

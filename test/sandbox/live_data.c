@@ -234,14 +234,14 @@ static void
 fill_score(const DataSet *data, int user, int course, bool retaken, LivePerformance *result)
 {
 	static const int maxima[] = {100, 10, 20, 7, 3, 50, 40, 0};
-	uint64_t	random = mt_draw(data, TOPIC_LIVE_SCORE, (uint64_t) user * 2 + retaken, (uint64_t) course);
+	uint64_t	random = mt_draw(data, TOPIC_LIVE_SCORE, (uint64_t) user * 2, (uint64_t) course);
 	bool		scored = strcmp(mt_live_module_type(data, course), "UPDATE") != 0;
 
+	/* Whether there is a score does not change with a later attempt, only which. */
 	result->has_max_score = scored && random % 32 != 0;
+	result->has_score = scored && random / 32 % 8 != 0;
 	result->max_score = PICK(maxima, mt_draw(data, TOPIC_LIVE_SCORE, UINT64_MAX, (uint64_t) course));
-	random /= 32;
-	result->has_score = scored && random % 8 != 0;
-	random /= 8;
+	random = mt_draw(data, TOPIC_LIVE_SCORE, (uint64_t) user * 2 + 1, (uint64_t) course * 2 + retaken);
 	/* Somebody who did not begin has 0 points of so many, which is no score. */
 	if (result->standing == STANDING_NOT_STARTED)
 		result->score_halves = 0;

@@ -178,8 +178,8 @@ set_performance(const ReportRow *row, uint64_t random, Field *fields)
 	fields[COLUMN_START_TIME].presence = fields[COLUMN_END_TIME].presence = FIELD_NULL;
 	if (performance->standing != STANDING_NOT_STARTED)
 		set_moment(&fields[COLUMN_START_TIME], performance->started_at);
-	/* An end without completion is none. */
-	if (completed || (performance->standing == STANDING_IN_PROGRESS && random / 128 % 16 == 0))
+	/* An end without completion is none. With a score it would be unclear what it means. */
+	if (completed || (performance->standing == STANDING_IN_PROGRESS && !performance->has_score && random / 128 % 4 == 0))
 		set_moment(&fields[COLUMN_END_TIME], completed ? performance->completed_at : performance->started_at + 60);
 }
 

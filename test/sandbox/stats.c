@@ -97,6 +97,24 @@ put_access(Buffer *buffer, const TenantStats *stats)
 	put_field(buffer, "bad_requests", stats->bad_requests);
 }
 
+/* What provisioning wrote. */
+static void
+put_scim(Buffer *buffer, Tenant *tenant)
+{
+	ScimCounts	counts;
+
+	pthread_mutex_lock(&tenant->scim.lock);
+	counts = tenant->scim.counts;
+	pthread_mutex_unlock(&tenant->scim.lock);
+	put_field(buffer, "scim_created", counts.created);
+	put_field(buffer, "scim_changed", counts.changed);
+	put_field(buffer, "scim_unchanged", counts.unchanged);
+	put_field(buffer, "scim_deleted", counts.deleted);
+	put_field(buffer, "scim_conflicts", counts.conflicts);
+	put_field(buffer, "scim_duplicates", counts.duplicates);
+	put_field(buffer, "scim_blind", counts.blind);
+}
+
 /* Takes a copy under the lock, so that no request waits for the writing. */
 static void
 put_tenant(Buffer *buffer, Tenant *tenant)
@@ -135,6 +153,7 @@ put_tenant(Buffer *buffer, Tenant *tenant)
 	mt_buffer_bytes(buffer, ",", 1);
 	put_service(buffer, &stats);
 	put_access(buffer, &stats);
+	put_scim(buffer, tenant);
 	mt_buffer_text(buffer, "\"routes\":{");
 	for (i = 0; i < MAX_ROUTES && mt_route_name(i) != NULL; i++)
 		mt_buffer_format(buffer, "%s\"%s\":%llu", i == 0 ? "" : ",", mt_route_name(i),

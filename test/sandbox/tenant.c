@@ -118,6 +118,7 @@ mt_tenant_add(char *name, char *key, char *company)
 	tenant->data.name = name;
 	pthread_mutex_init(&tenant->lock, NULL);
 	mt_listing_init(&tenant->listing);
+	mt_scim_init(&tenant->scim);
 	*find_slot(&by_name, name) = tenant;
 	*find_slot(&by_key, key) = tenant;
 	*find_slot(&by_site, site) = tenant;
@@ -210,6 +211,7 @@ mt_tenants_free(void)
 
 		for (selection = 0; selection < SELECTIONS; selection++)
 			free(tenants[i]->selections[selection].users);
+		mt_scim_free(&tenants[i]->scim);
 		free(tenants[i]->name);
 		free(tenants[i]->key);
 		free(tenants[i]->company);

@@ -3,8 +3,9 @@
  *		The tenants: who they are, their data, limits, faults and counters.
  *
  * The table is filled before the first request and never changes after it;
- * what does change in a tenant is guarded by its lock, its listing by the
- * listing's own. Neither lock is taken while holding the other.
+ * what does change in a tenant is guarded by its lock, its listing and its
+ * SCIM users by locks of their own. The tenant's lock may be taken while
+ * holding one of the others; nothing else is taken while holding a lock.
  */
 #ifndef SANDBOX_TENANT_H
 #define SANDBOX_TENANT_H
@@ -15,6 +16,7 @@
 #include "listing.h"
 #include "live_session.h"
 #include "rate_limit.h"
+#include "scim_store.h"
 #include "stats.h"
 
 #include <pthread.h>
@@ -44,6 +46,7 @@ typedef struct Tenant
 	int			report_page;	/* rows on a page of the report; 0: no pages */
 	DataSet		data;
 	Listing		listing;
+	ScimStore	scim;
 
 	pthread_mutex_t lock;		/* guards what follows */
 	LiveAccess	access;

@@ -173,7 +173,7 @@ INSERT INTO call (role_name, statement) VALUES
 	('mindtickle_service', 'mindtickle.store_users(''hp'', 1, ''{"{\"mindtickleId\": \"p1\", \"email\": \"p1@example.com\"}", "{bad"}'')'), ('mindtickle_service', 'mindtickle.store_courses(''hp'', 1, ''{"{\"courseId\": \"c\", \"title\": \"C\"}", "[]"}'')'),
 	('mindtickle_service', 'mindtickle.store_progress(''hp'', 1, ''p1'', ''{"{\"courseId\": \"c\", \"status\": \"completed\"}"}'')'),
 	('mindtickle_service', 'mindtickle.store_quiz_results(''hp'', 1, ''{"{\"resultId\": \"r\", \"userId\": \"p1\", \"courseId\": \"c\", \"quizId\": \"q\", \"submittedAt\": \"2026-01-01\"}"}'')'),
-	('mindtickle_service', 'mindtickle.source_settings(''hp'')'), ('mindtickle_service', 'mindtickle.note_site(''hp'', ''https://api.example.com'')'),
+	('mindtickle_service', 'mindtickle.source_settings(''hp'')'), ('mindtickle_service', 'mindtickle.probe_source(''hp'')'), ('mindtickle_service', 'mindtickle.note_site(''hp'', ''https://api.example.com'')'),
 	('mindtickle_service', 'mindtickle.store_teams(''hp'', 1, ''{"{\"teamId\": \"t\", \"name\": \"T\"}", "{}"}'')'), ('mindtickle_service', 'mindtickle.store_team_members(''hp'', 1, ''t'', ''{"{\"mindtickleId\": \"p1\"}"}'')'),
 	('mindtickle_service', 'mindtickle.store_series(''hp'', 1, ''{"{\"seriesId\": \"s\"}"}'')'), ('mindtickle_service', 'mindtickle.store_modules(''hp'', 1, ''s'', ''{"{\"courseId\": \"m\", \"kind\": \"ASSESSMENT\"}"}'')'),
 	('mindtickle_service', 'mindtickle.store_history(''hp'', 1, ''p1'', ''{"{\"courseId\": \"m\", \"status\": \"in_progress\"}"}'')'),
@@ -199,14 +199,14 @@ CREATE TEMP TABLE outcome AS
 SELECT is_empty($$SELECT role_name, left(statement, 100), result FROM outcome WHERE result <> 'ok' ORDER BY place$$, 'every function does its work and runs nothing of the caller''s');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_catalog.pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 		JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'mindtickle'
-	WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('worker_attach', 'read_secret_file', 'fold_readiness', 'mt_sync_course_progress', 'mt_cancel_job')
+	WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('worker_attach', 'read_secret_file', 'fold_readiness', 'mt_sync_course_progress', 'mt_test_connection', 'mt_cancel_job')
 		AND NOT EXISTS (SELECT FROM outcome AS o WHERE o.statement ~ ('\.' || p.proname || '\('))$$, 'no function was forgotten');
 SELECT matches(pg_temp.hostile('none', '', 'SELECT mindtickle.worker_attach(''none'')'), '^22023: ', 'worker_attach');
 SELECT matches(pg_temp.hostile('none', '', 'SELECT mindtickle.read_secret_file(''hp'', ''x'')'), '^55000: ', 'read_secret_file');
 
 -- Refusals and faults on the way there.
 SELECT is_empty($$SELECT c, r FROM unnest(ARRAY['public.mt_readiness(''hp-other'')', 'public.mt_upsert_progress(''hp'', ''u'', ''{}'')', 'public.mt_process_quiz_result(''hp'', ''[]'')', 'public.mt_provision_user(''hp'', ''{}'')',
-		'public.mt_configure_tenant(''hp'', ''{"base_urls": ["x"]}'')', 'public.mt_configure_tenant(''hp'', ''{"timezone": "x"}'')', 'public.mt_deactivate_user(''hp'', ''nobody'')', 'public.mt_score_quiz(''[7]'')', 'public.mt_sync_course_progress(''hp'', ''u'')', 'public.mt_cancel_job(''hp'', 0)']) AS c,
+		'public.mt_configure_tenant(''hp'', ''{"base_urls": ["x"]}'')', 'public.mt_configure_tenant(''hp'', ''{"timezone": "x"}'')', 'public.mt_deactivate_user(''hp'', ''nobody'')', 'public.mt_score_quiz(''[7]'')', 'public.mt_test_connection(''hp'', ''0 s'')', 'public.mt_sync_course_progress(''hp'', ''u'')', 'public.mt_cancel_job(''hp'', 0)']) AS c,
 	pg_temp.hostile('hp_admin', 'hp', 'SELECT ' || c) AS r WHERE r !~ '^(42501|22023|P0002|25001): '$$, 'errors run nothing either');
 SELECT is_empty($$SELECT c, r FROM unnest(ARRAY['public.mt_create_tenant(''hp'', ''x'')', 'public.mt_create_tenant(''%'', ''x'')', 'public.mt_grant_tenant(''hp'', ''hp_none'', ''reader'')', 'public.mt_grant_tenant(''hp'', ''hp_spare'', ''x'')',
 		'public.mt_drop_tenant(''hp-none'')', 'public.mt_set_credential(''hp'', ''{"x": 1}'')']) AS c, pg_temp.hostile('none', '', 'SELECT ' || c) AS r WHERE r !~ '^(42710|22023|42704): '$$, 'nor those of the owner''s functions');

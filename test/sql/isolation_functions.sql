@@ -67,6 +67,7 @@ mt_revoke_token(text,text)
 mt_set_tenant(text,text)
 mt_sync_course_progress(text,text,interval)
 mt_sync_tenant(text)
+mt_test_connection(text,interval)
 mt_upsert_progress(text,text,jsonb)
 mt_verify_readiness(text)', 'these functions with a tenant may be called by everybody');
 SELECT set_eq('SELECT signature FROM function', $$SELECT p.oid::regprocedure::text FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'mindtickle'

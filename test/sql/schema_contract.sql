@@ -241,7 +241,7 @@ SELECT results_eq($$SELECT signature FROM extension_function WHERE proacl IS NUL
 		('mt_readiness_by_course(text)'), ('mt_readiness_by_team(text)'), ('mt_readiness_by_user(text)'), ('mt_readiness_trend(text,date,date)'),
 		('mt_rebuild_readiness(text)'),
 		('mt_revoke_token(text,text)'), ('mt_score_quiz(jsonb)'),
-		('mt_set_tenant(text,text)'), ('mt_sync_course_progress(text,text,interval)'), ('mt_sync_tenant(text)'), ('mt_upsert_progress(text,text,jsonb)'), ('mt_verify_readiness(text)'), ('mt_whoami()')$$,
+		('mt_set_tenant(text,text)'), ('mt_sync_course_progress(text,text,interval)'), ('mt_sync_tenant(text)'), ('mt_test_connection(text,interval)'), ('mt_upsert_progress(text,text,jsonb)'), ('mt_verify_readiness(text)'), ('mt_whoami()')$$,
 	'PUBLIC executes these functions and no others');
 SELECT is_empty($$SELECT t.relname, a.privilege_type FROM (SELECT * FROM extension_table UNION ALL SELECT * FROM extension_view) AS t,
 		aclexplode(t.relacl) AS a WHERE a.grantee = 0 AND a.privilege_type <> 'SELECT'$$, 'PUBLIC has nothing but SELECT on tables and views');

@@ -17,6 +17,8 @@ OBJS = \
 	src/access.o \
 	src/alert.o \
 	src/api_version.o \
+	src/connection_test.o \
+	src/course.o \
 	src/dead_letter.o \
 	src/event.o \
 	src/field.o \
@@ -25,7 +27,10 @@ OBJS = \
 	src/log_redaction.o \
 	src/plan.o \
 	src/progress.o \
+	src/pull_groupings.o \
+	src/pull_reports.o \
 	src/pull_store.o \
+	src/pulled_page.o \
 	src/quiz_result.o \
 	src/quiz_score.o \
 	src/readiness.o \
@@ -39,6 +44,7 @@ OBJS = \
 	src/readiness_row.o \
 	src/readiness_source.o \
 	src/readiness_store.o \
+	src/request_slot.o \
 	src/credential.o \
 	src/scim_answer.o \
 	src/scim_attribute.o \
@@ -67,6 +73,7 @@ OBJS = \
 	src/sync_request.o \
 	src/tenant_context.o \
 	src/tenant_settings.o \
+	src/tenant_statistics.o \
 	src/tenant_table.o \
 	src/token.o \
 	src/user.o \
@@ -101,6 +108,8 @@ SQL_PARTS = \
 	sql/readiness_details.sql \
 	sql/sync_api.sql \
 	sql/worker_api.sql \
+	sql/pull_api.sql \
+	sql/sync_state.sql \
 	sql/views.sql \
 	sql/check_server.sql \
 	sql/check_rights.sql \

@@ -36,11 +36,11 @@ PG_FUNCTION_INFO_V1(mt_provision_user);
 PG_FUNCTION_INFO_V1(mt_deactivate_user);
 
 /*
- * What a document leaves of the attributes: all that it does not name where the identity provider gives it, and what the identity provider gave
- * where anybody else does.
+ * What a document leaves of the attributes: all that it does not name where they are laid over those that are there, and what the identity provider
+ * gave where they take their place.
  */
 #define NEW_ATTRIBUTES \
-	"CASE WHEN $3 & 16384 <> 0 THEN u.attributes || $17 " \
+	"CASE WHEN $3 & 16384 <> 0 THEN u.attributes || coalesce($17, '{}') " \
 	"WHEN u.attributes ? 'scim' THEN coalesce($17, '{}') || jsonb_build_object('scim', u.attributes -> 'scim') " \
 	"ELSE coalesce($17, '{}') END"
 
@@ -49,6 +49,8 @@ PG_FUNCTION_INFO_V1(mt_deactivate_user);
 
 #define DIFFERS(bit, parameter, column) "($3 & " bit " <> 0 AND u." column " IS DISTINCT FROM " parameter ")"
 #define MERGED(bit, parameter, column) column " = CASE WHEN $3 & " bit " <> 0 THEN " parameter " ELSE u." column " END"
+
+StaticAssertDecl(MT_USER_ADDS_ATTRIBUTES == 16384 && MT_USER_NEW_TO_PROVIDER == 32768, "the statements know the bits");
 
 /* $1 tenant, $2 user, $3 columns given, $4 to $17 the columns. */
 static MtPlan update = {

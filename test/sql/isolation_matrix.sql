@@ -73,11 +73,11 @@ $$;
 CREATE TEMP TABLE target AS SELECT * FROM pg_temp.targets();
 SELECT is((SELECT string_agg(kind || ' ' || relations, E'\n' ORDER BY kind) FROM (SELECT kind, string_agg(relation, ' ' ORDER BY relation COLLATE "C") AS relations
 		FROM target WHERE kind <> 'toast' GROUP BY kind) AS k),
-	'blind mt_security_alerts mt_stat_worker
+	'blind mt_security_alerts mt_stat_tenant mt_stat_worker
 open mindtickle.course mindtickle.course_progress mindtickle.dead_letter mindtickle.event mindtickle.quiz mindtickle.quiz_submission mindtickle.readiness_daily mindtickle.readiness_report mindtickle.sync_resource mindtickle.team mindtickle.team_member mindtickle.users
 part mindtickle.sync_job mindtickle.tenant
 sequence mindtickle.api_token_token_id_seq mindtickle.dead_letter_letter_id_seq mindtickle.event_overflow_overflow_id_seq mindtickle.outbox_outbox_id_seq mindtickle.security_alert_alert_id_seq mindtickle.sync_job_job_id_seq
-shut mindtickle.api_token mindtickle.cache_entry mindtickle.credential mindtickle.event_counter mindtickle.event_overflow mindtickle.outbox mindtickle.readiness_course_0 mindtickle.readiness_course_1 mindtickle.readiness_delta_0 mindtickle.readiness_delta_1 mindtickle.readiness_delta_2 mindtickle.readiness_delta_3 mindtickle.readiness_rerun mindtickle.readiness_summary_0 mindtickle.readiness_summary_1 mindtickle.readiness_user_0 mindtickle.readiness_user_1 mindtickle.security_alert mindtickle.sync_budget mindtickle.sync_seen mindtickle.tenant_grant mindtickle.user_address
+shut mindtickle.api_token mindtickle.cache_entry mindtickle.credential mindtickle.event_counter mindtickle.event_overflow mindtickle.outbox mindtickle.readiness_course_0 mindtickle.readiness_course_1 mindtickle.readiness_delta_0 mindtickle.readiness_delta_1 mindtickle.readiness_delta_2 mindtickle.readiness_delta_3 mindtickle.readiness_rerun mindtickle.readiness_summary_0 mindtickle.readiness_summary_1 mindtickle.readiness_user_0 mindtickle.readiness_user_1 mindtickle.security_alert mindtickle.sync_budget mindtickle.sync_seen mindtickle.sync_series mindtickle.sync_series_module mindtickle.tenant_grant mindtickle.user_address
 view mt_course_progress mt_courses mt_dead_letters mt_events mt_progress_sync mt_quiz_results mt_readiness_reports mt_sync_jobs mt_teams mt_users',
 	'these are open to roles with a tenant, and these are not');
 

@@ -85,7 +85,7 @@ mt_json_object(void)
 	return new_value(MT_JSON_OBJECT);
 }
 
-/* Adds at the end of an array (key NULL) or object, without looking whether the key is there. */
+/* Adds at the end of an array (key NULL) or object. */
 static void
 add_item(MtJson *container, char *key, MtJson *value)
 {
@@ -491,6 +491,15 @@ mt_json_set(MtJson *object, const char *key, MtJson *value)
 		add_item(object, pstrdup(key), value);
 	else
 		object->items[place] = value;
+}
+
+/*
+ * Adds a member at the end; that the object has none of this name is for the caller to know. Many are added so without a search for each.
+ */
+void
+mt_json_add(MtJson *object, const char *key, MtJson *value)
+{
+	add_item(object, pstrdup(key), value);
 }
 
 /*

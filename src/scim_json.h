@@ -45,6 +45,7 @@ extern MtJson *mt_json_copy(const MtJson *value);
 
 extern MtJson *mt_json_get(const MtJson *object, const char *key);
 extern const char *mt_json_get_text(const MtJson *object, const char *key);
+extern void mt_json_add(MtJson *object, const char *key, MtJson *value);
 extern void mt_json_set(MtJson *object, const char *key, MtJson *value);
 extern void mt_json_set_text(MtJson *object, const char *key, const char *text);
 extern void mt_json_remove(MtJson *object, const char *key);

@@ -9,6 +9,7 @@
  */
 #include "scim_patch.h"
 
+#include "miscadmin.h"
 #include "scim_value.h"
 
 static bool apply_value(MtScimPatch *patch, MtScimPatchKind kind, const MtJson *value);
@@ -304,7 +305,7 @@ apply_to_schema(MtScimPatch *patch, MtScimPatchKind kind, const MtScimSchema *sc
 	{
 		/* A URN once more would let values nest without end. */
 		if (pg_strncasecmp(value->keys[i], "urn:", strlen("urn:")) != 0)
-			mt_json_set(prefixed, psprintf("%s:%s", schema->urn, value->keys[i]), value->items[i]);
+			mt_json_add(prefixed, psprintf("%s:%s", schema->urn, value->keys[i]), value->items[i]);
 	}
 	return apply_value(patch, kind, prefixed);
 }
@@ -362,6 +363,7 @@ apply_value(MtScimPatch *patch, MtScimPatchKind kind, const MtJson *value)
 		MtScimPath	path;
 		MtScimFault fault = {0};
 
+		CHECK_FOR_INTERRUPTS();
 		if (schema != NULL)
 		{
 			if (!mt_json_is_empty(value->items[i]) && !apply_to_schema(patch, kind, schema, value->items[i]))

@@ -62,6 +62,8 @@ my @weak = (
 	[ 'function pg_extension_config_dump without its schema', 'SELECT pg_extension_config_dump(\'mindtickle.t\', \'\')' ],
 	[ 'relation "t" without its schema', 'UPDATE t SET a = 1' ],
 	[ 'operator \+ without its schema', 'SELECT 1 + 1' ],
+	[ 'operator \+ without its schema', 'CREATE FUNCTION mindtickle.f(a pg_catalog.int4) RETURNS pg_catalog.int4 LANGUAGE sql RETURN a + 1' ],
+	[ 'no SET search_path = pg_catalog, pg_temp', 'CREATE FUNCTION mindtickle.f(a pg_catalog.int4) RETURNS pg_catalog.int4 LANGUAGE sql AS $$ SELECT 1 $$' ],
 	[ '"t" without its schema', 'GRANT SELECT ON mindtickle.u, t TO PUBLIC' ],
 	[ '"f" without its schema', 'REVOKE ALL ON FUNCTION f() FROM PUBLIC' ],
 	[ 'an argument without the schema of its type', 'COMMENT ON FUNCTION mindtickle.f(text) IS \'x\'' ],

@@ -6,7 +6,7 @@
 # Nothing may be adopted that could have been there before (OR REPLACE, IF NOT EXISTS), and in statements that run at once, which are all but the
 # bodies of functions with a safe search_path, every relation, function, operator, type and collation must say its schema. That leaves out what takes
 # an operator from the search_path without showing it: IN, BETWEEN, LIKE, NULLIF, CASE with a value, IS DISTINCT FROM, JOIN USING. A function in SQL or
-# PL/pgSQL has SET search_path = pg_catalog, pg_temp, and one that is SECURITY DEFINER a comment that says why.
+# PL/pgSQL has SET search_path = pg_catalog, pg_temp, unless its body is a RETURN that is judged like a statement, and one that is SECURITY DEFINER a comment that says why.
 
 package MindTickle::InstallScript;
 
@@ -152,7 +152,9 @@ sub _judge_function
 	$language //= 'none';
 	push @findings, [ $line, 'a function without a schema' ] unless $form =~ /^create (?:or replace )?(?:function|procedure) \S+ \. /;
 	push @findings, [ $line, "language $language" ] unless $language =~ /^(?:c|sql|plpgsql)$/;
-	push @findings, [ $line, 'no SET search_path = pg_catalog, pg_temp' ] if $language ne 'c' && $form !~ / set search_path = pg_catalog , pg_temp(?: |$)/;
+	# A body that is no string is understood when the function is made, and judged below.
+	push @findings, [ $line, 'no SET search_path = pg_catalog, pg_temp' ]
+	  if $language ne 'c' && $form !~ / set search_path = pg_catalog , pg_temp(?: |$)/ && !($language eq 'sql' && $form =~ / return /);
 	push @findings, [ $line, 'SECURITY DEFINER without a comment that says why' ]
 	  if $form =~ / security definer/ && $tokens->[0][3] !~ /SECURITY DEFINER: \S/;
 

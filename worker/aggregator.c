@@ -37,7 +37,7 @@ PGDLLEXPORT void mt_aggregator_main(Datum argument);
 #define ROUND_PAUSE		(100 * MT_MILLISECOND)
 #define BRISK_PAUSE		(5 * MT_MILLISECOND)
 /* A reader is taken to come again for so long. */
-#define BRISK_TIME		(2 * MT_SECOND)
+#define BRISK_TIME		(10 * MT_SECOND)
 /* Summaries are folded so long after a tenant's last change, and while it changes so often. */
 #define QUIET_PAUSE		(2 * MT_SECOND)
 #define DETAILS_PAUSE	(10 * MT_SECOND)

@@ -40,6 +40,26 @@ OBJS = \
 	src/readiness_source.o \
 	src/readiness_store.o \
 	src/credential.o \
+	src/scim_answer.o \
+	src/scim_attribute.o \
+	src/scim_bulk.o \
+	src/scim_condition.o \
+	src/scim_element.o \
+	src/scim_group.o \
+	src/scim_inspect.o \
+	src/scim_json.o \
+	src/scim_letter.o \
+	src/scim_list.o \
+	src/scim_member.o \
+	src/scim_parse.o \
+	src/scim_patch.o \
+	src/scim_query.o \
+	src/scim_request.o \
+	src/scim_schema.o \
+	src/scim_select.o \
+	src/scim_user.o \
+	src/scim_user_row.o \
+	src/scim_value.o \
 	src/service_call.o \
 	src/settings.o \
 	src/shared_state.o \
@@ -60,6 +80,7 @@ SQL_PARTS = \
 	sql/tenant.sql \
 	sql/context.sql \
 	sql/people.sql \
+	sql/scim_people.sql \
 	sql/training.sql \
 	sql/readiness_tables.sql \
 	sql/queue.sql \
@@ -73,6 +94,8 @@ SQL_PARTS = \
 	sql/alert.sql \
 	sql/scoring.sql \
 	sql/users_api.sql \
+	sql/scim_filter.sql \
+	sql/scim_api.sql \
 	sql/readiness_deltas.sql \
 	sql/readiness_api.sql \
 	sql/readiness_details.sql \

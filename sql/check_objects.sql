@@ -269,7 +269,14 @@ CREATE FUNCTION mindtickle.expected_triggers(OUT relation pg_catalog.text, OUT n
 	VALUES ('tenant_grant', 'resolve_role'::name, 'A'::"char", 'BEFORE INSERT ON mindtickle.tenant_grant FOR EACH ROW EXECUTE FUNCTION mindtickle.resolve_grant_role()'),
 		('tenant_grant', 'forget_access', 'A', 'AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mindtickle.tenant_grant FOR EACH STATEMENT EXECUTE FUNCTION mindtickle.forget_access()'),
 		('api_token', 'forget_access', 'A', 'AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mindtickle.api_token FOR EACH STATEMENT EXECUTE FUNCTION mindtickle.forget_access()'),
-		('tenant', 'forget_access', 'A', 'AFTER INSERT OR UPDATE OF tenant_id OR DELETE OR TRUNCATE ON mindtickle.tenant FOR EACH STATEMENT EXECUTE FUNCTION mindtickle.forget_access()')
+		('tenant', 'forget_access', 'A', 'AFTER INSERT OR UPDATE OF tenant_id OR DELETE OR TRUNCATE ON mindtickle.tenant FOR EACH STATEMENT EXECUTE FUNCTION mindtickle.forget_access()'),
+		('users', 'addresses_insert', 'A', 'AFTER INSERT ON mindtickle.users FOR EACH ROW WHEN (NEW.attributes #> ''{scim,emails,1}'' IS NOT NULL '
+			'OR COALESCE(NEW.attributes #>> ''{scim,emails,0,value}'', NEW.email, ) <> COALESCE(NEW.email, )) EXECUTE FUNCTION mindtickle.keep_addresses()'),
+		('users', 'addresses_update', 'A', 'AFTER UPDATE ON mindtickle.users FOR EACH ROW WHEN ('
+			'COALESCE(OLD.attributes #> ''{scim,emails}'', ''0'') <> COALESCE(NEW.attributes #> ''{scim,emails}'', ''0'') OR COALESCE(OLD.email, ) <> COALESCE(NEW.email, ) '
+			'OR OLD.tenant_id <> NEW.tenant_id OR OLD.user_id <> NEW.user_id) EXECUTE FUNCTION mindtickle.keep_addresses()'),
+		('users', 'addresses_delete', 'A', 'AFTER DELETE ON mindtickle.users FOR EACH ROW WHEN (OLD.attributes ? ''scim'') EXECUTE FUNCTION mindtickle.keep_addresses()'),
+		('users', 'addresses_truncate', 'A', 'AFTER TRUNCATE ON mindtickle.users FOR EACH STATEMENT EXECUTE FUNCTION mindtickle.keep_addresses()')
 	UNION ALL
 	SELECT t.relation, format('readiness_%s', e.name), e.enabled, format('AFTER %s ON mindtickle.%s %s EXECUTE FUNCTION mindtickle.readiness_%s()',
 		e.event, t.relation, e.clause, coalesce(e.function, t.function))

@@ -6,6 +6,7 @@ SELECT pg_catalog.pg_extension_config_dump('mindtickle.tenant_grant', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.users', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.team', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.team_member', '');
+SELECT pg_catalog.pg_extension_config_dump('mindtickle.user_address', 'WHERE false');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.course', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.quiz', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.course_progress', '');

@@ -4,7 +4,7 @@
 CREATE VIEW @extschema@.mt_users WITH (security_invoker = true) AS
 	SELECT u.tenant_id, u.user_id, u.mindtickle_id, u.scim_external_id, u.user_name, u.email, u.name, u.role, u.active, u.title,
 		u.department, u.location, u.hired_at, u.manager_id, coalesce(m.name, m.email, u.manager_email) AS manager_name, u.manager_email,
-		u.attributes, u.version, u.created_at, u.updated_at
+		u.attributes, u.version, u.created_at, u.updated_at, u.deleted_at
 	FROM mindtickle.users AS u
 	LEFT JOIN mindtickle.users AS m
 		ON m.tenant_id OPERATOR(pg_catalog.=) u.tenant_id AND m.user_id OPERATOR(pg_catalog.=) u.manager_id;
@@ -13,7 +13,8 @@ COMMENT ON VIEW @extschema@.mt_users IS 'people';
 CREATE VIEW @extschema@.mt_teams WITH (security_invoker = true) AS
 	SELECT t.tenant_id, t.team_id, t.name, t.manager_id, m.name AS manager_name, t.source, t.active, t.updated_at,
 		(SELECT pg_catalog.count(*) FROM mindtickle.team_member AS b
-		 WHERE b.tenant_id OPERATOR(pg_catalog.=) t.tenant_id AND b.team_id OPERATOR(pg_catalog.=) t.team_id AND b.active) AS members
+		 WHERE b.tenant_id OPERATOR(pg_catalog.=) t.tenant_id AND b.team_id OPERATOR(pg_catalog.=) t.team_id AND b.active) AS members,
+		t.scim_external_id
 	FROM mindtickle.team AS t
 	LEFT JOIN mindtickle.users AS m
 		ON m.tenant_id OPERATOR(pg_catalog.=) t.tenant_id AND m.user_id OPERATOR(pg_catalog.=) t.manager_id;

@@ -13,7 +13,6 @@
 #include <ctype.h>
 
 #include "catalog/pg_type.h"
-#include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -415,7 +414,7 @@ mt_json_too_deep(MtFields *fields, JsonbContainer *container, int depth)
  * Looks at brackets and numbers outside strings; everything else is the parser's to judge.
  */
 static const char *
-unparsable(const char *bytes, int length)
+unparsable(const char *bytes, int length, int depth_max)
 {
 	bool		in_string = false;
 	int			depth = 0;
@@ -456,14 +455,17 @@ unparsable(const char *bytes, int length)
 			if (digits > 3)
 				return "holds a number that is too large";
 		}
-		if (depth > MT_JSON_DEPTH_MAX)
-			return "must not be nested deeper than 64";
+		if (depth > depth_max)
+			return psprintf("must not be nested deeper than %d", depth_max);
 	}
 	return NULL;
 }
 
-static JsonLexContext *
-make_lexer(char *bytes, int length)
+/*
+ * A lexer for bytes that mt_json_check_bytes has returned.
+ */
+JsonLexContext *
+mt_json_lexer(char *bytes, int length)
 {
 #if PG_VERSION_NUM >= 170000
 	return makeJsonLexContextCstringLen(NULL, bytes, length, PG_UTF8, true);
@@ -473,11 +475,11 @@ make_lexer(char *bytes, int length)
 }
 
 /*
- * Parses bytes from outside into jsonb. NULL, with a fault and without an error, where they are no valid UTF-8, no JSON, or JSON that
- * PostgreSQL cannot hold (U+0000).
+ * Checks that bytes from outside are JSON that can be parsed without an error, nested at most depth_max deep. A copy of them that ends with a
+ * NUL; NULL, with a fault, where they are no valid UTF-8, no JSON, or JSON that PostgreSQL cannot hold (U+0000).
  */
-Jsonb *
-mt_json_from_bytes(const char *bytes, int length, MtFault *fault)
+char *
+mt_json_check_bytes(const char *bytes, int length, int depth_max, MtFault *fault)
 {
 	MtFields	document = {.index = -1,.fault = fault};
 	JsonLexContext *lexer;
@@ -490,19 +492,31 @@ mt_json_from_bytes(const char *bytes, int length, MtFault *fault)
 		mt_fault(&document, NULL, "must be valid UTF-8");
 		return NULL;
 	}
-	problem = unparsable(bytes, length);
+	problem = unparsable(bytes, length, depth_max);
 	if (problem != NULL)
 	{
 		mt_fault(&document, NULL, "%s", problem);
 		return NULL;
 	}
 	copy = pnstrdup(bytes, length);
-	lexer = make_lexer(copy, length);
+	lexer = mt_json_lexer(copy, length);
 	error = pg_parse_json(lexer, &nullSemAction);
 	if (error != JSON_SUCCESS)
 	{
 		mt_fault(&document, NULL, "must be valid JSON: %s", json_errdetail(error, lexer));
+		fault->holds_nul = error == JSON_UNICODE_CODE_POINT_ZERO;
 		return NULL;
 	}
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(copy)));
+	return copy;
+}
+
+/*
+ * Parses bytes from outside into jsonb. NULL, with a fault and without an error, as mt_json_check_bytes has them.
+ */
+Jsonb *
+mt_json_from_bytes(const char *bytes, int length, MtFault *fault)
+{
+	char	   *checked = mt_json_check_bytes(bytes, length, MT_JSON_DEPTH_MAX, fault);
+
+	return checked == NULL ? NULL : DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(checked)));
 }

@@ -7,6 +7,7 @@
 
 #include "mindtickle.h"
 
+#include "common/jsonapi.h"
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 
@@ -15,6 +16,7 @@ typedef struct MtFault
 {
 	char	   *field;
 	char	   *message;
+	bool		holds_nul;		/* JSON in good form, but with the character U+0000, which PostgreSQL cannot hold */
 } MtFault;
 
 /* One JSON object being read; name and index say where it stands, for messages: progress[3]. */
@@ -56,6 +58,8 @@ extern MtPresence mt_field_container(MtFields *fields, const char *key, bool arr
 
 extern void mt_check_argument_id(const char *name, text *value);
 extern bool mt_json_too_deep(MtFields *fields, JsonbContainer *container, int depth);
+extern JsonLexContext *mt_json_lexer(char *bytes, int length);
+extern char *mt_json_check_bytes(const char *bytes, int length, int depth_max, MtFault *fault);
 extern Jsonb *mt_json_from_bytes(const char *bytes, int length, MtFault *fault);
 
 /* iso_timestamp.c */

@@ -41,6 +41,7 @@ extern char *mt_setting_databases;
 extern char *mt_setting_secret_directory;
 extern bool mt_setting_sync_enabled;
 extern bool mt_setting_notify;
+extern char *mt_setting_public_url;
 
 /* utility_hook.c */
 extern void mt_install_utility_hook(bool preloaded);

@@ -2,10 +2,10 @@
  * readiness_people.c
  *		Whether users are there and active, which decides whether their rows count.
  *
- * Each delta needs its user looked up, by readers and by the aggregator, and users hardly ever change. So a process remembers some answers of one
- * tenant. They hold for every snapshot whose summary has taken in the same changes of users and which shows no others: a summary says since which
- * transaction its users are the same. A transaction that has written looks everything up and remembers nothing, since in the midst of a statement
- * it may see what no delta tells of yet.
+ * Each delta needs its user looked up, by readers and by the aggregator, and users hardly ever change. So a process remembers some answers. They hold for
+ * every snapshot whose summary has taken in the same changes of users and which shows no others: a summary says since which transaction its users are
+ * the same, and that transaction has written the summary of no other tenant. A transaction that has written looks everything up and remembers nothing,
+ * since in the midst of a statement it may see what no delta tells of yet.
  *
  * Called by readiness_change.c. Reads, writes nothing.
  */
@@ -18,30 +18,26 @@
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
 
-/* Users that are remembered at once, each in the place that the hash of his id says; longer ids are not. */
+/* Users that are remembered at once, each in the place that a hash says; longer ids are not. */
 #define PLACES		4096
-#define ID_MAX		44
+#define ID_MAX		45
 
 MtTenantTable mt_users_table = {{"users"}, {"users_pkey"}};
 
 typedef struct Place
 {
-	uint8		length;			/* 0: free */
+	uint64		since;			/* users_since of the summary; 0: free */
 	MtUserState state;
+	uint8		length;
 	char		id[ID_MAX];
 } Place;
 
-/* What is remembered, of which tenant and state of its users. */
-static struct
-{
-	char		tenant[MT_TENANT_MAX + 1];
-	uint64		since;
-	Place	   *places;			/* in TopMemoryContext; NULL: none yet */
-} remembered;
+/* In TopMemoryContext; NULL: nothing yet. */
+static Place *places = NULL;
 
 /*
  * Begins to look up users of a tenant as the snapshot shows them. summary is the newest that it shows, changed whether it also shows changes of users
- * that the summary has not taken in. ERROR like mt_tenant_scan_open.
+ * that the summary has not taken in.
  */
 void
 mt_people_begin(MtPeople *people, const char *tenant, Snapshot snapshot, const MtSummary *summary, bool changed)
@@ -49,15 +45,9 @@ mt_people_begin(MtPeople *people, const char *tenant, Snapshot snapshot, const M
 	people->tenant = tenant;
 	people->snapshot = snapshot;
 	people->open = false;
-	people->remembered = summary->found && !changed && !FullTransactionIdIsValid(GetTopFullTransactionIdIfAny());
-	if (!people->remembered)
-		return;
-	if (remembered.places == NULL)
-		remembered.places = MemoryContextAllocZero(TopMemoryContext, sizeof(Place) * PLACES);
-	else if (remembered.since != summary->users_since || strcmp(remembered.tenant, tenant) != 0)
-		memset(remembered.places, 0, sizeof(Place) * PLACES);
-	remembered.since = summary->users_since;
-	strlcpy(remembered.tenant, tenant, sizeof(remembered.tenant));
+	people->since = summary->found && !changed && !FullTransactionIdIsValid(GetTopFullTransactionIdIfAny()) ? summary->users_since : 0;
+	if (places == NULL && people->since != 0)
+		places = MemoryContextAllocZero(TopMemoryContext, sizeof(Place) * PLACES);
 }
 
 static MtUserState
@@ -83,21 +73,21 @@ read_user(MtPeople *people, MtId user)
 }
 
 /*
- * A user, whether he is there or not.
+ * A user, whether he is there or not. ERROR like mt_tenant_scan_open.
  */
 MtUserState
 mt_look_up_user(MtPeople *people, MtId user)
 {
 	Place	   *place;
 
-	if (!people->remembered || user.length == 0 || user.length > ID_MAX)
+	if (people->since == 0 || user.length > ID_MAX)
 		return read_user(people, user);
-	place = &remembered.places[hash_bytes((const unsigned char *) user.bytes, user.length) % PLACES];
-	if (place->length != user.length || memcmp(place->id, user.bytes, user.length) != 0)
+	place = &places[(hash_bytes((const unsigned char *) user.bytes, user.length) + (uint32) people->since) % PLACES];
+	if (place->since != people->since || place->length != user.length || memcmp(place->id, user.bytes, user.length) != 0)
 	{
-		/* An error on the way must not leave the place half filled. */
 		MtUserState state = read_user(people, user);
 
+		place->since = people->since;
 		place->state = state;
 		place->length = (uint8) user.length;
 		memcpy(place->id, user.bytes, user.length);

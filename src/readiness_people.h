@@ -19,7 +19,7 @@ typedef struct MtPeople
 {
 	const char *tenant;
 	Snapshot	snapshot;
-	bool		remembered;		/* answers are those of the remembered state, and are remembered */
+	uint64		since;			/* what is remembered holds for this; 0: nothing does */
 	bool		open;
 	MtTenantScan scan;
 } MtPeople;

@@ -71,6 +71,16 @@ mt_lock_tokens(const char *tenant)
 }
 
 /*
+ * Locks who is in which of a tenant's teams: ShareLock for those who put users into teams, ExclusiveLock for whoever takes a user out of all. To be
+ * taken before rows of users and team are locked.
+ */
+void
+mt_lock_members(const char *tenant, LOCKMODE mode)
+{
+	(void) lock_share("team_member", tenant, mode, true);
+}
+
+/*
  * Makes those who fold a tenant's readiness do so one after the other. False where wait is not set and another one does.
  */
 bool

@@ -24,6 +24,7 @@ extern void mt_service_enter_as_owner(MtServiceCall *call, FunctionCallInfo fcin
 extern void mt_service_leave(MtServiceCall *call);
 extern void mt_lock_tenant(const char *tenant, LOCKMODE mode);
 extern void mt_lock_tokens(const char *tenant);
+extern void mt_lock_members(const char *tenant, LOCKMODE mode);
 extern bool mt_lock_fold(const char *tenant, bool wait);
 
 #endif							/* MT_SERVICE_CALL_H */

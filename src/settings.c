@@ -18,6 +18,7 @@ char	   *mt_setting_databases = NULL;
 char	   *mt_setting_secret_directory = NULL;
 bool		mt_setting_sync_enabled = true;
 bool		mt_setting_notify = true;
+char	   *mt_setting_public_url = NULL;
 
 /* Moves with every change of the two settings that make up the context. */
 uint64		mt_context_changes = 1;
@@ -26,6 +27,37 @@ static void
 assign_context(const char *newval, void *extra)
 {
 	mt_context_changes++;
+}
+
+/* Nothing, or a URL as a client would write it down, without a slash at its end. */
+static bool
+check_public_url(char **newval, void **extra, GucSource source)
+{
+	const char *host = *newval;
+
+	if (host[0] == '\0')
+		return true;
+	if (strncmp(host, "https://", strlen("https://")) == 0)
+		host += strlen("https://");
+	else if (strncmp(host, "http://", strlen("http://")) == 0)
+		host += strlen("http://");
+	else
+	{
+		GUC_check_errdetail("It must begin with https:// or http://.");
+		return false;
+	}
+	for (const char *c = host; *c != '\0'; c++)
+		if (*c <= ' ' || *c > '~' || strchr("\"\\<>?#@", *c) != NULL)
+		{
+			GUC_check_errdetail("It must hold nothing but a host, a port and a path.");
+			return false;
+		}
+	if (host[0] == '\0' || host[0] == '/' || host[strlen(host) - 1] == '/')
+	{
+		GUC_check_errdetail("It must name a host and not end with a slash.");
+		return false;
+	}
+	return true;
 }
 
 /* Who is the service role decides who may do what, so what was looked up under the old name is forgotten. */
@@ -52,6 +84,12 @@ mt_define_settings(void)
 							 "Off: consumers poll.",
 							 &mt_setting_notify, true,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("mindtickle.public_url",
+							   "URL under which clients reach the gateway, such as \"https://scim.example.com\".",
+							   "Locations of resources begin with it; empty: they begin with the path.",
+							   &mt_setting_public_url, "",
+							   PGC_SIGHUP, 0, check_public_url, NULL, NULL);
 
 	DefineCustomStringVariable("mindtickle.secret_directory",
 							   "Directory below which credentials kept in files are read, one directory a tenant.",

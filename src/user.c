@@ -19,6 +19,7 @@
 #include "service_call.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/formatting.h"
 
 /* Rounds of "look it up, else insert it" before a concurrent insertion of another user with the same key is an error. */
@@ -27,11 +28,24 @@
 #define KEY_LOCKS		256
 #define LOCK_EMAIL		0
 #define LOCK_ID			1
+#define LOCK_USER_NAME	2
 
 static const char *const roles[] = {"rep", "manager", "admin", NULL};
 
 PG_FUNCTION_INFO_V1(mt_provision_user);
 PG_FUNCTION_INFO_V1(mt_deactivate_user);
+
+/*
+ * What a document leaves of the attributes: all that it does not name where the identity provider gives it, and what the identity provider gave
+ * where anybody else does.
+ */
+#define NEW_ATTRIBUTES \
+	"CASE WHEN $3 & 16384 <> 0 THEN u.attributes || $17 " \
+	"WHEN u.attributes ? 'scim' THEN coalesce($17, '{}') || jsonb_build_object('scim', u.attributes -> 'scim') " \
+	"ELSE coalesce($17, '{}') END"
+
+/* Whom the identity provider has deleted nobody brings back. */
+#define NEW_ACTIVE	"coalesce($10, true) AND u.deleted_at IS NULL"
 
 #define DIFFERS(bit, parameter, column) "($3 & " bit " <> 0 AND u." column " IS DISTINCT FROM " parameter ")"
 #define MERGED(bit, parameter, column) column " = CASE WHEN $3 & " bit " <> 0 THEN " parameter " ELSE u." column " END"
@@ -45,31 +59,31 @@ static MtPlan update = {
 	MERGED("8", "$7", "email") ", "
 	MERGED("16", "$8", "name") ", "
 	MERGED("32", "coalesce($9, 'rep')", "role") ", "
-	MERGED("64", "coalesce($10, true)", "active") ", "
+	MERGED("64", NEW_ACTIVE, "active") ", "
 	MERGED("128", "$11", "title") ", "
 	MERGED("256", "$12", "department") ", "
 	MERGED("512", "$13", "location") ", "
 	MERGED("1024", "$14", "hired_at") ", "
 	MERGED("2048", "$15", "manager_id") ", "
 	MERGED("4096", "$16", "manager_email") ", "
-	MERGED("8192", "coalesce($17, '{}')", "attributes") ", "
+	MERGED("8192", NEW_ATTRIBUTES, "attributes") ", "
 	"version = u.version + 1, updated_at = now() "
 	"FROM mindtickle.users AS o "
-	"WHERE u.tenant_id = $1 AND u.user_id = $2 AND o.tenant_id = $1 AND o.user_id = $2 AND ("
+	"WHERE u.tenant_id = $1 AND u.user_id = $2 AND o.tenant_id = $1 AND o.user_id = $2 AND ($3 & 32768 = 0 OR u.user_name IS NULL) AND ("
 	DIFFERS("1", "$4", "mindtickle_id") " OR "
 	DIFFERS("2", "$5", "scim_external_id") " OR "
 	DIFFERS("4", "$6", "user_name") " OR "
 	DIFFERS("8", "$7", "email") " OR "
 	DIFFERS("16", "$8", "name") " OR "
 	DIFFERS("32", "coalesce($9, 'rep')", "role") " OR "
-	DIFFERS("64", "coalesce($10, true)", "active") " OR "
+	DIFFERS("64", "(" NEW_ACTIVE ")", "active") " OR "
 	DIFFERS("128", "$11", "title") " OR "
 	DIFFERS("256", "$12", "department") " OR "
 	DIFFERS("512", "$13", "location") " OR "
 	DIFFERS("1024", "$14", "hired_at") " OR "
 	DIFFERS("2048", "$15", "manager_id") " OR "
 	DIFFERS("4096", "$16", "manager_email") " OR "
-	DIFFERS("8192", "coalesce($17, '{}')", "attributes") ") "
+	DIFFERS("8192", NEW_ATTRIBUTES, "attributes") ") "
 	"RETURNING CASE WHEN o.active AND NOT u.active THEN 'DELETE' ELSE 'UPDATE' END, "
 	"u.mindtickle_id IS DISTINCT FROM o.mindtickle_id, u.scim_external_id IS DISTINCT FROM o.scim_external_id",
 	17, {TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID,
@@ -121,14 +135,16 @@ Datum
 mt_user_resolve(const char *tenant, Datum id)
 {
 	static MtPlan by_user_id = {
-		"SELECT user_id FROM mindtickle.users WHERE tenant_id = $1 AND user_id = $2",
+		"SELECT user_id FROM mindtickle.users WHERE tenant_id = $1 AND user_id = $2 AND deleted_at IS NULL",
 		2, {TEXTOID, TEXTOID}
 	};
+	/* A deleted user only where there is no other. */
 	static MtPlan by_other_id = {
 		"SELECT found.user_id FROM ("
-		"SELECT user_id, 1 AS rank FROM mindtickle.users WHERE tenant_id = $1 AND mindtickle_id = $2 UNION ALL "
-		"SELECT user_id, 2 FROM mindtickle.users WHERE tenant_id = $1 AND scim_external_id = $2) AS found "
-		"ORDER BY found.rank, found.user_id LIMIT 1",
+		"SELECT user_id, deleted_at, 1 AS rank FROM mindtickle.users WHERE tenant_id = $1 AND user_id = $2 UNION ALL "
+		"SELECT user_id, deleted_at, 2 FROM mindtickle.users WHERE tenant_id = $1 AND mindtickle_id = $2 UNION ALL "
+		"SELECT user_id, deleted_at, 3 FROM mindtickle.users WHERE tenant_id = $1 AND scim_external_id = $2) AS found "
+		"ORDER BY found.deleted_at IS NOT NULL, found.rank, found.deleted_at DESC, found.user_id LIMIT 1",
 		2, {TEXTOID, TEXTOID}
 	};
 	Datum		values[2] = {CStringGetTextDatum(tenant), id};
@@ -179,8 +195,10 @@ mt_user_read(MtFields *fields, MtUser *user)
 	note(user, MT_USER_MANAGER_EMAIL, mt_field_text(fields, "managerEmail", MT_ADDRESS_MAX, &values[MT_USER_MANAGER_EMAIL]));
 	presence = mt_field_container(fields, "attributes", false, &attributes);
 	note(user, MT_USER_ATTRIBUTES, presence);
+	/* Under "scim" stands what the identity provider sent, whoever else writes the user. */
 	if (presence == MT_FIELD_SET)
-		values[MT_USER_ATTRIBUTES] = JsonbPGetDatum(JsonbValueToJsonb(&attributes));
+		values[MT_USER_ATTRIBUTES] = DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(JsonbValueToJsonb(&attributes)),
+														 CStringGetTextDatum("scim"));
 	return !mt_faulty(fields->fault);
 }
 
@@ -192,16 +210,16 @@ find_user(const char *tenant, const MtUser *user, Datum *user_id)
 		"SELECT found.user_id FROM ("
 		"SELECT user_id, 1 AS rank FROM mindtickle.users WHERE tenant_id = $1 AND user_id = $2 UNION ALL "
 		"SELECT user_id, 2 FROM mindtickle.users WHERE tenant_id = $1 AND mindtickle_id = $3 UNION ALL "
-		"SELECT user_id, 3 FROM mindtickle.users WHERE tenant_id = $1 AND scim_external_id = $4 "
-		"AND (mindtickle_id = $3) IS NOT FALSE UNION ALL "
-		"SELECT user_id, 4 FROM mindtickle.users WHERE tenant_id = $1 AND email_key = lower($5) "
-		"AND (mindtickle_id = $3) IS NOT FALSE AND (scim_external_id = $4) IS NOT FALSE) AS found "
+		"SELECT user_id, 3 FROM mindtickle.users WHERE tenant_id = $1 AND scim_external_id = $4 AND deleted_at IS NULL "
+		"AND (mindtickle_id = $3) IS NOT FALSE AND (user_name IS NULL OR NOT $6) UNION ALL "
+		"SELECT user_id, 4 FROM mindtickle.users WHERE tenant_id = $1 AND email_key = lower($5) AND deleted_at IS NULL "
+		"AND (mindtickle_id = $3) IS NOT FALSE AND (scim_external_id = $4) IS NOT FALSE AND (user_name IS NULL OR NOT $6)) AS found "
 		"ORDER BY found.rank, found.user_id LIMIT 1",
-		5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
+		6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID}
 	};
-	Datum		values[5] = {CStringGetTextDatum(tenant), user->user_id, user->values[MT_USER_MINDTICKLE_ID],
-	user->values[MT_USER_SCIM_EXTERNAL_ID], user->values[MT_USER_EMAIL]};
-	char		nulls[5] = {' ', ' ', ' ', ' ', ' '};
+	Datum		values[6] = {CStringGetTextDatum(tenant), user->user_id, user->values[MT_USER_MINDTICKLE_ID],
+	user->values[MT_USER_SCIM_EXTERNAL_ID], user->values[MT_USER_EMAIL], BoolGetDatum((user->given & MT_USER_NEW_TO_PROVIDER) != 0)};
+	char		nulls[6] = {' ', ' ', ' ', ' ', ' ', ' '};
 
 	if (user->user_id == (Datum) 0)
 		nulls[1] = 'n';
@@ -272,29 +290,55 @@ emit_user_changed(const char *tenant, Datum user_id, Datum operation)
 }
 
 /*
- * Keeps others from inserting a user with this e-mail until the transaction ends: an e-mail identifies a user but is not unique.
+ * Keeps others from writing a user with this e-mail (it identifies a user but is not unique), or with this user name, until the transaction ends.
  */
 static void
-lock_email(const char *tenant, Datum email)
+lock_folded(const char *tenant, Datum key, uint16 kind)
 {
-	text	   *address = DatumGetTextPP(email);
+	text	   *bytes = DatumGetTextPP(key);
 
-	lock_key(tenant, str_tolower(VARDATA_ANY(address), VARSIZE_ANY_EXHDR(address), DEFAULT_COLLATION_OID), LOCK_EMAIL, ExclusiveLock);
+	lock_key(tenant, str_tolower(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), DEFAULT_COLLATION_OID), kind, ExclusiveLock);
 }
 
-/* True when the user name or MindTickle id that a document gives is another user's. values and nulls are those of the update. */
+/* Keeps others from making a user with the same e-mail or name. */
+static void
+lock_new_keys(const char *tenant, const MtUser *user)
+{
+	if (!user->nulls[MT_USER_EMAIL])
+		lock_folded(tenant, user->values[MT_USER_EMAIL], LOCK_EMAIL);
+	if (!user->nulls[MT_USER_USER_NAME])
+		lock_folded(tenant, user->values[MT_USER_USER_NAME], LOCK_USER_NAME);
+}
+
+/*
+ * True when the user name or MindTickle id that a document gives is another user's. values and nulls are those of the update. A name that is new
+ * to the user stays free for him until the transaction ends: an update that met another's new row in the unique index would be an error.
+ */
 static bool
-key_taken(Datum *values, const char *nulls)
+key_taken(const char *tenant, Datum *values, const char *nulls)
 {
 	static MtPlan taken = {
-		"SELECT FROM mindtickle.users WHERE tenant_id = $1 AND user_id <> $2 AND mindtickle_id = $3 UNION ALL "
-		"SELECT FROM mindtickle.users WHERE tenant_id = $1 AND user_id <> $2 AND user_name_key = lower($4)",
+		"SELECT EXISTS (SELECT FROM mindtickle.users WHERE tenant_id = $1 AND user_id <> $2 AND mindtickle_id = $3) "
+		"OR EXISTS (SELECT FROM mindtickle.users WHERE tenant_id = $1 AND user_id <> $2 AND user_name_key = lower($4) AND deleted_at IS NULL), "
+		"EXISTS (SELECT FROM mindtickle.users WHERE tenant_id = $1 AND user_id = $2 AND user_name_key = lower($4))",
 		4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}
 	};
 	Datum		keys[4] = {values[0], values[1], values[3 + MT_USER_MINDTICKLE_ID], values[3 + MT_USER_USER_NAME]};
 	char		absent[4] = {' ', ' ', nulls[3 + MT_USER_MINDTICKLE_ID], nulls[3 + MT_USER_USER_NAME]};
 
-	return (absent[2] != 'n' || absent[3] != 'n') && mt_plan_run(&taken, keys, absent, SPI_OK_SELECT) > 0;
+	if (absent[2] == 'n' && absent[3] == 'n')
+		return false;
+	for (bool locked = false;; locked = true)
+	{
+		bool		isnull;
+
+		mt_plan_run(&taken, keys, absent, SPI_OK_SELECT);
+		if (DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)))
+			return true;
+		if (locked || absent[3] == 'n' || DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull)))
+			return false;
+		lock_folded(tenant, keys[3], LOCK_USER_NAME);
+	}
 }
 
 /*
@@ -305,6 +349,7 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 {
 	Datum		values[3 + MT_USER_COLUMNS];
 	char		nulls[3 + MT_USER_COLUMNS];
+	bool		locked = (user->given & MT_USER_NEW_TO_PROVIDER) != 0;
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = CStringGetTextDatum(tenant);
@@ -316,6 +361,9 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 			nulls[3 + column] = 'n';
 	}
 
+	/* Who is most likely not there yet is looked up once. */
+	if (locked)
+		lock_new_keys(tenant, user);
 	for (int round = 0; round < STORE_ROUNDS; round++)
 	{
 		if (find_user(tenant, user, user_id))
@@ -326,10 +374,15 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 
 			values[1] = *user_id;
 			nulls[1] = ' ';
-			if (key_taken(values, nulls))
+			if (key_taken(tenant, values, nulls))
 				return MT_USER_KEY_TAKEN;
 			if (mt_plan_run(&update, values, nulls, SPI_OK_UPDATE_RETURNING) == 0)
+			{
+				/* Another one has just given this user a name. */
+				if (user->given & MT_USER_NEW_TO_PROVIDER)
+					continue;
 				return MT_USER_UNCHANGED;
+			}
 			new_mindtickle_id = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
 			new_external_id = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull));
 			emit_user_changed(tenant, *user_id, first_text());
@@ -339,9 +392,10 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 				rekey_user(tenant, *user_id, user->values[MT_USER_SCIM_EXTERNAL_ID]);
 			return MT_USER_CHANGED;
 		}
-		if (round == 0 && !user->nulls[MT_USER_EMAIL])
+		if (!locked)
 		{
-			lock_email(tenant, user->values[MT_USER_EMAIL]);
+			lock_new_keys(tenant, user);
+			locked = true;
 			continue;
 		}
 		values[1] = user->user_id;
@@ -358,6 +412,30 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 		}
 	}
 	return MT_USER_KEY_TAKEN;
+}
+
+/*
+ * Marks a user as deleted by the identity provider, and takes him out of his teams; his history stays. Nobody joins a team meanwhile (the caller
+ * holds mt_lock_members exclusively) and he is locked. Within mt_service_enter/leave.
+ */
+void
+mt_user_delete(const char *tenant, Datum user_id)
+{
+	static MtPlan leave_teams = {
+		"WITH gone AS (DELETE FROM mindtickle.team_member WHERE tenant_id = $1 AND user_id = $2 RETURNING team_id) "
+		"UPDATE mindtickle.team AS t SET version = t.version + 1, updated_at = now() FROM gone WHERE t.tenant_id = $1 AND t.team_id = gone.team_id",
+		2, {TEXTOID, TEXTOID}
+	};
+	static MtPlan mark = {
+		"UPDATE mindtickle.users SET active = false, deleted_at = now(), version = version + 1, updated_at = now() "
+		"WHERE tenant_id = $1 AND user_id = $2",
+		2, {TEXTOID, TEXTOID}
+	};
+	Datum		values[2] = {CStringGetTextDatum(tenant), user_id};
+
+	mt_plan_run(&leave_teams, values, NULL, SPI_OK_UPDATE);
+	mt_plan_run(&mark, values, NULL, SPI_OK_UPDATE);
+	emit_user_changed(tenant, user_id, CStringGetTextDatum("DELETE"));
 }
 
 /*

@@ -27,6 +27,13 @@ typedef enum MtUserColumn
 	MT_USER_COLUMNS
 } MtUserColumn;
 
+/*
+ * Bits of MtUser.given beside those of the columns: the attributes are from the identity provider, a part of those that are there; and the user is
+ * new to the identity provider: the document means nobody who has a user name already.
+ */
+#define MT_USER_FROM_PROVIDER	(1u << 14)
+#define MT_USER_NEW_TO_PROVIDER	(1u << 15)
+
 /* One user as a document describes him, read and checked. */
 typedef struct MtUser
 {
@@ -48,5 +55,6 @@ typedef enum MtUserOutcome
 } MtUserOutcome;
 
 extern MtUserOutcome mt_user_store(const char *tenant, MtUser *user, Datum *user_id);
+extern void mt_user_delete(const char *tenant, Datum user_id);
 
 #endif							/* MT_USER_H */

@@ -53,7 +53,7 @@ SELECT is((SELECT string_agg(DISTINCT short, ' ' ORDER BY short) FROM reading WH
 	'quiz quiz_submission readiness_daily readiness_report sync_job sync_resource team team_member tenant users', 'a reader sees the rows of the own tenant in these');
 SELECT is((SELECT string_agg(DISTINCT short, ' ' ORDER BY short) FROM reading WHERE role_name = 'iso_admin' AND all_rows !~ '^[0-9]+$'),
 	'api_token cache_entry credential event_counter event_overflow outbox readiness_course_0 readiness_course_1 readiness_delta_0 readiness_delta_1 readiness_delta_2 readiness_delta_3 readiness_rerun readiness_summary_0 readiness_summary_1 '
-	'readiness_user_0 readiness_user_1 sync_budget sync_seen tenant_grant', 'and these are for nobody');
+	'readiness_user_0 readiness_user_1 sync_budget sync_seen tenant_grant user_address', 'and these are for nobody');
 SELECT is_empty($$SELECT c.* FROM reading AS c JOIN reading AS r USING (setting, name) WHERE c.role_name IN ('iso_writer', 'iso_admin') AND r.role_name = 'iso_reader'
 	AND c.all_rows <> r.all_rows$$, 'writers and admins read what readers do');
 SELECT is(pg_temp.as_role('iso_reader', 'SELECT settings FROM mindtickle.tenant'), '42501: permission denied for table tenant', 'settings are not shown');

@@ -1,0 +1,299 @@
+/*
+ * scim_condition.c
+ *		Turns a parsed SCIM filter into a condition of SQL over one row: u of mindtickle.users, t of mindtickle.team.
+ *
+ * Names come from scim_attribute.c, every value is a parameter: nothing of a client's text stands in the SQL, and filters of one form give one
+ * statement. A condition may be null for false; NOT is written IS NOT TRUE, so that this stays without effect.
+ *
+ * "ne" is true where the attribute is absent. A list meets a comparison if one of its elements does; what needs an element whose value is given
+ * says so first in a form that an index answers (MtScimAttribute.lookup), because the exact form looks into documents.
+ *
+ * Called by the SCIM requests and scim_inspect.c. Never runs a statement.
+ */
+#include "scim_filter.h"
+
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/formatting.h"
+
+/* Begins with room for the parameters of a usual request. */
+#define PARAMETERS_AT_FIRST		16
+
+static void append_exists(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter);
+static void append_list_comparison(MtScimQuery *query, const MtScimFilter *filter);
+
+/*
+ * Begins a query. base_url: what stands before "/Users/..." in locations; it may be empty.
+ */
+void
+mt_scim_query_begin(MtScimQuery *query, const char *base_url)
+{
+	memset(query, 0, sizeof(MtScimQuery));
+	initStringInfo(&query->text);
+	query->base_url = base_url;
+	query->room = PARAMETERS_AT_FIRST;
+	query->types = palloc(query->room * sizeof(Oid));
+	query->values = palloc(query->room * sizeof(Datum));
+}
+
+/*
+ * Adds a parameter and returns its number; the first is $1 and must be the tenant.
+ */
+int
+mt_scim_query_bind(MtScimQuery *query, Oid type, Datum value)
+{
+	if (query->count == query->room)
+	{
+		query->room *= 2;
+		query->types = repalloc(query->types, query->room * sizeof(Oid));
+		query->values = repalloc(query->values, query->room * sizeof(Datum));
+	}
+	query->types[query->count] = type;
+	query->values[query->count] = value;
+	return ++query->count;
+}
+
+static bool
+is_text(const MtScimAttribute *attribute)
+{
+	return attribute->type == MT_SCIM_STRING || attribute->type == MT_SCIM_REFERENCE;
+}
+
+/* The value of a comparison as a parameter, in the form in which it is compared. */
+static int
+bind_value(MtScimQuery *query, const MtScimAttribute *attribute, Datum value)
+{
+	if (attribute->type == MT_SCIM_BOOLEAN)
+		return mt_scim_query_bind(query, BOOLOID, value);
+	if (attribute->type == MT_SCIM_DATETIME)
+		return mt_scim_query_bind(query, TIMESTAMPTZOID, value);
+	if (!attribute->case_exact)
+	{
+		text	   *string = DatumGetTextPP(value);
+
+		value = CStringGetTextDatum(str_tolower(VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string), DEFAULT_COLLATION_OID));
+	}
+	return mt_scim_query_bind(query, TEXTOID, value);
+}
+
+/* The value of an attribute that has one. */
+static void
+append_value(MtScimQuery *query, const MtScimAttribute *attribute)
+{
+	if (attribute->endpoint == NULL)
+	{
+		appendStringInfoString(&query->text, attribute->sql);
+		return;
+	}
+	if (query->base_parameter == 0)
+		query->base_parameter = mt_scim_query_bind(query, TEXTOID, CStringGetTextDatum(query->base_url));
+	appendStringInfo(&query->text, "($%d || '/%s/' || %s)", query->base_parameter, attribute->endpoint, attribute->sql);
+}
+
+/* The same in the form in which it is compared. */
+static void
+append_comparable(MtScimQuery *query, const MtScimAttribute *attribute)
+{
+	if (attribute->folded != NULL)
+		appendStringInfoString(&query->text, attribute->folded);
+	else if (is_text(attribute) && !attribute->case_exact)
+	{
+		appendStringInfoString(&query->text, "lower(");
+		append_value(query, attribute);
+		appendStringInfoChar(&query->text, ')');
+	}
+	else
+		append_value(query, attribute);
+}
+
+/* Whether an attribute has a value that is not empty; a complex one has if one of its parts has. */
+static void
+append_presence(MtScimQuery *query, const MtScimAttribute *attribute)
+{
+	const char *separator = "";
+
+	if (attribute->type == MT_SCIM_COMPLEX)
+	{
+		appendStringInfoChar(&query->text, '(');
+		for (const MtScimAttribute *sub = attribute->subs; sub->name != NULL; sub++)
+		{
+			if (!mt_scim_is_kept(sub))
+				continue;
+			appendStringInfoString(&query->text, separator);
+			append_presence(query, sub);
+			separator = " OR ";
+		}
+		appendStringInfoChar(&query->text, ')');
+		return;
+	}
+	appendStringInfoString(&query->text, attribute->sql);
+	appendStringInfoString(&query->text, is_text(attribute) ? " <> ''" : " IS NOT NULL");
+}
+
+/* Compares an attribute that has one value, or none. */
+static void
+append_comparison(MtScimQuery *query, const MtScimAttribute *attribute, MtScimOperator operator, Datum value)
+{
+	static const char *const signs[] = {
+		[MT_SCIM_EQ] = "=",[MT_SCIM_NE] = "IS DISTINCT FROM",[MT_SCIM_GT] = ">",[MT_SCIM_GE] = ">=",[MT_SCIM_LT] = "<",[MT_SCIM_LE] = "<=",
+	};
+	StringInfo	text = &query->text;
+	int			parameter;
+
+	if (operator == MT_SCIM_PR)
+	{
+		append_presence(query, attribute);
+		return;
+	}
+	parameter = bind_value(query, attribute, value);
+	if (operator == MT_SCIM_CO)
+		appendStringInfoString(text, "strpos(");
+	else if (operator == MT_SCIM_SW)
+		appendStringInfoString(text, "starts_with(");
+	else if (operator == MT_SCIM_EW)
+		appendStringInfoString(text, "right(");
+
+	append_comparable(query, attribute);
+
+	if (operator == MT_SCIM_CO)
+		appendStringInfo(text, ", $%d) > 0", parameter);
+	else if (operator == MT_SCIM_SW)
+		appendStringInfo(text, ", $%d)", parameter);
+	else if (operator == MT_SCIM_EW)
+		appendStringInfo(text, ", length($%d)) = $%d", parameter, parameter);
+	else
+		appendStringInfo(text, "%s %s $%d", is_text(attribute) ? " COLLATE \"C\"" : "", signs[operator], parameter);
+}
+
+/* What is true wherever a list has an element that meets the filter, by an index, and AND; nothing where there is no such thing to say. */
+static void
+append_lookup(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter)
+{
+	ListCell   *cell;
+
+	if (list->lookup == NULL)
+		return;
+	foreach(cell, mt_scim_equal_terms(filter))
+	{
+		MtScimFilter *term = lfirst(cell);
+		const char *rest = list->lookup;
+		int			parameter;
+
+		if (strcmp(term->attribute->name, "value") != 0)
+			continue;
+		parameter = bind_value(query, term->attribute, term->value);
+		for (const char *place; (place = strstr(rest, "%s")) != NULL; rest = place + 2)
+			appendStringInfo(&query->text, "%.*s$%d", (int) (place - rest), rest, parameter);
+		appendStringInfo(&query->text, "%s AND ", rest);
+		return;
+	}
+}
+
+/*
+ * One filter. within: it is about the element of a list that the row at hand is, so that a list's name stands for the element.
+ */
+static void
+append_filter(MtScimQuery *query, const MtScimFilter *filter, bool within)
+{
+	const char *separator = "(";
+	ListCell   *cell;
+
+	switch (filter->kind)
+	{
+		case MT_SCIM_AND:
+		case MT_SCIM_OR:
+			foreach(cell, filter->arguments)
+			{
+				appendStringInfoString(&query->text, separator);
+				append_filter(query, lfirst(cell), within);
+				separator = filter->kind == MT_SCIM_AND ? " AND " : " OR ";
+			}
+			appendStringInfoChar(&query->text, ')');
+			return;
+		case MT_SCIM_NOT:
+			appendStringInfoString(&query->text, "((");
+			append_filter(query, linitial(filter->arguments), within);
+			appendStringInfoString(&query->text, ") IS NOT TRUE)");
+			return;
+		case MT_SCIM_ELEMENT:
+			append_exists(query, filter->attribute, linitial(filter->arguments));
+			return;
+		case MT_SCIM_COMPARE:
+			if (filter->attribute->source != NULL && !within)
+				append_list_comparison(query, filter);
+			else
+				append_comparison(query, filter->sub != NULL ? filter->sub : filter->attribute, filter->operator, filter->value);
+			return;
+	}
+}
+
+/* Whether one element of a list meets a filter over its parts. */
+static void
+append_exists(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter)
+{
+	appendStringInfoChar(&query->text, '(');
+	append_lookup(query, list, filter);
+	appendStringInfo(&query->text, "EXISTS (SELECT FROM %s WHERE ", list->source);
+	append_filter(query, filter, true);
+	appendStringInfoString(&query->text, "))");
+}
+
+/* Compares a list: an element has such a part, or is such a value where elements have no parts, or has any part where the list is named alone. */
+static void
+append_list_comparison(MtScimQuery *query, const MtScimFilter *filter)
+{
+	MtScimFilter part = *filter;
+
+	if (filter->sub != NULL)
+		part.attribute = filter->sub;
+	part.sub = NULL;
+	if (filter->operator == MT_SCIM_NE)
+		appendStringInfo(&query->text, "(NOT EXISTS (SELECT FROM %s) OR ", filter->attribute->source);
+	append_exists(query, filter->attribute, &part);
+	if (filter->operator == MT_SCIM_NE)
+		appendStringInfoChar(&query->text, ')');
+}
+
+/*
+ * Appends a filter as a condition in parentheses, or a comparison. The filter of a path, which is over the parts of an element, becomes one over
+ * what the list's source calls its element.
+ */
+void
+mt_scim_append_condition(MtScimQuery *query, const MtScimFilter *filter)
+{
+	append_filter(query, filter, false);
+}
+
+/*
+ * Appends what to sort by (RFC 7644 section 3.4.2.3): of a list the primary element, or else the first. False, with nothing appended, where
+ * resources have no order by this: references to a whole, members, groups, and what is not kept.
+ */
+bool
+mt_scim_append_sort_key(MtScimQuery *query, const MtScimReference *reference)
+{
+	const MtScimAttribute *list = reference->attribute;
+	const MtScimAttribute *target = reference->sub;
+	const MtScimAttribute *primary;
+
+	if (list == NULL)
+		return false;
+	if (target == NULL)
+		target = list->type == MT_SCIM_COMPLEX ? mt_scim_find_attribute(list->subs, "value", 5) : list;
+	if (target == NULL || target->sql == NULL)
+		return false;
+	if (list->source != NULL)
+	{
+		primary = mt_scim_find_attribute(list->subs, "primary", 7);
+		if (primary == NULL)
+			return false;
+		appendStringInfoString(&query->text, "(SELECT ");
+		append_comparable(query, target);
+		appendStringInfo(&query->text, " FROM %s ORDER BY (%s) IS NOT TRUE, e.place LIMIT 1)", list->source, primary->sql);
+	}
+	else
+		append_comparable(query, target);
+	if (is_text(target))
+		appendStringInfoString(&query->text, " COLLATE \"C\"");
+	return true;
+}

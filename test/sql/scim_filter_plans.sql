@@ -1,0 +1,74 @@
+\set ECHO none
+-- What identity providers look for is found by an index, under row security, whatever else the filter says and whether the plan knows the values.
+\getenv inputdir PG_ABS_SRCDIR
+\i :inputdir/sql/include/session.sql
+\i :inputdir/sql/include/scim_find.sql
+BEGIN;
+
+SELECT mt_create_tenant('sp', 'SCIM plans'), mt_create_tenant('sp-other', 'Another as large') \g /dev/null
+INSERT INTO mindtickle.users (tenant_id, user_id, user_name, email, scim_external_id, manager_id, department, attributes)
+	SELECT t.tenant, 'u' || i, format('User%s@Example.com', i), format('User%s@Example.com', i), 'e' || i, 'u' || i / 10, 'd' || i % 10,
+		jsonb_build_object('scim', jsonb_build_object('displayName', 'User ' || i, 'emails', jsonb_build_array(jsonb_build_object('value', format('User%s@Example.com', i), 'type', 'work', 'primary', true))
+			|| CASE WHEN i % 20 = 0 THEN jsonb_build_array(jsonb_build_object('value', format('Home%s@Example.com', i), 'type', 'home')) ELSE '[]' END))
+	FROM unnest(ARRAY['sp', 'sp-other']) AS t (tenant), generate_series(1, 10000) AS i;
+INSERT INTO mindtickle.team (tenant_id, team_id, name, source, scim_external_id)
+	SELECT t.tenant, 'g' || i, 'Group ' || i, 'scim', 'eg' || i FROM unnest(ARRAY['sp', 'sp-other']) AS t (tenant), generate_series(1, 2000) AS i;
+INSERT INTO mindtickle.team_member (tenant_id, team_id, user_id, source)
+	SELECT t.tenant, 'g' || 1 + i % 2000, 'u' || i, 'scim' FROM unnest(ARRAY['sp', 'sp-other']) AS t (tenant), generate_series(1, 10000) AS i
+	UNION ALL SELECT t.tenant, 'g1', 'u' || i, 'scim' FROM unnest(ARRAY['sp', 'sp-other']) AS t (tenant), generate_series(1, 10000) AS i WHERE i % 2000 <> 0;
+ANALYZE mindtickle.users, mindtickle.team, mindtickle.team_member, mindtickle.user_address;
+
+CREATE TEMP TABLE lookup (place int4 GENERATED ALWAYS AS IDENTITY, resource text, filter text, ids text);
+INSERT INTO lookup (resource, filter, ids) VALUES
+	('User', 'userName eq "USER77@example.com"', 'u77'),
+	('User', 'userName eq "nobody"', ''),
+	('User', 'externalId eq "e78"', 'u78'),
+	('User', 'id eq "u79"', 'u79'),
+	('User', 'emails eq "user80@EXAMPLE.com"', 'u80'),
+	('User', 'emails.value eq "HOME80@example.com"', 'u80'),
+	('User', 'emails[type eq "work"].value eq "user81@example.com"', 'u81'),
+	('User', 'emails[type eq "home"].value eq "user81@example.com"', ''),
+	('User', 'emails[type eq "home" and value eq "home100@example.com"]', 'u100'),
+	('User', 'emails[value eq "user82@example.com" and not (primary eq false)] and active eq true', 'u82'),
+	('User', 'userName eq "user83@example.com" and active eq true', 'u83'),
+	('User', 'active eq true and (userName eq "user84@example.com" and displayName pr)', 'u84'),
+	('User', 'userName eq "user85@example.com" or externalId eq "e86" or emails.value eq "home120@example.com" or id eq "u87"', 'u120 u85 u86 u87'),
+	('User', 'groups.value eq "g88"', 'u2087 u4087 u6087 u8087 u87'),
+	('User', 'groups[value eq "g1" and type eq "direct"] and userName eq "user89@example.com"', 'u89'),
+	('Group', 'displayName eq "GROUP 90"', 'g90'),
+	('Group', 'externalId eq "eg91"', 'g91'),
+	('Group', 'id eq "g92"', 'g92'),
+	('Group', 'id eq "g1" and members eq "u93"', 'g1'),
+	('Group', 'id eq "g93" and members[value eq "u93"]', ''),
+	('Group', 'members.value eq "u94"', 'g1 g95'),
+	('Group', 'members eq "u95" or displayName eq "group 97"', 'g1 g96 g97');
+
+SELECT plan((SELECT count(*) FROM lookup)::int4 * 3 + 3);
+
+CREATE FUNCTION pg_temp.plan_of(resource text, filter text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+	lines text := '';
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN ' || (pg_temp.scim_prepare('sp', resource, filter)).statement LOOP
+		lines := lines || line || E'\n';
+	END LOOP;
+	RETURN lines;
+END
+$$;
+-- A plan that goes through a table, or through all that an index has of a tenant.
+CREATE FUNCTION pg_temp.whole_tenant() RETURNS text LANGUAGE sql AS $$ SELECT 'Seq Scan|Index Cond: \(tenant_id' $$;
+GRANT SELECT ON lookup TO mindtickle_service;
+SET LOCAL ROLE mindtickle_service;
+SET LOCAL mindtickle.tenant = 'sp';
+SET LOCAL plan_cache_mode = force_custom_plan;
+SELECT doesnt_match(pg_temp.plan_of(resource, filter), pg_temp.whole_tenant(), format('an index for %s', filter)) FROM lookup ORDER BY place;
+SELECT is(pg_temp.scim_find('sp', resource, filter), ids, filter) FROM lookup ORDER BY place;
+SET LOCAL plan_cache_mode = force_generic_plan;
+SELECT doesnt_match(pg_temp.plan_of(resource, filter), pg_temp.whole_tenant(), format('an index for %s, whatever the values', filter)) FROM lookup ORDER BY place;
+SELECT matches(pg_temp.plan_of('User', 'userName co "77@"'), pg_temp.whole_tenant(), 'what must look at everybody does, or the above would say nothing');
+SELECT matches(pg_temp.plan_of('User', 'userName eq "x"'), 'Index Cond: \(\(tenant_id = .*\) AND \(user_name_key =', 'the name is looked up, not compared with everybody''s');
+SELECT matches(pg_temp.plan_of('User', 'emails.value eq "x"'), 'users_email_key_idx(.|\n)*users_pkey', 'addresses are in two places');
+
+SELECT * FROM finish();
+ROLLBACK;

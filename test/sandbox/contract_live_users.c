@@ -96,19 +96,6 @@ put_managers(Buffer *buffer, const LiveUser *live)
 	mt_buffer_bytes(buffer, "]", 1);
 }
 
-/* Writes ,"name":"text" or null, or nothing when the field is missing. */
-static void
-put_text(Buffer *buffer, const char *field, Presence presence, const char *text)
-{
-	if (presence == FIELD_MISSING)
-		return;
-	mt_buffer_text(buffer, field);
-	if (presence == FIELD_NULL)
-		mt_buffer_text(buffer, "null");
-	else
-		mt_buffer_json(buffer, text);
-}
-
 static void
 put_user(Buffer *buffer, const DataSet *data, int user, int revision)
 {
@@ -116,10 +103,10 @@ put_user(Buffer *buffer, const DataSet *data, int user, int revision)
 
 	mt_live_user(data, user, revision, &live);
 	mt_buffer_format(buffer, live.person.id_is_number ? "{\"id\":%s" : "{\"id\":\"%s\"", live.person.id);
-	put_text(buffer, ",\"email\":", live.person.email_presence, live.person.email);
-	put_text(buffer, ",\"name\":", live.person.name_presence, live.person.name);
-	put_text(buffer, ",\"userState\":", live.state == NULL ? FIELD_MISSING : FIELD_PRESENT, live.state);
-	put_text(buffer, ",\"externalId\":", live.person.scim_presence, live.person.scim_id);
+	mt_data_text(buffer, ",\"email\":", live.person.email_presence, live.person.email);
+	mt_data_text(buffer, ",\"name\":", live.person.name_presence, live.person.name);
+	mt_data_text(buffer, ",\"userState\":", live.state == NULL ? FIELD_MISSING : FIELD_PRESENT, live.state);
+	mt_data_text(buffer, ",\"externalId\":", live.person.scim_presence, live.person.scim_id);
 	/* A tenant named in a body must never be believed. */
 	if (user % 11 == 2)
 		mt_buffer_text(buffer, ",\"companyId\":\"somebody-else\",\"tenantId\":\"somebody-else\"");

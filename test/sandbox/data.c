@@ -417,6 +417,18 @@ mt_data_progress(const DataSet *data, int user, int course, int revision, Progre
 }
 
 void
+mt_data_text(Buffer *buffer, const char *field, Presence presence, const char *text)
+{
+	if (presence == FIELD_MISSING)
+		return;
+	mt_buffer_text(buffer, field);
+	if (presence == FIELD_NULL)
+		mt_buffer_text(buffer, "null");
+	else
+		mt_buffer_json(buffer, text);
+}
+
+void
 mt_score_upstream(Buffer *buffer, const Score *score)
 {
 	char		text[32];

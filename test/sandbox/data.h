@@ -171,6 +171,9 @@ extern bool mt_data_life(const DataSet *data, int user, int course, Life *life);
 /* Fills in one progress item; false when the course is not the user's. */
 extern bool mt_data_progress(const DataSet *data, int user, int course, int revision, Progress *progress);
 
+/* Appends a field, its name as given, and its text or null; or nothing when it is missing. */
+extern void mt_data_text(Buffer *buffer, const char *field, Presence presence, const char *text);
+
 /* Appends a score as upstream JSON (not for SCORE_MISSING), or as numeric text with 4 decimals. */
 extern void mt_score_upstream(Buffer *buffer, const Score *score);
 extern void mt_score_canonical(Buffer *buffer, int value);

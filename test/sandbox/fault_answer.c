@@ -17,6 +17,8 @@
 #define BOMB_CHUNK		(1024 * 1024)
 #define BOMB_CHUNKS		1024		/* a gibibyte in all */
 
+#define GZIP_WINDOW		(MAX_WBITS + 16)	/* zlib's way to say gzip */
+
 static pthread_once_t bomb_made = PTHREAD_ONCE_INIT;
 static Buffer bomb;
 
@@ -59,13 +61,18 @@ make_false429(Reply *reply, bool odd, uint64_t flavour)
 	static const char *const texts[] = {
 		"soon", "-5", "864000", "315360000", "99999999999999999999", "1.5", "0", " ", "2; please"
 	};
-	uint64_t	kind = flavour % 11;
+	uint64_t	kind = flavour % 12;
 
 	mt_reply_error(reply, MHD_HTTP_TOO_MANY_REQUESTS, "RATE_LIMITED", "too many");
 	if (!odd)
 	{
 		if (flavour % 2 == 0)
 			strcpy(reply->retry_after, "1");
+	}
+	else if (kind == 11)
+	{
+		reply->retry_after_is_ms = true;
+		strcpy(reply->retry_after, "1500");
 	}
 	else if (kind < 2)
 		/* Soon, or long ago. */
@@ -100,19 +107,29 @@ make_deep(Buffer *body)
 	mt_buffer_bytes(body, "}", 1);
 }
 
-/* Compresses bytes into the bomb. */
 static void
-compress_into_bomb(z_stream *stream, const char *bytes, size_t length, int flush)
+begin_gzip(z_stream *stream, int level)
+{
+	*stream = (z_stream) {0};
+	if (deflateInit2(stream, level, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) == Z_OK)
+		return;
+	fputs("mindtickle-sandbox: out of memory\n", stderr);
+	_Exit(1);
+}
+
+/* Appends what compressing the bytes gives. */
+static void
+put_gzip(z_stream *stream, Buffer *result, const char *bytes, size_t length, int flush)
 {
 	stream->next_in = (Bytef *) bytes;
 	stream->avail_in = (uInt) length;
 	do
 	{
-		mt_buffer_reserve(&bomb, 65536);
-		stream->next_out = (Bytef *) bomb.data + bomb.length;
+		mt_buffer_reserve(result, 65536);
+		stream->next_out = (Bytef *) result->data + result->length;
 		stream->avail_out = 65536;
 		deflate(stream, flush);
-		bomb.length += 65536 - stream->avail_out;
+		result->length += 65536 - stream->avail_out;
 	} while (stream->avail_out == 0);
 }
 
@@ -125,20 +142,16 @@ static void
 make_bomb(void)
 {
 	char	   *blanks = mt_allocate(BOMB_CHUNK, 1);
-	z_stream	stream = {0};
+	z_stream	stream;
 	size_t		start;
 	size_t		length;
 	int			i;
 
 	memset(blanks, ' ', BOMB_CHUNK);
-	if (deflateInit2(&stream, 9, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-	{
-		fputs("mindtickle-sandbox: out of memory\n", stderr);
-		_Exit(1);
-	}
-	compress_into_bomb(&stream, "{\"users\":[", 10, Z_FULL_FLUSH);
+	begin_gzip(&stream, 9);
+	put_gzip(&stream, &bomb, "{\"users\":[", 10, Z_FULL_FLUSH);
 	start = bomb.length;
-	compress_into_bomb(&stream, blanks, BOMB_CHUNK, Z_FULL_FLUSH);
+	put_gzip(&stream, &bomb, blanks, BOMB_CHUNK, Z_FULL_FLUSH);
 	length = bomb.length - start;
 	for (i = 1; i < BOMB_CHUNKS; i++)
 	{
@@ -147,7 +160,7 @@ make_bomb(void)
 		bomb.length += length;
 	}
 	/* The checksum is that of one chunk: nobody must get so far. */
-	compress_into_bomb(&stream, "],\"done\":true}", 14, Z_FINISH);
+	put_gzip(&stream, &bomb, "],\"done\":true}", 14, Z_FINISH);
 	deflateEnd(&stream);
 	free(blanks);
 }
@@ -206,6 +219,7 @@ mt_fault_answer(Call *call)
 		case FAULT_SLOW:
 		case FAULT_GARBAGE:
 		case FAULT_ENCODING:
+		case FAULT_GZIP:
 		case FAULT_DRIP:
 		case FAULT_HANG:
 		case FAULT_REVOKED:
@@ -288,6 +302,21 @@ make_garbage(Reply *reply, uint64_t flavour)
 	}
 }
 
+/* Compresses the answer, whether the client asked for that or not. */
+static void
+compress_answer(Reply *reply)
+{
+	Buffer		result = {0};
+	z_stream	stream;
+
+	begin_gzip(&stream, 1);
+	put_gzip(&stream, &result, reply->body.data, reply->body.length, Z_FINISH);
+	deflateEnd(&stream);
+	mt_buffer_free(&reply->body);
+	reply->body = result;
+	reply->encoding = "gzip";
+}
+
 void
 mt_fault_spoil(Call *call)
 {
@@ -309,6 +338,9 @@ mt_fault_spoil(Call *call)
 		case FAULT_ENCODING:
 			/* A name that nobody knows, or what is no gzip at all. */
 			reply->encoding = call->flavour % 2 == 0 ? "x-secret" : "gzip";
+			break;
+		case FAULT_GZIP:
+			compress_answer(reply);
 			break;
 		case FAULT_DRIP:
 			reply->delivery = DELIVER_DRIPPING;

@@ -248,7 +248,8 @@ send_reply(Call *call)
 	MHD_add_response_header(response, "x-request-id", id);
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
 	if (reply->retry_after[0] != '\0')
-		MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, reply->retry_after);
+		MHD_add_response_header(response, reply->retry_after_is_ms ? "Retry-After-Ms" : MHD_HTTP_HEADER_RETRY_AFTER,
+								reply->retry_after);
 	if (reply->encoding != NULL)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, reply->encoding);
 	if (reply->location.length > 0)

@@ -39,6 +39,7 @@ typedef struct Reply
 	bool		body_is_lent;	/* somebody else's memory, for good */
 	struct TruthStream *stream; /* instead of body, when not NULL */
 	char		retry_after[40];	/* empty: no such header */
+	bool		retry_after_is_ms;	/* it is Retry-After-Ms */
 	const char *encoding;		/* Content-Encoding; NULL: none */
 	Buffer		location;		/* of a redirection */
 	const char *allow;			/* of 405 */

@@ -264,11 +264,44 @@ read_fault(const char *argument, FaultPlan *faults)
 	free(text);
 }
 
+/* Reads an option that is a number; false when it is none of these. */
+static bool
+read_figure(int option, Options *options)
+{
+	switch (option)
+	{
+		case 's':
+			options->seed = (uint64_t) read_number("--seed", optarg, 0, INT64_MAX);
+			return true;
+		case 't':
+			options->threads = (int) read_number("--threads", optarg, 1, 64);
+			return true;
+		case 'w':
+			options->slow_ms = (int) read_number("--slow-ms", optarg, 0, 3600000);
+			return true;
+		case 'W':
+			options->hang_ms = (int) read_number("--hang-ms", optarg, 0, 3600000);
+			return true;
+		case 'm':
+			mt_rate_set_minute((int) read_number("--minute-ms", optarg, 1000, 60000));
+			return true;
+		case PORT_OPTION + HOST_MAIN:
+		case PORT_OPTION + HOST_GLOBAL:
+		case PORT_OPTION + HOST_US:
+		case PORT_OPTION + HOST_ADMIN:
+		case PORT_OPTION + HOST_ELSEWHERE:
+			options->ports[option - PORT_OPTION] = (int) read_number("a port", optarg, 0, 65535);
+			return true;
+		default:
+			return false;
+	}
+}
+
 void
 mt_options_read(int argc, char **argv, Options *options)
 {
 	static const struct option known[] = {
-		{"listen", required_argument, NULL, 'l'}, {"port", required_argument, NULL, 'p'},
+		{"listen", required_argument, NULL, 'l'}, {"port", required_argument, NULL, PORT_OPTION + HOST_MAIN},
 		{"port-file", required_argument, NULL, 'P'}, {"seed", required_argument, NULL, 's'},
 		{"threads", required_argument, NULL, 't'}, {"tenant", required_argument, NULL, 'n'},
 		{"tenants", required_argument, NULL, 'N'}, {"fault", required_argument, NULL, 'f'},
@@ -294,29 +327,8 @@ mt_options_read(int argc, char **argv, Options *options)
 			case 'l':
 				options->listen = optarg;
 				break;
-			case 'p':
-				options->ports[HOST_MAIN] = (int) read_number("--port", optarg, 0, 65535);
-				break;
-			case PORT_OPTION + HOST_GLOBAL:
-			case PORT_OPTION + HOST_US:
-			case PORT_OPTION + HOST_ADMIN:
-			case PORT_OPTION + HOST_ELSEWHERE:
-				options->ports[option - PORT_OPTION] = (int) read_number("a port", optarg, 0, 65535);
-				break;
-			case 'W':
-				options->hang_ms = (int) read_number("--hang-ms", optarg, 0, 3600000);
-				break;
-			case 'm':
-				mt_rate_set_minute((int) read_number("--minute-ms", optarg, 1000, 60000));
-				break;
 			case 'P':
 				options->port_file = optarg;
-				break;
-			case 's':
-				options->seed = (uint64_t) read_number("--seed", optarg, 0, INT64_MAX);
-				break;
-			case 't':
-				options->threads = (int) read_number("--threads", optarg, 1, 64);
 				break;
 			case 'n':
 			case 'N':
@@ -325,9 +337,6 @@ mt_options_read(int argc, char **argv, Options *options)
 			case 'f':
 				read_fault(optarg, &faults);
 				break;
-			case 'w':
-				options->slow_ms = (int) read_number("--slow-ms", optarg, 0, 3600000);
-				break;
 			case 'b':
 				bad_percent = (int) read_number("--bad-records", optarg, 0, 100);
 				break;
@@ -335,6 +344,8 @@ mt_options_read(int argc, char **argv, Options *options)
 				fputs(help, stdout);
 				exit(0);
 			default:
+				if (read_figure(option, options))
+					break;
 				fputs("Try --help.\n", stderr);
 				exit(2);
 		}

@@ -12,6 +12,7 @@
 #include "truth_stream.h"
 
 #include "bad_records.h"
+#include "live_data.h"
 #include "quiz.h"
 #include "tenant.h"
 
@@ -78,25 +79,32 @@ mt_truth_last_pull(const TruthStream *stream, int user, bool active)
 	return pull;
 }
 
+void
+mt_truth_person(TruthStream *stream, const Person *person, const char *role, bool active)
+{
+	Buffer	   *buffer = &stream->buffer;
+
+	mt_truth_begin_row(stream);
+	mt_truth_text(buffer, "\"user_id\":", true, person->id);
+	mt_truth_text(buffer, ",\"mindtickle_id\":", true, person->id);
+	mt_truth_text(buffer, ",\"email\":", person->email_presence == FIELD_PRESENT, person->email);
+	mt_truth_text(buffer, ",\"name\":", person->name_presence == FIELD_PRESENT, person->name);
+	mt_truth_text(buffer, ",\"role\":", true, role);
+	mt_truth_bool(buffer, ",\"active\":", true, active);
+	mt_truth_text(buffer, ",\"scim_external_id\":", person->scim_presence == FIELD_PRESENT, person->scim_id);
+}
+
 static void
 put_user(TruthStream *stream, int user)
 {
-	Buffer	   *buffer = &stream->buffer;
 	int			pull = mt_truth_last_pull(stream, user, false);
 	Person		person;
 
 	if (pull < 0)
 		return;
 	mt_data_person(stream->data, user, stream->revisions[pull], &person);
-	mt_truth_begin_row(stream);
-	mt_truth_text(buffer, "\"user_id\":", true, person.id);
-	mt_truth_text(buffer, ",\"mindtickle_id\":", true, person.id);
-	mt_truth_text(buffer, ",\"email\":", person.email_presence == FIELD_PRESENT, person.email);
-	mt_truth_text(buffer, ",\"name\":", person.name_presence == FIELD_PRESENT, person.name);
-	mt_truth_text(buffer, ",\"role\":", true, person.stored_role);
-	mt_truth_bool(buffer, ",\"active\":", true, person.active && pull == stream->pulls - 1);
-	mt_truth_text(buffer, ",\"scim_external_id\":", person.scim_presence == FIELD_PRESENT, person.scim_id);
-	mt_buffer_bytes(buffer, "}", 1);
+	mt_truth_person(stream, &person, person.stored_role, person.active && pull == stream->pulls - 1);
+	mt_buffer_bytes(&stream->buffer, "}", 1);
 }
 
 static void
@@ -273,38 +281,50 @@ put_rejects(TruthStream *stream, int number)
 	mt_truth_rejects(stream, resource, by_kind);
 }
 
-/* How the rows of a table of the reference contract are made, and how many numbers that takes. */
-static PutRows
-find_table(const TruthStream *stream, const char *table, int *count)
+static const TruthTable tables[] = {
+	{"users", put_user, PER_USER}, {"progress", put_progress, PER_USER}, {"quiz_results", put_quiz_results, PER_USER},
+	{"courses", put_course, PER_COURSE}, {"quizzes", put_quiz, PER_COURSE}, {"rejects", put_rejects, PER_RESOURCE},
+	{NULL, NULL, PER_USER}
+};
+
+/* How often a table's function is called. */
+static int
+count_numbers(const TruthStream *stream, TruthUnit unit)
 {
-	*count = mt_data_user_count(stream->data, stream->revisions[stream->pulls - 1]);
-	if (strcmp(table, "users") == 0)
-		return put_user;
-	if (strcmp(table, "progress") == 0)
-		return put_progress;
-	if (strcmp(table, "quiz_results") == 0)
-		return put_quiz_results;
-	*count = stream->data->courses;
-	if (strcmp(table, "courses") == 0)
-		return put_course;
-	if (strcmp(table, "quizzes") == 0)
-		return put_quiz;
-	*count = BAD_LIVE_USERS;
-	return strcmp(table, "rejects") == 0 ? put_rejects : NULL;
+	switch (unit)
+	{
+		case PER_USER:
+			return mt_data_user_count(stream->data, stream->revisions[stream->pulls - 1]);
+		case PER_COURSE:
+			return stream->data->courses;
+		case PER_GROUP:
+			return mt_live_groups(stream->data);
+		case PER_RESOURCE:
+			return BAD_LIVE_USERS;
+		case PER_LIVE_RESOURCE:
+			return BAD_RESOURCES - BAD_LIVE_USERS;
+	}
+	return 0;
 }
 
 TruthStream *
 mt_truth_open(const Tenant *tenant, const char *table, const int *revisions, int count)
 {
 	TruthStream *stream = mt_allocate(1, sizeof(TruthStream));
+	const TruthTable *known = tenant->live ? mt_truth_live_tables : tables;
 
 	stream->data = &tenant->data;
 	stream->reporting = tenant->reporting;
 	stream->pulls = count;
 	memcpy(stream->revisions, revisions, (size_t) count * sizeof(int));
-	stream->put_rows = tenant->live ? mt_truth_live(stream, table, &stream->count) : find_table(stream, table, &stream->count);
-	if (stream->put_rows != NULL)
+	for (; known->name != NULL; known++)
+	{
+		if (strcmp(known->name, table) != 0)
+			continue;
+		stream->put_rows = known->put_rows;
+		stream->count = count_numbers(stream, known->unit);
 		return stream;
+	}
 	free(stream);
 	return NULL;
 }

@@ -52,14 +52,7 @@ put_user(TruthStream *stream, int user)
 	mt_live_user(stream->data, user, stream->revisions[pull], &live);
 	/* Managers are named by address: who has none is not. */
 	manages = stream->manages[pull][user] && live.person.email_presence == FIELD_PRESENT;
-	mt_truth_begin_row(stream);
-	mt_truth_text(buffer, "\"user_id\":", true, live.person.id);
-	mt_truth_text(buffer, ",\"mindtickle_id\":", true, live.person.id);
-	mt_truth_text(buffer, ",\"email\":", live.person.email_presence == FIELD_PRESENT, live.person.email);
-	mt_truth_text(buffer, ",\"name\":", live.person.name_presence == FIELD_PRESENT, live.person.name);
-	mt_truth_text(buffer, ",\"role\":", true, manages ? "manager" : "rep");
-	mt_truth_bool(buffer, ",\"active\":", true, live.active && pull == stream->pulls - 1);
-	mt_truth_text(buffer, ",\"scim_external_id\":", live.person.scim_presence == FIELD_PRESENT, live.person.scim_id);
+	mt_truth_person(stream, &live.person, manages ? "manager" : "rep", live.active && pull == stream->pulls - 1);
 	mt_truth_text(buffer, ",\"title\":", live.title != NULL, live.title);
 	mt_truth_text(buffer, ",\"department\":", live.department != NULL, live.department);
 	mt_truth_text(buffer, ",\"location\":", live.location != NULL, live.location);
@@ -290,26 +283,8 @@ put_rejects(TruthStream *stream, int number)
 	mt_truth_rejects(stream, resource, by_kind);
 }
 
-PutRows
-mt_truth_live(const TruthStream *stream, const char *table, int *count)
-{
-	*count = mt_data_user_count(stream->data, stream->revisions[stream->pulls - 1]);
-	if (strcmp(table, "users") == 0)
-		return put_user;
-	if (strcmp(table, "progress") == 0)
-		return put_progress;
-	if (strcmp(table, "quiz_results") == 0)
-		return put_quiz_results;
-	*count = stream->data->courses;
-	if (strcmp(table, "courses") == 0)
-		return put_module;
-	if (strcmp(table, "quizzes") == 0)
-		return put_quiz;
-	*count = mt_live_groups(stream->data);
-	if (strcmp(table, "teams") == 0)
-		return put_team;
-	if (strcmp(table, "team_members") == 0)
-		return put_team_members;
-	*count = BAD_RESOURCES - BAD_LIVE_USERS;
-	return strcmp(table, "rejects") == 0 ? put_rejects : NULL;
-}
+const TruthTable mt_truth_live_tables[] = {
+	{"users", put_user, PER_USER}, {"progress", put_progress, PER_USER}, {"quiz_results", put_quiz_results, PER_USER},
+	{"courses", put_module, PER_COURSE}, {"quizzes", put_quiz, PER_COURSE}, {"teams", put_team, PER_GROUP},
+	{"team_members", put_team_members, PER_GROUP}, {"rejects", put_rejects, PER_LIVE_RESOURCE}, {NULL, NULL, PER_USER}
+};

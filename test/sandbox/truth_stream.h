@@ -10,6 +10,23 @@
 
 typedef void (*PutRows) (TruthStream *stream, int number);
 
+/* What a table's function is called for, once each. */
+typedef enum TruthUnit
+{
+	PER_USER,
+	PER_COURSE,
+	PER_GROUP,
+	PER_RESOURCE,				/* that bad records are of */
+	PER_LIVE_RESOURCE
+} TruthUnit;
+
+typedef struct TruthTable
+{
+	const char *name;			/* NULL: the last */
+	PutRows		put_rows;
+	TruthUnit	unit;
+} TruthTable;
+
 struct TruthStream
 {
 	const DataSet *data;
@@ -34,13 +51,16 @@ extern void mt_truth_bool(Buffer *buffer, const char *name, bool present, bool v
 extern void mt_truth_score(Buffer *buffer, const char *name, bool present, int value);
 extern void mt_truth_moment(Buffer *buffer, const char *name, bool present, int64_t micros);
 
+/* Begins a row of users with what both contracts tell. */
+extern void mt_truth_person(TruthStream *stream, const Person *person, const char *role, bool active);
+
 /* Writes how many bad records of each kind of a resource there were. */
 extern void mt_truth_rejects(TruthStream *stream, int resource, const uint64_t *by_kind);
 
 /* The last pull that listed the user, and listed him as active if asked; -1 when none did. */
 extern int	mt_truth_last_pull(const TruthStream *stream, int user, bool active);
 
-/* truth_live.c: how the rows of a table of the live contract are made, and how many numbers that takes; NULL: no such table. */
-extern PutRows mt_truth_live(const TruthStream *stream, const char *table, int *count);
+/* truth_live.c: the tables of the live contract. */
+extern const TruthTable mt_truth_live_tables[];
 
 #endif							/* SANDBOX_TRUTH_STREAM_H */

@@ -88,6 +88,7 @@ my %after = map { ($_->{headers}{'retry-after'} // '') => 1 } @answers;
 ok((grep { /^\w{3}, \d\d \w{3} 20\d\d / } keys %after), 'a date');
 ok((grep { /1994/ } keys %after), 'a date long ago');
 ok($after{$_}, "or \"$_\"") foreach 'soon', '-5', '864000', '315360000', '99999999999999999999', '1.5';
+ok((grep { ($_->{headers}{'retry-after-ms'} // '') eq '1500' } @answers), 'or milliseconds');
 is($sandbox->stats('acme')->{violations_per_minute}, 0, 'none of them is a violation');
 
 # Spoiled truth
@@ -97,6 +98,9 @@ ok((grep { $_->{status} == 0 } @answers) && (grep { $_->{status} == 200 } @answe
 each_is('garbage', 24, \&get_series, sub { $_[0]{status} == 200 && !is_object($_[0]{body}) }, 'what is no object in JSON');
 each_is('encoding', 8, sub { MindTickle::LiveClient::curl('GET', $acme->{host} . $series, header => ["Authorization: Bearer $acme->{token}"], more => ['--compressed']) },
 	sub { $_[0]{exit} == 61 || $_[0]{exit} == 23 }, 'a wrong or unknown encoding');
+each_is('gzip', 2, \&get_series, sub { $_[0]{headers}{'content-encoding'} eq 'gzip' && $_[0]{body} =~ /^\x1f\x8b/ }, 'gzip that nobody asked for');
+each_is('gzip', 2, sub { MindTickle::LiveClient::curl('GET', $acme->{host} . $series, header => ["Authorization: Bearer $acme->{token}"], more => ['--compressed']) },
+	sub { is_object($_[0]{body}) }, 'of the truth');
 each_is('deep', 1, \&get_series, sub { ($_[0]{body} =~ tr/[//) == 100_000 }, 'JSON that is too deep');
 each_is('slow', 1, sub { my $start = Time::HiRes::time(); my $answer = get_series(); $answer->{took} = Time::HiRes::time() - $start; $answer },
 	sub { is_object($_[0]{body}) && $_[0]{took} >= 0.3 }, 'the truth, late');

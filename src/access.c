@@ -20,6 +20,7 @@
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "token.h"
 #include "utils/acl.h"
@@ -30,7 +31,9 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/tuplestore.h"
 
 /* Columns of tenant_grant, in the order of sql/tenant.sql. */
 #define GRANT_TENANT_ID			1
@@ -224,6 +227,29 @@ mt_all_tenants(void)
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
 	return DatumGetArrayTypeP(makeArrayResult(tenants, CurrentMemoryContext));
+}
+
+/*
+ * The result of a function that returns setof text: of all tenants those that the test is true for, in the active snapshot.
+ */
+Datum
+mt_return_tenants(FunctionCallInfo fcinfo, MtTenantTest test)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum	   *tenants;
+	int			count;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	deconstruct_array(mt_all_tenants(), TEXTOID, -1, false, TYPALIGN_INT, &tenants, NULL, &count);
+	for (int i = 0; i < count; i++)
+	{
+		bool		isnull = false;
+
+		CHECK_FOR_INTERRUPTS();
+		if (test(TextDatumGetCString(tenants[i]), GetActiveSnapshot()))
+			tuplestore_putvalues(result->setResult, result->setDesc, &tenants[i], &isnull);
+	}
+	return (Datum) 0;
 }
 
 /*

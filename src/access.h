@@ -8,6 +8,7 @@
 #include "mindtickle.h"
 
 #include "utils/array.h"
+#include "utils/snapshot.h"
 #include "utils/timestamp.h"
 
 /* One row of tenant_grant as far as a role is concerned. */
@@ -21,6 +22,9 @@ typedef struct MtGrant
 	bool		tenant_seen;	/* there is such a tenant: grants may outlive it in a partial restore */
 } MtGrant;
 
+/* Whether something is so of a tenant, in a snapshot. */
+typedef bool (*MtTenantTest) (const char *tenant, Snapshot snapshot);
+
 extern void mt_watch_access(void);
 extern void mt_forget_access_here(void);
 extern uint64 mt_access_generation(void);
@@ -28,6 +32,7 @@ extern uint64 mt_access_generation(void);
 extern bool mt_tenant_name_valid(const char *tenant);
 extern bool mt_tenant_exists(const char *tenant);
 extern ArrayType *mt_all_tenants(void);
+extern Datum mt_return_tenants(FunctionCallInfo fcinfo, MtTenantTest test);
 extern Oid	mt_service_role(bool missing_ok);
 extern bool mt_service_role_ready(void);
 extern bool mt_is_owner(Oid role);

@@ -23,7 +23,6 @@
 #include "utils/numeric.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
-#include "utils/tuplestore.h"
 
 /* Attempts to store a report under a moment of its own. */
 #define STORE_ROUNDS	100
@@ -219,31 +218,23 @@ rerun_asked(const char *tenant, Snapshot snapshot)
 	return asked;
 }
 
+/* True when the tenant has a provisional report whose reason has ended. */
+static bool
+rerun_due(const char *tenant, Snapshot snapshot)
+{
+	MtSourceState source;
+
+	if (!rerun_asked(tenant, snapshot))
+		return false;
+	mt_readiness_source(tenant, snapshot, &source);
+	return source.provisional == NULL;
+}
+
 /*
  * mindtickle.readiness_reruns_due() -> setof text: tenants with a provisional report whose reason has ended.
  */
 Datum
 mt_readiness_reruns_due(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Snapshot	snapshot = GetActiveSnapshot();
-	Datum	   *tenants;
-	int			count;
-
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	deconstruct_array(mt_all_tenants(), TEXTOID, -1, false, TYPALIGN_INT, &tenants, NULL, &count);
-	for (int i = 0; i < count; i++)
-	{
-		char	   *tenant = TextDatumGetCString(tenants[i]);
-		MtSourceState source;
-		bool		isnull = false;
-
-		CHECK_FOR_INTERRUPTS();
-		if (!rerun_asked(tenant, snapshot))
-			continue;
-		mt_readiness_source(tenant, snapshot, &source);
-		if (source.provisional == NULL)
-			tuplestore_putvalues(result->setResult, result->setDesc, &tenants[i], &isnull);
-	}
-	return (Datum) 0;
+	return mt_return_tenants(fcinfo, rerun_due);
 }

@@ -15,9 +15,7 @@
 #include "access.h"
 #include "access/table.h"
 #include "access/tableam.h"
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "readiness_change.h"
 #include "service_call.h"
@@ -27,7 +25,6 @@
 #include "utils/hsearch.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/tuplestore.h"
 #include "utils/xid8.h"
 
 /* Blocks after which another table is taken: of deltas; of summaries and figures over what they had when they were taken into use, so often. */
@@ -293,34 +290,28 @@ mt_tend_readiness(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(step));
 }
 
+/* True when the tenant has deltas that are not in its totals yet. */
+static bool
+to_be_folded(const char *tenant, Snapshot snapshot)
+{
+	MtSummary	summary;
+	MtCursor	cursor;
+	MtEntries	entries = {0};
+	bool		found;
+
+	if (mt_read_summary(tenant, snapshot, &summary) && summary.found)
+		mt_read_cursor(summary.cursor, &cursor);
+	found = !mt_read_deltas(tenant, summary.found ? &cursor : NULL, snapshot, &entries) || entries.count > 0;
+	if (entries.entries != NULL)
+		pfree(entries.entries);
+	return found;
+}
+
 /*
  * mindtickle.tenants_to_fold() -> setof text: tenants with deltas that are not in their totals yet.
  */
 Datum
 mt_tenants_to_fold(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Snapshot	snapshot = GetActiveSnapshot();
-	Datum	   *tenants;
-	int			count;
-
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	deconstruct_array(mt_all_tenants(), TEXTOID, -1, false, TYPALIGN_INT, &tenants, NULL, &count);
-	for (int i = 0; i < count; i++)
-	{
-		char	   *tenant = TextDatumGetCString(tenants[i]);
-		MtSummary	summary;
-		MtCursor	cursor;
-		MtEntries	entries = {0};
-		bool		isnull = false;
-
-		CHECK_FOR_INTERRUPTS();
-		if (mt_read_summary(tenant, snapshot, &summary) && summary.found)
-			mt_read_cursor(summary.cursor, &cursor);
-		if (!mt_read_deltas(tenant, summary.found ? &cursor : NULL, snapshot, &entries) || entries.count > 0)
-			tuplestore_putvalues(result->setResult, result->setDesc, &tenants[i], &isnull);
-		if (entries.entries != NULL)
-			pfree(entries.entries);
-	}
-	return (Datum) 0;
+	return mt_return_tenants(fcinfo, to_be_folded);
 }

@@ -175,7 +175,8 @@ mt_mark_tenant(const char *tenant)
 }
 
 /*
- * Notes that the transaction has changed the tenant's readiness: at commit the aggregator is told. Also for MT_MARK_DAYS and MT_MARK_RERUNS.
+ * Notes that the transaction has changed the tenant's readiness: at commit the aggregator is told. Also for the
+ * marks MT_MARK_....
  */
 void
 mt_mark_readiness(const char *tenant)

@@ -1,6 +1,6 @@
-# Readiness under six writers of two tenants: the figures of every snapshot equal a recomputation from the rows in that snapshot, while the aggregator folds,
-# while snapshots and write transactions are held open, across kills of the postmaster, and for transactions that are prepared before a kill and committed
-# after it.
+# Readiness under six writers of two tenants: the figures of every snapshot equal a recomputation from the rows in that snapshot, while the aggregator
+# and another process fold, while snapshots and write transactions are held open, across kills of the postmaster, and for transactions that are
+# prepared before a kill and committed after it.
 #
 # READINESS_SNAPSHOTS (150) is the number of snapshots. READINESS_KILLS (3) is how often the postmaster is killed; before each kill a tenth of that number
 # is taken again, at least 10.

@@ -260,6 +260,11 @@ sub _search_log
 			$self->{internal_errors} += $state eq 'XX000';
 			$internal = $state eq 'XX000' ? $line : undef;
 		}
+		elsif ($line =~ /^[^\t]* [A-Z]+[1-5]?:  \w{5}: /)
+		{
+			# Another message begins, and what follows is of that one.
+			$internal = undef;
+		}
 		elsif ($internal && $line =~ /^[^\t]* (?:CONTEXT|LOCATION):  (.*)/ && is_ours($1))
 		{
 			$self->_keep('internal', $internal . $line);

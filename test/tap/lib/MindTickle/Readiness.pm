@@ -2,7 +2,8 @@
 # test/tap/019_*.pl; asserts nothing itself.
 #
 #   add_readiness($node)                tenants, people, some rows, and what compares, in the schema "checker": it is there on a standby and in a dump, too
-#   my $writers = start_writers($node)  six of them, which write until stop_writers($writers), and roll back 3 of 10 transactions
+#   my $writers = start_writers($node)  six of them, which write until stop_writers($writers), and roll back 3 of 10 transactions, and beside the
+#                                       aggregator one that folds without a pause
 #   my ($equal, $seen, $differing) = take_snapshots($node, 100)
 #                                       how many of so many snapshots were equal, how many different figures they saw, and what was not equal
 #   inexact($node)                      what differs now; '' when nothing does
@@ -162,14 +163,37 @@ END
 	return @arguments;
 }
 
+# A fold in a tight loop, one in twenty with the summaries of users and courses.
+sub write_fold
+{
+	my $file = PostgreSQL::Test::Utils::tempdir('folds') . '/fold';
+
+	append_to_file($file, <<'END');
+\set tenant random(0, 1)
+\set turn random(1, 20)
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT mindtickle.fold_readiness('rx-:tenant', :turn = 1);
+COMMIT;
+END
+	return ('-f', $file);
+}
+
+# Starts pgbench for an hour.
+sub start_pgbench
+{
+	my ($node, $messages, @arguments) = @_;
+	return IPC::Run::start([ 'pgbench', '-n', '-T', '3600', '--max-tries=100', @arguments, $node->connstr('postgres') ],
+		'<', \undef, '>', \my $output, '2>', $messages);
+}
+
 sub start_writers
 {
 	my ($node) = @_;
 	my $writers = { messages => '' };
 
-	$writers->{process} = IPC::Run::start(
-		[ 'pgbench', '-n', '-c', '6', '-T', '3600', '-R', '400', '--max-tries=100', write_scripts(), $node->connstr('postgres') ],
-		'<', \undef, '>', \my $output, '2>', \$writers->{messages});
+	$writers->{processes} = [
+		start_pgbench($node, \$writers->{messages}, '-c', '6', '-R', '400', write_scripts()),
+		start_pgbench($node, \$writers->{messages}, '-c', '1', write_fold()) ];
 	return $writers;
 }
 
@@ -178,8 +202,8 @@ sub stop_writers
 {
 	my ($writers) = @_;
 
-	$writers->{process}->signal('TERM');
-	eval { $writers->{process}->finish };
+	$_->signal('TERM') foreach @{ $writers->{processes} };
+	eval { $_->finish } foreach @{ $writers->{processes} };
 	return join("\n", grep { /error|aborted/ } split /\n/, $writers->{messages});
 }
 

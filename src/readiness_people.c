@@ -1,0 +1,116 @@
+/*
+ * readiness_people.c
+ *		Whether users are there and active, which decides whether their rows count.
+ *
+ * Each delta needs its user looked up, by readers and by the aggregator, and users hardly ever change. So a process remembers some answers of one
+ * tenant. They hold for every snapshot whose summary has taken in the same changes of users and which shows no others: a summary says since which
+ * transaction its users are the same. A transaction that has written looks everything up and remembers nothing, since in the midst of a statement
+ * it may see what no delta tells of yet.
+ *
+ * Called by readiness_change.c. Reads, writes nothing.
+ */
+#include "readiness_people.h"
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "readiness_row.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+
+/* Users that are remembered at once, each in the place that the hash of his id says; longer ids are not. */
+#define PLACES		4096
+#define ID_MAX		44
+
+MtTenantTable mt_users_table = {{"users"}, {"users_pkey"}};
+
+typedef struct Place
+{
+	uint8		length;			/* 0: free */
+	MtUserState state;
+	char		id[ID_MAX];
+} Place;
+
+/* What is remembered, of which tenant and state of its users. */
+static struct
+{
+	char		tenant[MT_TENANT_MAX + 1];
+	uint64		since;
+	Place	   *places;			/* in TopMemoryContext; NULL: none yet */
+} remembered;
+
+/*
+ * Begins to look up users of a tenant as the snapshot shows them. summary is the newest that it shows, changed whether it also shows changes of users
+ * that the summary has not taken in. ERROR like mt_tenant_scan_open.
+ */
+void
+mt_people_begin(MtPeople *people, const char *tenant, Snapshot snapshot, const MtSummary *summary, bool changed)
+{
+	people->tenant = tenant;
+	people->snapshot = snapshot;
+	people->open = false;
+	people->remembered = summary->found && !changed && !FullTransactionIdIsValid(GetTopFullTransactionIdIfAny());
+	if (!people->remembered)
+		return;
+	if (remembered.places == NULL)
+		remembered.places = MemoryContextAllocZero(TopMemoryContext, sizeof(Place) * PLACES);
+	else if (remembered.since != summary->users_since || strcmp(remembered.tenant, tenant) != 0)
+		memset(remembered.places, 0, sizeof(Place) * PLACES);
+	remembered.since = summary->users_since;
+	strlcpy(remembered.tenant, tenant, sizeof(remembered.tenant));
+}
+
+static MtUserState
+read_user(MtPeople *people, MtId user)
+{
+	MtUserState state = {0};
+	ScanKeyData key;
+
+	if (!people->open)
+		mt_tenant_scan_open(&people->scan, &mt_users_table, people->tenant, people->snapshot, 1);
+	people->open = true;
+	mt_tenant_key(&key, 2, BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(cstring_to_text_with_len(user.bytes, user.length)));
+	mt_tenant_scan_start(&people->scan, &key, 1);
+	if (mt_tenant_scan_next(&people->scan, ForwardScanDirection))
+	{
+		MtEntry		entry = {0};
+
+		mt_read_user_row(people->scan.slot, &entry, 1);
+		state.present = true;
+		state.active = entry.active > 0;
+	}
+	return state;
+}
+
+/*
+ * A user, whether he is there or not.
+ */
+MtUserState
+mt_look_up_user(MtPeople *people, MtId user)
+{
+	Place	   *place;
+
+	if (!people->remembered || user.length == 0 || user.length > ID_MAX)
+		return read_user(people, user);
+	place = &remembered.places[hash_bytes((const unsigned char *) user.bytes, user.length) % PLACES];
+	if (place->length != user.length || memcmp(place->id, user.bytes, user.length) != 0)
+	{
+		/* An error on the way must not leave the place half filled. */
+		MtUserState state = read_user(people, user);
+
+		place->state = state;
+		place->length = (uint8) user.length;
+		memcpy(place->id, user.bytes, user.length);
+	}
+	return place->state;
+}
+
+/*
+ * Ends the looking up.
+ */
+void
+mt_people_end(MtPeople *people)
+{
+	if (people->open)
+		mt_tenant_scan_close(&people->scan);
+}

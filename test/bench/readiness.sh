@@ -58,15 +58,21 @@ settle() {
 	sql -f "$directory/readiness_settle.sql"
 }
 
-# Reads for a round: the statements in random order on one connection of a reader. $1 names what is measured, $2 the tenant, $3 the round, $4 how many of
-# the other statements come for one of plain SQL; 0: none does.
+# Reads for a round on one connection of a reader: SELECT 1 and ours in random order, and then plain SQL three times, so that where it takes seconds
+# it does not take the time of the others. $1 names what is measured, $2 the tenant, $3 the round, $4 is plain where plain SQL is measured too.
 read_round() {
-	local files=(-f "$scripts/select_1@${4/#0/1}" -f "$scripts/ours@${4/#0/1}")
-	[ "$4" -eq 0 ] || files+=(-f "$scripts/plain@1")
+	read_with "$1" "$2" "$3" 0 -T "$seconds" -f "$scripts/select_1" -f "$scripts/ours"
+	[ "${4-}" != plain ] || read_with "$1" "$2" "$3" 2 -t 3 -f "$scripts/plain"
+}
+
+# Runs pgbench with what follows and stores its latencies. $4 is the number of the first statement.
+read_with() {
+	local measured=$1 tenant=$2 round=$3 first=$4
+	shift 4
 	rm -f "$scripts"/log.*
-	(cd "$scripts" && PGOPTIONS="-c mindtickle.tenant=$2 -c jit=off" pgbench -n -M prepared -U bench_reader -T "$seconds" --log --log-prefix=log "${files[@]}" >pgbench.log 2>&1) ||
+	(cd "$scripts" && PGOPTIONS="-c mindtickle.tenant=$tenant -c jit=off" pgbench -n -M prepared -U bench_reader --log --log-prefix=log "$@" >pgbench.log 2>&1) ||
 		{ cat "$scripts/pgbench.log" >&2; return 1; }
-	awk -v OFS='\t' -v m="$1" -v r="$3" '{ print m, r, $4, $3 }' "$scripts"/log.* |
+	awk -v OFS='\t' -v m="$measured" -v r="$round" -v f="$first" '{ print m, r, f + $4, $3 }' "$scripts"/log.* |
 		sql -c 'COPY bench.latency (measured, round, script, microseconds) FROM STDIN'
 }
 
@@ -109,7 +115,7 @@ settle
 for size in "${sizes[@]}"; do
 	write_scripts "bench-$size"
 	for ((round = 0; round <= rounds; round++)); do
-		read_round "idle, $size rows" "bench-$size" "$round" $((size > 100000 ? 100 : 10))
+		read_round "idle, $size rows" "bench-$size" "$round" plain
 	done
 done
 storage 'after loading'
@@ -119,7 +125,7 @@ for size in "${sizes[@]}"; do
 	write_scripts "bench-$size"
 	start_writers
 	for ((round = 0; round <= rounds; round++)); do
-		read_round "8 writers, $size rows" "bench-$size" "$round" $((size > 100000 ? 1000 : 100))
+		read_round "8 writers, $size rows" "bench-$size" "$round" plain
 	done
 	stop_writers
 	settle
@@ -162,11 +168,11 @@ hold_and_read() {
 	start_writers
 	sleep "$hold"
 	for ((round = 0; round <= rounds; round++)); do
-		read_round "$1 held $hold s, 8 writers, $size rows" "bench-$size" "$round" 0
+		read_round "$1 held $hold s, 8 writers, $size rows" "bench-$size" "$round"
 	done
 	stop_writers
 	for ((round = 0; round <= rounds; round++)); do
-		read_round "$1 held $hold s, then idle, $size rows" "bench-$size" "$round" 0
+		read_round "$1 held $hold s, then idle, $size rows" "bench-$size" "$round"
 	done
 	storage "while a $1 is held"
 	printf 'ROLLBACK;\n\\q\n' >&"${HOLDER[1]}"

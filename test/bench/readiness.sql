@@ -1,8 +1,8 @@
 /*
  * What readiness.sh measures into: latencies and rates, and the tenants.
  *
- * Reading: mt_readiness, SELECT 1 and plain SQL come in random order over one connection of a reader of the tenant, as prepared statements, one a
- * transaction; the times are pgbench's of each. Plain SQL is the two averages alone under the same row security, so it leaves out what mt_readiness also
+ * Reading: mt_readiness and SELECT 1 come in random order over one connection of a reader of the tenant, as prepared statements, one a transaction, and
+ * after them plain SQL; the times are pgbench's of each. Plain SQL is the two averages alone under the same row security, so it leaves out what mt_readiness also
  * tells. Under writers, eight connections insert single quiz results of the same tenant as fast as they can, so that reader and writers share the
  * processors: SELECT 1 beside it meets the same.
  *

@@ -24,6 +24,11 @@ foreach my $example (@examples)
 	my ($first) = grep { !/^(--|\s*$)/ } split /\n/, $example;
 	my ($status, $output, $errors) = $node->psql('example', $as . $example, on_error_stop => 1);
 
+	if ($example =~ /mt_test_connection|mt_sync_course_progress/)
+	{
+		like("$status$errors", qr/^3.*nothing is pulled while mindtickle\.sync_enabled is off/, "$first, which would go upstream");
+		next;
+	}
 	is("$status$errors", '0', $first);
 	is($output, $1, 'it gives what the README says') if $example =~ /^SELECT mt_score_quiz.*;  -- (\S+)$/m;
 }

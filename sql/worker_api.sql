@@ -84,13 +84,16 @@ COMMENT ON FUNCTION mindtickle.take_dirty_tenants() IS 'tenants that may have ev
 
 CREATE FUNCTION mindtickle.sync_overview(OUT tenant_id pg_catalog.text, OUT suspended pg_catalog.bool, OUT source_configured pg_catalog.bool,
 		OUT next_sync_at pg_catalog.timestamptz, OUT backoff_until pg_catalog.timestamptz, OUT budget_until pg_catalog.timestamptz,
-		OUT open_job_id pg_catalog.int8, OUT sync_interval pg_catalog.interval)
+		OUT open_job_id pg_catalog.int8, OUT sync_interval pg_catalog.interval, OUT push_at pg_catalog.timestamptz)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT t.tenant_id, t.suspended, t.source_configured, t.next_sync_at, t.backoff_until, b.budget_until, t.open_job_id,
-		coalesce(t.settings ->> 'sync_interval', d.default_value #>> '{}')::interval
+		coalesce(t.settings ->> 'sync_interval', d.default_value #>> '{}')::interval,
+		CASE WHEN t.settings -> 'push_users' = 'true' THEN q.push_at END
 	FROM mindtickle.tenant AS t LEFT JOIN mindtickle.sync_budget AS b ON b.tenant_id = t.tenant_id
 		JOIN mindtickle.setting_definitions() AS d ON d.name = 'sync_interval'
+		LEFT JOIN (SELECT p.tenant_id, min(coalesce(p.not_before, p.queued_at)) AS push_at FROM mindtickle.push_queue AS p GROUP BY p.tenant_id) AS q
+			ON q.tenant_id = t.tenant_id
 	ORDER BY t.tenant_id
 $$;
 COMMENT ON FUNCTION mindtickle.sync_overview() IS 'for each tenant what the sync worker must know to plan; needs no tenant in force';
@@ -196,6 +199,8 @@ CREATE FUNCTION mindtickle.deactivate_absent_users(tenant pg_catalog.text, job_i
 		WHERE u.tenant_id = tenant AND u.active AND u.mindtickle_id IS NOT NULL
 			AND NOT EXISTS (SELECT FROM mindtickle.sync_seen AS s WHERE s.tenant_id = tenant AND s.job_id = deactivate_absent_users.job_id
 							AND s.phase = 'roster' AND s.object_id = u.mindtickle_id)
+			-- what is not upstream yet cannot be absent from it
+			AND NOT EXISTS (SELECT FROM mindtickle.push_queue AS q WHERE q.tenant_id = tenant AND q.user_id = u.user_id)
 			-- a listing of nobody is a fault upstream, not the dismissal of everybody
 			AND EXISTS (SELECT FROM mindtickle.sync_seen AS s WHERE s.tenant_id = tenant AND s.job_id = deactivate_absent_users.job_id
 						AND s.phase = 'roster')

@@ -516,7 +516,7 @@ copy_message(MtHttpRequest *request, const MtHttpMessage *message)
 
 /* Hands the request to libcurl; false when there is no memory. */
 static bool
-attach(MtHttpRequest *request, const char *url)
+attach(MtHttpRequest *request, const MtHttpMessage *message)
 {
 	CURL	   *easy = curl_easy_init();
 
@@ -530,8 +530,10 @@ attach(MtHttpRequest *request, const char *url)
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->sent_body);
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) request->sent_length);
 	}
+	if (message->method != NULL && curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, message->method) != CURLE_OK)
+		return false;
 	/* The one option that copies what may be long. */
-	if (curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK && curl_multi_add_handle(request->pool->multi, easy) == CURLM_OK)
+	if (curl_easy_setopt(easy, CURLOPT_URL, message->url) == CURLE_OK && curl_multi_add_handle(request->pool->multi, easy) == CURLM_OK)
 		return true;
 	curl_easy_cleanup(easy);
 	request->easy = NULL;
@@ -556,7 +558,7 @@ mt_http_send(MtHttpPool *pool, const MtHttpMessage *message, void *tag)
 	dlist_push_tail(&pool->under_way, &request->node);
 
 	block_signals(&previous);
-	accepted = copy_message(request, message) && attach(request, message->url);
+	accepted = copy_message(request, message) && attach(request, message);
 	restore_signals(&previous);
 	if (accepted)
 		return request;

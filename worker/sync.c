@@ -12,10 +12,12 @@
 #include "tenant.h"
 
 #include "errand.h"
+#include "common/pg_prng.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "probe.h"
+#include "push.h"
 #include "statements.h"
 #include "storage/latch.h"
 #if PG_VERSION_NUM >= 180000
@@ -34,6 +36,9 @@ PGDLLEXPORT void mt_sync_main(Datum argument);
 #define ANSWERS_PER_TURN	32
 /* How often the overview is read while pulls are under way, and when it failed. */
 #define LOOK_PAUSE			(5 * MT_SECOND)
+/* Overdue tenants that may begin with the worker, and how much faster than their intervals the others follow. */
+#define OVERDUE_AT_ONCE		20
+#define CATCH_UP_RATE		1.2
 /* How long after a failed reservation the next one is tried. */
 #define RESERVE_PAUSE		MT_SECOND
 /* A lock wait may have taken the wake-up of a request for its own: after a turn with transactions it is looked for once more, this much later. */
@@ -59,6 +64,7 @@ static bool look_wanted = true; /* somebody has set the latch, or something has 
 static bool look_stale = false; /* a lock wait since the last overview may have taken a wake-up for its own */
 static int64 look_at = MT_NEVER;
 static bool look_failed = false;
+static bool spread = false;		/* who was overdue at the start begins in turn */
 static bool woken = true;		/* the latch was set */
 static int64 requests_at = MT_NEVER;	/* when requests are looked for without it */
 static uint64 transactions_seen = 0;	/* when they were looked for last */
@@ -188,13 +194,15 @@ see_tenant(const MtTenantRow *row, void *argument)
 	tenant->listed = true;
 	tenant->wanted = row->source_configured && !row->suspended;
 	tenant->open_job_id = row->open_job_id;
+	tenant->interval = row->interval;
+	tenant->push_at = row->push_at == 0 || !tenant->wanted ? MT_NEVER : to_monotonic(row->push_at, wall, now);
 	tenant->backoff_until = to_monotonic(row->backoff_until, wall, now);
 	if (!tenant->wanted)
 		tenant->due_at = MT_NEVER;
 	else if (row->open_job_id != 0)
 		tenant->due_at = 0;
 	else
-		tenant->due_at = row->next_sync_at == 0 ? MT_NEVER : to_monotonic(row->next_sync_at, wall, now);
+		tenant->due_at = row->next_sync_at == 0 ? MT_NEVER : Max(to_monotonic(row->next_sync_at, wall, now), tenant->spread_until);
 }
 
 static void
@@ -224,12 +232,13 @@ settle_tenants(bool all)
 		}
 		if (tenant->listed)
 		{
-			int64		due = Max(Max(tenant->due_at, tenant->backoff_until), tenant->hold_until);
+			int64		next = Min(tenant->due_at, mt_push_due(tenant));
+			int64		due = Max(Max(next, tenant->backoff_until), tenant->hold_until);
 
 			if (tenant->job == NULL)
 			{
 				unschedule(tenant);
-				mt_sync_wake(tenant, mt_errands_any(tenant) ? mt_now() : tenant->due_at == MT_NEVER ? MT_NEVER : due);
+				mt_sync_wake(tenant, mt_errands_any(tenant) ? mt_now() : next == MT_NEVER ? MT_NEVER : due);
 			}
 			else
 				mt_sync_wake(tenant, mt_now());
@@ -243,6 +252,39 @@ settle_tenants(bool all)
 		mt_budget_free(&tenant->budget);
 		mt_token_drop(tenant);
 		hash_search(tenants, tenant->tenant_id, HASH_REMOVE, NULL);
+	}
+}
+
+/*
+ * After a start: those whose interval has passed while no worker ran begin one after the other, as often as their intervals and those of the others
+ * would have it, and a little more, to catch up. A few may begin at once.
+ */
+static void
+spread_overdue(void)
+{
+	HASH_SEQ_STATUS status;
+	MtTenant   *tenant;
+	int64		now = mt_now();
+	double		per_second = 0;
+	int			overdue = 0;
+
+	hash_seq_init(&status, tenants);
+	while ((tenant = hash_seq_search(&status)) != NULL)
+	{
+		if (!tenant->wanted)
+			continue;
+		per_second += (double) MT_SECOND / (double) Max(tenant->interval, MT_SECOND);
+		overdue += tenant->open_job_id == 0 && tenant->due_at <= now;
+	}
+	if (overdue <= OVERDUE_AT_ONCE)
+		return;
+	hash_seq_init(&status, tenants);
+	while ((tenant = hash_seq_search(&status)) != NULL)
+	{
+		if (!tenant->wanted || tenant->open_job_id != 0 || tenant->due_at > now)
+			continue;
+		tenant->spread_until = now + (int64) (pg_prng_double(&pg_global_prng_state) * MT_SECOND * overdue / (per_second * CATCH_UP_RATE));
+		tenant->due_at = tenant->spread_until;
 	}
 }
 
@@ -262,6 +304,9 @@ look(void)
 	if (mt_in_transaction(look_work, NULL, &failure))
 	{
 		look_failed = false;
+		if (!spread)
+			spread_overdue();
+		spread = true;
 		settle_tenants(false);
 		return;
 	}

@@ -55,6 +55,8 @@ typedef enum MtTally
 	MT_TALLIES
 } MtTally;
 
+typedef struct MtPush MtPush;	/* push.c */
+
 typedef enum MtSlotState
 {
 	MT_SLOT_WAITING,			/* to be sent, not before its time */
@@ -70,6 +72,7 @@ typedef struct MtSlot
 	MtSlotState state;
 	const MtStage *stage;		/* how it is done; NULL: a sign-in */
 	bool		urgent;			/* somebody waits: see errand.c. It is outside the job's list */
+	MtPush	   *push;			/* the user whom it pushes; NULL: it pulls */
 	char	   *problem;		/* of an urgent one, why it failed last; NULL: it did not */
 	MtCursor	cursor;			/* the page that is asked for */
 	MtItem		item;			/* key NULL: none, this is a page of a listing or a sign-in */
@@ -96,6 +99,7 @@ typedef struct MtJob
 	int			sites_tried;	/* base URLs that do not know the site, of this sign-in */
 
 	dlist_head	urgent;			/* slots that somebody waits for */
+	dlist_head	pushes;			/* slots of users on their way upstream */
 	int64		idle_since;		/* of a job without a pull; 0: there is something to do */
 
 	MtPhase		phase;			/* MT_PHASE_END: there is no pull, all is for errands */
@@ -147,6 +151,8 @@ typedef struct MtTenant
 	bool		listed;			/* by the last overview */
 	bool		wanted;			/* has a source and is not suspended */
 	int64		open_job_id;	/* of the pull that is queued or running, as of the last overview; 0: none */
+	int64		interval;		/* between two pulls */
+	int64		spread_until;	/* a periodic pull is not opened before, so that not all begin with the worker */
 	int64		due_at;			/* when the next pull may be opened */
 	int64		backoff_until;
 	int64		hold_until;		/* because of trouble of our own */
@@ -163,6 +169,9 @@ typedef struct MtTenant
 	int64		tally[MT_TALLIES];	/* to be added to the figures in the database */
 
 	dlist_head	errands;		/* what somebody waits for */
+	int64		push_at;		/* when the next user is to be pushed; MT_NEVER: none waits */
+	int64		push_rests_until;	/* because of trouble at the SCIM endpoint */
+	int			push_refusals;	/* of the scim_token, in a row */
 	MtJob	   *job;			/* NULL: none under way */
 	dlist_node	job_node;		/* in the list of those with a job */
 	MtProbe    *probe;			/* NULL: none under way */

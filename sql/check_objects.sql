@@ -11,7 +11,7 @@ CREATE FUNCTION mindtickle.expected_policy(table_name pg_catalog.name, OUT polic
 		CASE
 			WHEN table_name = 'security_alert' THEN '(mindtickle.acting_as_service() OR pg_has_role(''pg_monitor''::name, ''USAGE''::text))'
 			WHEN table_name = 'tenant' THEN '(tenant_id = ANY (mindtickle.visible_tenants()))'
-			WHEN table_name = ANY (ARRAY['sync_budget', 'push_queue']::name[]) THEN 'mindtickle.acting_as_service()'
+			WHEN table_name = 'sync_budget' THEN 'mindtickle.acting_as_service()'
 			WHEN table_name = 'api_token' THEN '((tenant_id = COALESCE(@extschema@.mt_current_tenant(), ''''::text)) AND mindtickle.acting_as_service())'
 			WHEN table_name = ANY (ARRAY['credential', 'tenant_grant']::name[]) THEN '((tenant_id = @extschema@.mt_current_tenant()) AND mindtickle.acting_as_service())'
 			ELSE '(tenant_id = @extschema@.mt_current_tenant())' END,

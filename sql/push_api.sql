@@ -12,7 +12,7 @@ CREATE FUNCTION mindtickle.push_next(tenant pg_catalog.text, under_way pg_catalo
 	FROM mindtickle.push_queue AS q
 	JOIN mindtickle.users AS u ON u.tenant_id = tenant AND u.user_id = q.user_id
 	LEFT JOIN mindtickle.push_link AS l ON l.tenant_id = tenant AND l.user_id = q.user_id
-	WHERE q.tenant_id = tenant AND q.tenant_id = @extschema@.mt_current_tenant() AND (q.not_before > now()) IS NOT TRUE
+	WHERE q.tenant_id = tenant AND (q.not_before > now()) IS NOT TRUE
 		AND q.user_id <> ALL (under_way)
 	ORDER BY q.queued_at, q.user_id LIMIT max_rows
 $$;
@@ -22,7 +22,7 @@ COMMENT ON FUNCTION mindtickle.push_next(pg_catalog.text, pg_catalog.text[], pg_
 CREATE FUNCTION mindtickle.push_due(tenant pg_catalog.text) RETURNS pg_catalog.timestamptz
 	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT min(coalesce(q.not_before, q.queued_at)) FROM mindtickle.push_queue AS q
-	WHERE q.tenant_id = tenant AND q.tenant_id = @extschema@.mt_current_tenant()
+	WHERE q.tenant_id = tenant
 $$;
 COMMENT ON FUNCTION mindtickle.push_due(pg_catalog.text) IS 'when the next user of the tenant is to be pushed; NULL: none waits';
 
@@ -36,7 +36,7 @@ BEGIN
 			ON CONFLICT (tenant_id, user_id) DO UPDATE SET scim_id = excluded.scim_id WHERE l.scim_id <> excluded.scim_id;
 	END IF;
 	DELETE FROM mindtickle.push_queue AS q
-		WHERE q.tenant_id = push_done.tenant AND q.tenant_id = @extschema@.mt_current_tenant() AND q.user_id = push_done.user_id
+		WHERE q.tenant_id = push_done.tenant AND q.user_id = push_done.user_id
 			AND q.version <= push_done.version;
 END
 $$;
@@ -48,7 +48,7 @@ CREATE FUNCTION mindtickle.push_put_off(tenant pg_catalog.text, user_id pg_catal
 	UPDATE mindtickle.push_queue AS q
 	SET tries = q.tries + 1, error = push_put_off.error,
 		not_before = now() + least(interval '10 s' * 2 ^ least(q.tries, 12), interval '1 hour') * (0.75 + 0.5 * random())
-	WHERE q.tenant_id = tenant AND q.tenant_id = @extschema@.mt_current_tenant() AND q.user_id = push_put_off.user_id
+	WHERE q.tenant_id = tenant AND q.user_id = push_put_off.user_id
 $$;
 COMMENT ON FUNCTION mindtickle.push_put_off(pg_catalog.text, pg_catalog.text, pg_catalog.text)
 	IS 'a user could not be pushed for a reason that may pass: later, each time twice as late, up to an hour';
@@ -62,7 +62,7 @@ CREATE FUNCTION mindtickle.push_reject(tenant pg_catalog.text, user_id pg_catalo
 						  AND d.resource = 'users/' || push_reject.user_id AND d.reason = push_reject.reason AND d.raw = push_reject.raw
 						  AND d.replayed_at IS NULL);
 	DELETE FROM mindtickle.push_queue AS q
-		WHERE q.tenant_id = tenant AND q.tenant_id = @extschema@.mt_current_tenant() AND q.user_id = push_reject.user_id
+		WHERE q.tenant_id = tenant AND q.user_id = push_reject.user_id
 			AND q.version <= push_reject.version
 $$;
 COMMENT ON FUNCTION mindtickle.push_reject(pg_catalog.text, pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bytea)

@@ -23,13 +23,11 @@ BEGIN
 END
 $$;
 
--- The workers ask, before any tenant is in force, which tenants there are, how far each one's budget is spent, and who has somebody to push.
+-- The workers ask, before any tenant is in force, which tenants there are and how far each one's budget is spent.
 ALTER POLICY tenant_isolation ON mindtickle.tenant
 	USING (tenant_id OPERATOR(pg_catalog.=) ANY (mindtickle.visible_tenants()));
 ALTER POLICY tenant_isolation ON mindtickle.sync_budget
 	USING (mindtickle.acting_as_service()) WITH CHECK (mindtickle.acting_as_service());
-
-ALTER POLICY tenant_isolation ON mindtickle.push_queue USING (mindtickle.acting_as_service());
 
 -- Secrets, tokens and grants are the service role's alone, even where a role may read every table (pg_read_all_data).
 ALTER POLICY tenant_isolation ON mindtickle.credential

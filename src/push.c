@@ -13,7 +13,7 @@
 #include "utils/builtins.h"
 
 /*
- * Queues the user if the tenant pushes, and has the worker woken at commit. user_id is a text datum. Within mt_service_enter/leave.
+ * Queues the user if the tenant pushes, and has the worker told at commit. user_id is a text datum. Within mt_service_enter/leave.
  */
 void
 mt_push_user(const char *tenant, Datum user_id)
@@ -28,7 +28,7 @@ mt_push_user(const char *tenant, Datum user_id)
 	Datum		values[2] = {CStringGetTextDatum(tenant), user_id};
 
 	if (mt_plan_run(&queue, values, NULL, SPI_OK_INSERT) > 0)
-		mt_wake_worker_at_commit(MT_WORKER_SYNC);
+		mt_mark_push(tenant);
 }
 
 /*

@@ -23,6 +23,17 @@ mt_sql_take_sync_look(void)
 }
 
 /*
+ * The tenants that have queued somebody to be pushed since the last call; NULL: any of them. Returns how many; *tenants is in the given context.
+ */
+int
+mt_sql_take_push_marks(MemoryContext context, char ***tenants)
+{
+	static MtStatement statement = {"SELECT mindtickle.take_push_marks()"};
+
+	return mt_run_for_texts(&statement, context, tenants);
+}
+
+/*
  * Shows the requests that wait to the visitor, in the order in which they came; they count as taken.
  */
 void

@@ -50,6 +50,7 @@ typedef struct MtPushRow
 } MtPushRow;
 
 extern bool mt_sql_take_sync_look(void);
+extern int	mt_sql_take_push_marks(MemoryContext context, char ***tenants);
 extern void mt_sql_take_requests(MtRequestVisitor visitor, void *argument);
 extern void mt_sql_request_step(int64 ticket, const char *step);
 extern void mt_sql_finish_request(int64 ticket, const MtRequestEnd *end);

@@ -96,7 +96,9 @@ static const MtStage push_stage = {.name = "push",.phase = MT_PHASE_ROSTER,.over
 int64
 mt_push_due(const MtTenant *tenant)
 {
-	return tenant->push_at == MT_NEVER ? MT_NEVER : Max(tenant->push_at, tenant->push_rests_until);
+	if (!tenant->push_users || !tenant->wanted || tenant->push_at == MT_NEVER)
+		return MT_NEVER;
+	return Max(tenant->push_at, tenant->push_rests_until);
 }
 
 /*

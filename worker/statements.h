@@ -23,7 +23,7 @@ typedef struct MtTenantRow
 	TimestampTz backoff_until;
 	TimestampTz budget_until;
 	int64		interval;		/* between two pulls */
-	TimestampTz push_at;		/* when the next user is to be pushed */
+	bool		push_users;
 } MtTenantRow;
 
 typedef void (*MtTenantVisitor) (const MtTenantRow *row, void *argument);

@@ -195,7 +195,10 @@ see_tenant(const MtTenantRow *row, void *argument)
 	tenant->wanted = row->source_configured && !row->suspended;
 	tenant->open_job_id = row->open_job_id;
 	tenant->interval = row->interval;
-	tenant->push_at = row->push_at == 0 || !tenant->wanted ? MT_NEVER : to_monotonic(row->push_at, wall, now);
+	/* Who may have been queued before this worker, or push_users, was there. */
+	if (row->push_users && !tenant->push_users)
+		tenant->push_at = 0;
+	tenant->push_users = row->push_users;
 	tenant->backoff_until = to_monotonic(row->backoff_until, wall, now);
 	if (!tenant->wanted)
 		tenant->due_at = MT_NEVER;
@@ -324,6 +327,8 @@ look(void)
 typedef struct RequestsWork
 {
 	bool		look;
+	char	  **pushing;		/* tenants with somebody to push; one NULL: any, in turn_context */
+	int			pushing_count;
 	List	   *rows;			/* of MtRequestRow, in turn_context */
 } RequestsWork;
 
@@ -348,7 +353,29 @@ requests_work(void *argument)
 	RequestsWork *work = argument;
 
 	work->look = mt_sql_take_sync_look();
+	work->pushing_count = mt_sql_take_push_marks(turn_context, &work->pushing);
 	mt_sql_take_requests(keep_request, work);
+}
+
+/* Has the tenant's queue of pushes looked at. */
+static void
+look_for_pushes(MtTenant *tenant)
+{
+	if (tenant == NULL || !tenant->push_users)
+		return;
+	tenant->push_at = 0;
+	mt_sync_wake(tenant, mt_now());
+}
+
+static void
+look_for_all_pushes(void)
+{
+	HASH_SEQ_STATUS status;
+	MtTenant   *tenant;
+
+	hash_seq_init(&status, tenants);
+	while ((tenant = hash_seq_search(&status)) != NULL)
+		look_for_pushes(tenant);
 }
 
 /* A request that cannot be passed on. */
@@ -417,6 +444,13 @@ take_requests(void)
 	transactions_seen = mt_transaction_count();
 	if (work.look)
 		look_wanted = true;
+	for (int i = 0; i < work.pushing_count; i++)
+	{
+		if (work.pushing[i] == NULL)
+			look_for_all_pushes();
+		else
+			look_for_pushes(hash_search(tenants, work.pushing[i], HASH_FIND, NULL));
+	}
 	foreach(cell, work.rows)
 		pass_on(lfirst(cell));
 }

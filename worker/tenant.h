@@ -169,6 +169,7 @@ typedef struct MtTenant
 	int64		tally[MT_TALLIES];	/* to be added to the figures in the database */
 
 	dlist_head	errands;		/* what somebody waits for */
+	bool		push_users;		/* as of the last overview */
 	int64		push_at;		/* when the next user is to be pushed; MT_NEVER: none waits */
 	int64		push_rests_until;	/* because of trouble at the SCIM endpoint */
 	int			push_refusals;	/* of the scim_token, in a row */

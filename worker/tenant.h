@@ -152,6 +152,7 @@ typedef struct MtTenant
 	int64		hold_until;		/* because of trouble of our own */
 	int			troubles;		/* in a row */
 	uint64		refused_secret; /* hash of a key that was refused just now */
+	int			refused_status; /* how */
 	uint64		refused_reporting;	/* hash of a reporting user that was refused */
 	int64		reporting_rests_until;	/* he is not tried again before */
 	MtToken		token;

@@ -16,6 +16,9 @@
 #include "http.h"
 
 #include <curl/curl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -28,6 +31,8 @@
 
 /* Most bytes of a body, after decoding. */
 #define BODY_MAX			(32 * 1024 * 1024)
+/* Memory of this size and more is given back to the system at once when it is freed. */
+#define GIVEN_BACK			(256 * 1024)
 /* What any body may have of memory, and what all bodies together may have beyond that. */
 #define BODY_COMMON			(1024 * 1024)
 #define LARGE_BODIES_MAX	BODY_MAX
@@ -288,6 +293,10 @@ mt_http_start(void)
 	sigset_t	previous;
 	CURLcode	code;
 
+#ifdef __GLIBC__
+	/* Or the first large body that is freed would make malloc keep the room of the next ones. */
+	(void) mallopt(M_MMAP_THRESHOLD, GIVEN_BACK);
+#endif
 	block_signals(&previous);
 	code = curl_global_init(CURL_GLOBAL_DEFAULT);
 	restore_signals(&previous);

@@ -20,6 +20,7 @@
 #include "position.h"
 #include "process.h"
 #include "source.h"
+#include "trail.h"
 
 #define MT_TENANT_ID_SIZE 64
 
@@ -28,18 +29,6 @@
 
 /* How long a refused credential rests. */
 #define MT_REFUSED_PAUSE	(4 * MT_HOUR)
-
-/* What an item has of its earlier pages. */
-typedef struct MtTrail
-{
-	MemoryContext context;
-	Datum	   *records;		/* bytea, in our data model; only where they are stored together */
-	int			count;
-	int			room;
-	Size		bytes;
-	uint64	   *urls;			/* hashes of the continuations */
-	int			pages;
-} MtTrail;
 
 /* What is counted of a tenant's requests; those after the requests themselves are how some of them ended. */
 typedef enum MtTally
@@ -158,6 +147,7 @@ typedef struct MtTenant
 	int64		hold_until;		/* because of trouble of our own */
 	int			troubles;		/* in a row */
 	uint64		refused_secret; /* hash of a key that was refused just now */
+	int			refused_status; /* how */
 	uint64		refused_reporting;	/* hash of a reporting user that was refused */
 	int64		reporting_rests_until;	/* he is not tried again before */
 	MtToken		token;

@@ -240,6 +240,7 @@ mt_pull_refused(MtTenant *tenant, int status)
 	if (tenant->refused_secret != job->source.secret_hash)
 	{
 		tenant->refused_secret = job->source.secret_hash;
+		tenant->refused_status = status;
 		mt_job_reopen(tenant);
 	}
 	else

@@ -153,7 +153,7 @@ open_work(void *argument)
 		work->error = build_job(tenant, job, work->row.settings, work->row.credential);
 	if (work->error == NULL && tenant->refused_secret != 0 && tenant->refused_secret == job->source.secret_hash)
 	{
-		work->error = mt_pull_refusal(job, NULL, 401);
+		work->error = mt_pull_refusal(job, NULL, tenant->refused_status);
 		work->pause = MT_REFUSED_PAUSE;
 	}
 	MemoryContextSwitchTo(previous);

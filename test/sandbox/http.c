@@ -310,6 +310,15 @@ admit(Call *call, Tenant *tenant, int counter, unsigned kinds)
 	return within;
 }
 
+/* Makes the reply what it is before anything answers. */
+static void
+forget_reply(Call *call)
+{
+	if (!call->reply.body_is_lent)
+		mt_buffer_free(&call->reply.body);
+	call->reply = (Reply) {.status = MHD_HTTP_OK, .content_type = "application/json"};
+}
+
 /*
  * Answers, then forgets the answer: what the request was to change is changed,
  * and the client will not know. Only what changes something meets this.
@@ -317,9 +326,9 @@ admit(Call *call, Tenant *tenant, int counter, unsigned kinds)
 static void
 answer_in_vain(Call *call, const Contract *contract, Tenant *tenant, int route)
 {
+	forget_reply(call);
 	contract->answer(call, tenant, route);
-	mt_buffer_free(&call->reply.body);
-	call->reply = (Reply) {.status = MHD_HTTP_OK, .content_type = "application/json"};
+	forget_reply(call);
 }
 
 /* Makes the reply to a request under a contract's path. */

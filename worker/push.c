@@ -192,6 +192,7 @@ rest(MtTenant *tenant, int64 pause, const char *error)
 	MtFailure	failure;
 
 	tenant->push_rests_until = mt_now() + pause;
+	tenant->push_unfit = true;
 	ereport(LOG, (errmsg("users of tenant \"%s\" are not pushed: %s", tenant->tenant_id, error)));
 	if (!mt_in_transaction(refused_work, &work, &failure))
 		ereport(LOG, (errcode(failure.sqlstate), errmsg("that could not be stored: %s", failure.text)));

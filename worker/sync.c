@@ -367,6 +367,26 @@ look_for_pushes(MtTenant *tenant)
 	mt_sync_wake(tenant, mt_now());
 }
 
+/* A commit may have changed what keeps tenants from pushing. */
+static void
+try_pushes_again(void)
+{
+	HASH_SEQ_STATUS status;
+	MtTenant   *tenant;
+
+	hash_seq_init(&status, tenants);
+	while ((tenant = hash_seq_search(&status)) != NULL)
+	{
+		if (!tenant->push_unfit)
+			continue;
+		tenant->push_unfit = false;
+		tenant->push_rests_until = 0;
+		/* A pull under way has read settings and credential before. */
+		if (tenant->job != NULL)
+			mt_job_release(tenant);
+	}
+}
+
 static void
 look_for_all_pushes(void)
 {
@@ -443,7 +463,10 @@ take_requests(void)
 	}
 	transactions_seen = mt_transaction_count();
 	if (work.look)
+	{
 		look_wanted = true;
+		try_pushes_again();
+	}
 	for (int i = 0; i < work.pushing_count; i++)
 	{
 		if (work.pushing[i] == NULL)

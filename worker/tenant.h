@@ -162,6 +162,7 @@ typedef struct MtTenant
 	bool		push_users;		/* as of the last overview */
 	int64		push_at;		/* when the next user is to be pushed; MT_NEVER: none waits */
 	int64		push_rests_until;	/* because of trouble at the SCIM endpoint */
+	bool		push_unfit;		/* because of settings or the scim_token, so a change of them ends the rest */
 	int			push_refusals;	/* of the scim_token, in a row */
 	MtJob	   *job;			/* NULL: none under way */
 	dlist_node	job_node;		/* in the list of those with a job */

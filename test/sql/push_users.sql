@@ -43,7 +43,7 @@ SELECT mt_configure_tenant('pu', '{"push_users": true}') \g /dev/null
 -- What a pull brings is not queued, and does not undo what waits.
 SELECT pg_temp.service($$SELECT mindtickle.enter_tenant('pu')$$) \g /dev/null
 CREATE FUNCTION pg_temp.pull(record text) RETURNS text LANGUAGE sql AS $$
-	SELECT pg_temp.service(format('SELECT changed FROM mindtickle.store_users(''pu'', 1, ARRAY[convert_to(%L, ''UTF8'')])', record))
+	SELECT pg_temp.service(format('SELECT changed FROM mindtickle.store_users(''pu'', 0, ARRAY[convert_to(%L, ''UTF8'')])', record))
 $$;
 SELECT is(pg_temp.pull('{"mindtickleId": "m1", "email": "p@example.com", "name": "P"}'), '1', 'a pulled user');
 SELECT is(pg_temp.queue(), 'a 4 0', 'is not queued');

@@ -26,6 +26,7 @@ OBJS = \
 	src/launcher.o \
 	src/log_redaction.o \
 	src/plan.o \
+	src/push.o \
 	src/progress.o \
 	src/pull_groupings.o \
 	src/pull_reports.o \
@@ -108,6 +109,7 @@ SQL_PARTS = \
 	sql/sync_api.sql \
 	sql/worker_api.sql \
 	sql/pull_api.sql \
+	sql/push_api.sql \
 	sql/sync_state.sql \
 	sql/views.sql \
 	sql/check_server.sql \

@@ -40,6 +40,8 @@ SELECT pg_catalog.pg_extension_config_dump('mindtickle.sync_seen', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.sync_series', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.sync_series_module', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.sync_budget', '');
+SELECT pg_catalog.pg_extension_config_dump('mindtickle.push_queue', '');
+SELECT pg_catalog.pg_extension_config_dump('mindtickle.push_link', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.credential', 'WHERE file IS NOT NULL');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.api_token', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.api_token_token_id_seq', '');

@@ -93,3 +93,24 @@ COMMENT ON COLUMN mindtickle.sync_budget.broken IS 'a connection, but no whole a
 COMMENT ON COLUMN mindtickle.sync_budget.unusable IS 'answers 200 that are not what was asked for';
 COMMENT ON COLUMN mindtickle.sync_budget.refused IS 'answers 401 and 403';
 COMMENT ON COLUMN mindtickle.sync_budget.hour_left IS 'as of noted_at; NULL: the hour has no limit';
+
+CREATE TABLE mindtickle.push_queue (
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	user_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	version pg_catalog.int8 NOT NULL,
+	queued_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	tries pg_catalog.int4 NOT NULL DEFAULT 0,
+	not_before pg_catalog.timestamptz,
+	error pg_catalog.text,
+	PRIMARY KEY (tenant_id, user_id)
+) WITH (fillfactor = 70);
+COMMENT ON TABLE mindtickle.push_queue IS 'users whose provisioning is to go on to MindTickle: one row a user, whatever has changed, so the latest state is sent';
+COMMENT ON COLUMN mindtickle.push_queue.version IS 'of the user when it was queued last: what was sent meanwhile does not take a later change out';
+
+CREATE TABLE mindtickle.push_link (
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	user_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	scim_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	PRIMARY KEY (tenant_id, user_id)
+);
+COMMENT ON TABLE mindtickle.push_link IS 'under which id MindTickle''s SCIM endpoint has a user that was pushed';

@@ -38,6 +38,11 @@ CREATE FUNCTION mindtickle.take_sync_look() RETURNS pg_catalog.bool
 COMMENT ON FUNCTION mindtickle.take_sync_look()
 	IS 'true when a commit has left something for the sync worker in the tables since the last call; needs no tenant in force';
 
+CREATE FUNCTION mindtickle.take_push_marks() RETURNS SETOF pg_catalog.text
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_take_push_marks';
+COMMENT ON FUNCTION mindtickle.take_push_marks()
+	IS 'for the sync worker: tenants that have queued somebody to be pushed since the last call; one NULL: any; needs no tenant in force';
+
 CREATE FUNCTION mindtickle.take_requests(OUT ticket pg_catalog.int8, OUT tenant_id pg_catalog.text, OUT kind pg_catalog.text,
 		OUT subject pg_catalog.text, OUT ends_at pg_catalog.timestamptz)
 	RETURNS SETOF pg_catalog.record
@@ -84,11 +89,12 @@ COMMENT ON FUNCTION mindtickle.take_dirty_tenants() IS 'tenants that may have ev
 
 CREATE FUNCTION mindtickle.sync_overview(OUT tenant_id pg_catalog.text, OUT suspended pg_catalog.bool, OUT source_configured pg_catalog.bool,
 		OUT next_sync_at pg_catalog.timestamptz, OUT backoff_until pg_catalog.timestamptz, OUT budget_until pg_catalog.timestamptz,
-		OUT open_job_id pg_catalog.int8, OUT sync_interval pg_catalog.interval)
+		OUT open_job_id pg_catalog.int8, OUT sync_interval pg_catalog.interval, OUT push_users pg_catalog.bool)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT t.tenant_id, t.suspended, t.source_configured, t.next_sync_at, t.backoff_until, b.budget_until, t.open_job_id,
-		coalesce(t.settings ->> 'sync_interval', d.default_value #>> '{}')::interval
+		coalesce(t.settings ->> 'sync_interval', d.default_value #>> '{}')::interval,
+		coalesce(t.settings -> 'push_users' = 'true', false)
 	FROM mindtickle.tenant AS t LEFT JOIN mindtickle.sync_budget AS b ON b.tenant_id = t.tenant_id
 		JOIN mindtickle.setting_definitions() AS d ON d.name = 'sync_interval'
 	ORDER BY t.tenant_id
@@ -196,6 +202,8 @@ CREATE FUNCTION mindtickle.deactivate_absent_users(tenant pg_catalog.text, job_i
 		WHERE u.tenant_id = tenant AND u.active AND u.mindtickle_id IS NOT NULL
 			AND NOT EXISTS (SELECT FROM mindtickle.sync_seen AS s WHERE s.tenant_id = tenant AND s.job_id = deactivate_absent_users.job_id
 							AND s.phase = 'roster' AND s.object_id = u.mindtickle_id)
+			-- what is not upstream yet cannot be absent from it
+			AND NOT EXISTS (SELECT FROM mindtickle.push_queue AS q WHERE q.tenant_id = tenant AND q.user_id = u.user_id)
 			-- a listing of nobody is a fault upstream, not the dismissal of everybody
 			AND EXISTS (SELECT FROM mindtickle.sync_seen AS s WHERE s.tenant_id = tenant AND s.job_id = deactivate_absent_users.job_id
 						AND s.phase = 'roster')

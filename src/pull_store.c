@@ -48,6 +48,7 @@ mt_store_users(PG_FUNCTION_ARGS)
 		{
 			/* Whom MindTickle lists is a user of ours under its id; it does not name ours. */
 			user.user_id = (Datum) 0;
+			user.pulled = true;
 			/* An identity provider may have given others. */
 			user.given |= MT_USER_ADDS_ATTRIBUTES;
 			switch (mt_user_store(page.tenant, &user, &user_id))

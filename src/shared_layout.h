@@ -55,7 +55,7 @@ typedef struct DatabaseSlot
 	int			barred;			/* how many commands keep the workers out */
 	bool		sync_look;		/* a commit has left something for the sync worker to see in the tables */
 	WorkerSlot	workers[MT_WORKER_KINDS];
-	MarkSet		marks[MT_MARKED_KINDS];
+	MarkSet		marks[MT_WORKER_KINDS];
 } DatabaseSlot;
 
 typedef struct SharedState

@@ -116,7 +116,7 @@ mt_find_database(Oid database, bool make)
 		return NULL;
 	memset(unused, 0, sizeof(DatabaseSlot));
 	unused->database = database;
-	for (int kind = 0; kind < MT_MARKED_KINDS; kind++)
+	for (int kind = 0; kind < MT_WORKER_KINDS; kind++)
 		unused->marks[kind].all = true;
 	return unused;
 }

@@ -41,6 +41,7 @@ typedef struct MtUser
 	uint32		given;			/* bit per column: the key was there, be it null */
 	Datum		values[MT_USER_COLUMNS];
 	bool		nulls[MT_USER_COLUMNS];
+	bool		pulled;			/* MindTickle says so; mt_user_read leaves it false */
 } MtUser;
 
 extern Datum mt_user_resolve(const char *tenant, Datum id);

@@ -27,7 +27,7 @@ static struct
 {
 	bool		registered;		/* the callback is in place */
 	bool		any;			/* there is something of what follows */
-	List	   *marks[MT_MARKED_KINDS]; /* of char *, in TopTransactionContext */
+	List	   *marks[MT_WORKER_KINDS]; /* of char *, in TopTransactionContext */
 	bool		wake[MT_WORKER_KINDS];
 	bool		wake_launcher;
 } pending;
@@ -39,6 +39,7 @@ PG_FUNCTION_INFO_V1(mt_mark_readiness_of);
 PG_FUNCTION_INFO_V1(mt_wake_launcher);
 PG_FUNCTION_INFO_V1(mt_take_dirty_tenants);
 PG_FUNCTION_INFO_V1(mt_take_readiness_marks);
+PG_FUNCTION_INFO_V1(mt_take_push_marks);
 
 /* True when the set holds the name; the lock is held by the caller. */
 static bool
@@ -74,7 +75,7 @@ marks_are_set(void)
 	LWLockAcquire(mt_shared->lock, LW_SHARED);
 	slot = mt_find_database(MyDatabaseId, false);
 	set = slot != NULL;
-	for (int kind = 0; set && kind < MT_MARKED_KINDS; kind++)
+	for (int kind = 0; set && kind < MT_WORKER_KINDS; kind++)
 	{
 		ListCell   *cell;
 
@@ -97,7 +98,9 @@ pass_on(void)
 	{
 		bool		wake = pending.wake[kind];
 
-		if (kind < MT_MARKED_KINDS && pending.marks[kind] != NIL)
+		if (kind == MT_WORKER_SYNC)
+			slot->sync_look |= wake;
+		if (pending.marks[kind] != NIL)
 		{
 			MarkSet    *set = &slot->marks[kind];
 
@@ -106,8 +109,6 @@ pass_on(void)
 			wake |= set->wake;
 			set->wake = false;
 		}
-		if (kind == MT_WORKER_SYNC)
-			slot->sync_look |= wake;
 		if (wake && slot->workers[kind].pid != 0)
 			mt_set_latch_of(slot->workers[kind].proc_number);
 	}
@@ -185,6 +186,15 @@ void
 mt_mark_readiness(const char *tenant)
 {
 	mark_at_commit(MT_WORKER_AGGREGATOR, tenant);
+}
+
+/*
+ * Notes that the transaction has queued a user of the tenant to be pushed: at commit the sync worker is told.
+ */
+void
+mt_mark_push(const char *tenant)
+{
+	mark_at_commit(MT_WORKER_SYNC, tenant);
 }
 
 /*
@@ -344,4 +354,13 @@ mt_take_readiness_marks(PG_FUNCTION_ARGS)
 {
 	/* While it takes marks it comes back by itself, and nobody needs to wake it. */
 	return take_marks(fcinfo, MT_WORKER_AGGREGATOR, false);
+}
+
+/*
+ * mindtickle.take_push_marks() -> setof text: the same for the sync worker, of tenants with somebody to push.
+ */
+Datum
+mt_take_push_marks(PG_FUNCTION_ARGS)
+{
+	return take_marks(fcinfo, MT_WORKER_SYNC, true);
 }

@@ -1,11 +1,12 @@
 /*
  * errand_statements.c
- *		The SQL for requests that somebody waits for; as in statements.c.
+ *		The SQL for requests that somebody waits for, and for pushes; as in statements.c.
  */
 #include "errand_statements.h"
 
 #include "catalog/pg_type.h"
 #include "statement.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -19,6 +20,17 @@ mt_sql_take_sync_look(void)
 
 	mt_run_for_row(&statement, NULL, NULL);
 	return mt_column_bool(0, 1);
+}
+
+/*
+ * The tenants that have queued somebody to be pushed since the last call; NULL: any of them. Returns how many; *tenants is in the given context.
+ */
+int
+mt_sql_take_push_marks(MemoryContext context, char ***tenants)
+{
+	static MtStatement statement = {"SELECT mindtickle.take_push_marks()"};
+
+	return mt_run_for_texts(&statement, context, tenants);
 }
 
 /*
@@ -166,6 +178,106 @@ mt_sql_progress_pulled(const char *tenant, const char *user_id)
 {
 	static MtStatement statement = {"SELECT mindtickle.progress_pulled($1, $2)", 2, {TEXTOID, TEXTOID}};
 	Datum		values[2] = {CStringGetTextDatum(tenant), CStringGetTextDatum(user_id)};
+
+	mt_run_for_row(&statement, values, NULL);
+}
+
+/*
+ * The next users to be pushed, but for those under way, in the current context of the transaction. Returns how many.
+ */
+int
+mt_sql_push_next(const char *tenant, const char *const *under_way, int under_way_count, int limit, MtPushRow **rows)
+{
+	static MtStatement statement = {
+		"SELECT user_id, version, user_name, external_id, name, active, scim_id FROM mindtickle.push_next($1, $2, $3)", 3,
+		{TEXTOID, TEXTARRAYOID, INT4OID}
+	};
+	Datum	   *ids = palloc(sizeof(Datum) * (Size) Max(under_way_count, 1));
+	Datum		values[3];
+
+	for (int i = 0; i < under_way_count; i++)
+		ids[i] = CStringGetTextDatum(under_way[i]);
+	values[0] = CStringGetTextDatum(tenant);
+	values[1] = PointerGetDatum(construct_array(ids, under_way_count, TEXTOID, -1, false, TYPALIGN_INT));
+	values[2] = Int32GetDatum(limit);
+	mt_run(&statement, values, NULL);
+	*rows = palloc(sizeof(MtPushRow) * (Size) Max(SPI_processed, 1));
+	for (uint64 i = 0; i < SPI_processed; i++)
+		(*rows)[i] = (MtPushRow) {
+			.user_id = mt_column_text(i, 1, CurrentMemoryContext),
+			.version = mt_column_int64(i, 2, 0),
+			.user_name = mt_column_text(i, 3, CurrentMemoryContext),
+			.external_id = mt_column_text(i, 4, CurrentMemoryContext),
+			.name = mt_column_text(i, 5, CurrentMemoryContext),
+			.active = mt_column_bool(i, 6),
+			.scim_id = mt_column_text(i, 7, CurrentMemoryContext)
+		};
+	return (int) SPI_processed;
+}
+
+/*
+ * When the next user of the tenant is to be pushed; 0: none waits.
+ */
+TimestampTz
+mt_sql_push_due(const char *tenant)
+{
+	static MtStatement statement = {"SELECT mindtickle.push_due($1)", 1, {TEXTOID}};
+	Datum		values[1] = {CStringGetTextDatum(tenant)};
+
+	mt_run_for_row(&statement, values, NULL);
+	return mt_column_int64(0, 1, 0);
+}
+
+/*
+ * The user is upstream as he was at this version, under the id, which may be NULL.
+ */
+void
+mt_sql_push_done(const char *tenant, const char *user_id, int64 version, const char *scim_id)
+{
+	static MtStatement statement = {"SELECT mindtickle.push_done($1, $2, $3, $4)", 4, {TEXTOID, TEXTOID, INT8OID, TEXTOID}};
+	Datum		values[4] = {CStringGetTextDatum(tenant), CStringGetTextDatum(user_id), Int64GetDatum(version)};
+
+	if (scim_id != NULL)
+		values[3] = CStringGetTextDatum(scim_id);
+	mt_run_for_row(&statement, values, scim_id == NULL ? "   n" : NULL);
+}
+
+/*
+ * The user could not be pushed for a reason that may pass.
+ */
+void
+mt_sql_push_put_off(const char *tenant, const char *user_id, const char *error)
+{
+	static MtStatement statement = {"SELECT mindtickle.push_put_off($1, $2, $3)", 3, {TEXTOID, TEXTOID, TEXTOID}};
+	Datum		values[3] = {CStringGetTextDatum(tenant), CStringGetTextDatum(user_id), CStringGetTextDatum(error)};
+
+	mt_run_for_row(&statement, values, NULL);
+}
+
+/*
+ * What was sent for the user is not accepted.
+ */
+void
+mt_sql_push_reject(const char *tenant, const char *user_id, int64 version, const char *reason, const char *sent)
+{
+	static MtStatement statement = {
+		"SELECT mindtickle.push_reject($1, $2, $3, $4, $5)", 5, {TEXTOID, TEXTOID, INT8OID, TEXTOID, BYTEAOID}
+	};
+	Datum		values[5] = {
+		CStringGetTextDatum(tenant), CStringGetTextDatum(user_id), Int64GetDatum(version), CStringGetTextDatum(reason), CStringGetTextDatum(sent)
+	};
+
+	mt_run_for_row(&statement, values, NULL);
+}
+
+/*
+ * Makes it known why nobody of the tenant is pushed.
+ */
+void
+mt_sql_push_refused(const char *tenant, const char *error)
+{
+	static MtStatement statement = {"SELECT mindtickle.push_refused($1, $2)", 2, {TEXTOID, TEXTOID}};
+	Datum		values[2] = {CStringGetTextDatum(tenant), CStringGetTextDatum(error)};
 
 	mt_run_for_row(&statement, values, NULL);
 }

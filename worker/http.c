@@ -16,6 +16,9 @@
 #include "http.h"
 
 #include <curl/curl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -28,6 +31,8 @@
 
 /* Most bytes of a body, after decoding. */
 #define BODY_MAX			(32 * 1024 * 1024)
+/* Memory of this size and more is given back to the system at once when it is freed. */
+#define GIVEN_BACK			(256 * 1024)
 /* What any body may have of memory, and what all bodies together may have beyond that. */
 #define BODY_COMMON			(1024 * 1024)
 #define LARGE_BODIES_MAX	BODY_MAX
@@ -288,6 +293,10 @@ mt_http_start(void)
 	sigset_t	previous;
 	CURLcode	code;
 
+#ifdef __GLIBC__
+	/* Or the first large body that is freed would make malloc keep the room of the next ones. */
+	(void) mallopt(M_MMAP_THRESHOLD, GIVEN_BACK);
+#endif
 	block_signals(&previous);
 	code = curl_global_init(CURL_GLOBAL_DEFAULT);
 	restore_signals(&previous);
@@ -516,7 +525,7 @@ copy_message(MtHttpRequest *request, const MtHttpMessage *message)
 
 /* Hands the request to libcurl; false when there is no memory. */
 static bool
-attach(MtHttpRequest *request, const char *url)
+attach(MtHttpRequest *request, const MtHttpMessage *message)
 {
 	CURL	   *easy = curl_easy_init();
 
@@ -530,8 +539,10 @@ attach(MtHttpRequest *request, const char *url)
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->sent_body);
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) request->sent_length);
 	}
+	if (message->method != NULL && curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, message->method) != CURLE_OK)
+		return false;
 	/* The one option that copies what may be long. */
-	if (curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK && curl_multi_add_handle(request->pool->multi, easy) == CURLM_OK)
+	if (curl_easy_setopt(easy, CURLOPT_URL, message->url) == CURLE_OK && curl_multi_add_handle(request->pool->multi, easy) == CURLM_OK)
 		return true;
 	curl_easy_cleanup(easy);
 	request->easy = NULL;
@@ -556,7 +567,7 @@ mt_http_send(MtHttpPool *pool, const MtHttpMessage *message, void *tag)
 	dlist_push_tail(&pool->under_way, &request->node);
 
 	block_signals(&previous);
-	accepted = copy_message(request, message) && attach(request, message->url);
+	accepted = copy_message(request, message) && attach(request, message);
 	restore_signals(&previous);
 	if (accepted)
 		return request;

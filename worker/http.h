@@ -27,7 +27,8 @@ typedef struct MtHttpMessage
 {
 	const char *url;
 	const char *authorization;	/* a whole header line; NULL: none */
-	const char *body;			/* JSON of a POST; NULL: a GET */
+	const char *method;			/* NULL: a GET, or a POST where there is a body */
+	const char *body;			/* JSON; NULL: none */
 	size_t		length;			/* of the body */
 } MtHttpMessage;
 

@@ -95,7 +95,7 @@ mt_sql_overview(MtTenantVisitor visitor, void *argument)
 {
 	static MtStatement statement = {
 		"SELECT tenant_id, suspended, source_configured, open_job_id, next_sync_at, backoff_until, budget_until,"
-		" (pg_catalog.date_part('epoch', sync_interval) * 1000000)::pg_catalog.int8"
+		" (pg_catalog.date_part('epoch', sync_interval) * 1000000)::pg_catalog.int8, push_users"
 		" FROM mindtickle.sync_overview()"
 	};
 
@@ -111,6 +111,7 @@ mt_sql_overview(MtTenantVisitor visitor, void *argument)
 			.backoff_until = mt_column_int64(i, 6, 0),
 			.budget_until = mt_column_int64(i, 7, 0),
 			.interval = mt_column_int64(i, 8, 0),
+			.push_users = mt_column_bool(i, 9),
 		};
 
 		visitor(&row, argument);

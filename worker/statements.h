@@ -23,6 +23,7 @@ typedef struct MtTenantRow
 	TimestampTz backoff_until;
 	TimestampTz budget_until;
 	int64		interval;		/* between two pulls */
+	bool		push_users;
 } MtTenantRow;
 
 typedef void (*MtTenantVisitor) (const MtTenantRow *row, void *argument);

@@ -12,10 +12,12 @@
 #include "tenant.h"
 
 #include "errand.h"
+#include "common/pg_prng.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "probe.h"
+#include "push.h"
 #include "statements.h"
 #include "storage/latch.h"
 #if PG_VERSION_NUM >= 180000
@@ -34,6 +36,9 @@ PGDLLEXPORT void mt_sync_main(Datum argument);
 #define ANSWERS_PER_TURN	32
 /* How often the overview is read while pulls are under way, and when it failed. */
 #define LOOK_PAUSE			(5 * MT_SECOND)
+/* Overdue tenants that may begin with the worker, and how much faster than their intervals the others follow. */
+#define OVERDUE_AT_ONCE		20
+#define CATCH_UP_RATE		1.2
 /* How long after a failed reservation the next one is tried. */
 #define RESERVE_PAUSE		MT_SECOND
 /* A lock wait may have taken the wake-up of a request for its own: after a turn with transactions it is looked for once more, this much later. */
@@ -59,6 +64,7 @@ static bool look_wanted = true; /* somebody has set the latch, or something has 
 static bool look_stale = false; /* a lock wait since the last overview may have taken a wake-up for its own */
 static int64 look_at = MT_NEVER;
 static bool look_failed = false;
+static bool spread = false;		/* who was overdue at the start begins in turn */
 static bool woken = true;		/* the latch was set */
 static int64 requests_at = MT_NEVER;	/* when requests are looked for without it */
 static uint64 transactions_seen = 0;	/* when they were looked for last */
@@ -188,13 +194,18 @@ see_tenant(const MtTenantRow *row, void *argument)
 	tenant->listed = true;
 	tenant->wanted = row->source_configured && !row->suspended;
 	tenant->open_job_id = row->open_job_id;
+	tenant->interval = row->interval;
+	/* Who may have been queued before this worker, or push_users, was there. */
+	if (row->push_users && !tenant->push_users)
+		tenant->push_at = 0;
+	tenant->push_users = row->push_users;
 	tenant->backoff_until = to_monotonic(row->backoff_until, wall, now);
 	if (!tenant->wanted)
 		tenant->due_at = MT_NEVER;
 	else if (row->open_job_id != 0)
 		tenant->due_at = 0;
 	else
-		tenant->due_at = row->next_sync_at == 0 ? MT_NEVER : to_monotonic(row->next_sync_at, wall, now);
+		tenant->due_at = row->next_sync_at == 0 ? MT_NEVER : Max(to_monotonic(row->next_sync_at, wall, now), tenant->spread_until);
 }
 
 static void
@@ -224,12 +235,13 @@ settle_tenants(bool all)
 		}
 		if (tenant->listed)
 		{
-			int64		due = Max(Max(tenant->due_at, tenant->backoff_until), tenant->hold_until);
+			int64		next = Min(tenant->due_at, mt_push_due(tenant));
+			int64		due = Max(Max(next, tenant->backoff_until), tenant->hold_until);
 
 			if (tenant->job == NULL)
 			{
 				unschedule(tenant);
-				mt_sync_wake(tenant, mt_errands_any(tenant) ? mt_now() : tenant->due_at == MT_NEVER ? MT_NEVER : due);
+				mt_sync_wake(tenant, mt_errands_any(tenant) ? mt_now() : next == MT_NEVER ? MT_NEVER : due);
 			}
 			else
 				mt_sync_wake(tenant, mt_now());
@@ -243,6 +255,39 @@ settle_tenants(bool all)
 		mt_budget_free(&tenant->budget);
 		mt_token_drop(tenant);
 		hash_search(tenants, tenant->tenant_id, HASH_REMOVE, NULL);
+	}
+}
+
+/*
+ * After a start: those whose interval has passed while no worker ran begin one after the other, as often as their intervals and those of the others
+ * would have it, and a little more, to catch up. A few may begin at once.
+ */
+static void
+spread_overdue(void)
+{
+	HASH_SEQ_STATUS status;
+	MtTenant   *tenant;
+	int64		now = mt_now();
+	double		per_second = 0;
+	int			overdue = 0;
+
+	hash_seq_init(&status, tenants);
+	while ((tenant = hash_seq_search(&status)) != NULL)
+	{
+		if (!tenant->wanted)
+			continue;
+		per_second += (double) MT_SECOND / (double) Max(tenant->interval, MT_SECOND);
+		overdue += tenant->open_job_id == 0 && tenant->due_at <= now;
+	}
+	if (overdue <= OVERDUE_AT_ONCE)
+		return;
+	hash_seq_init(&status, tenants);
+	while ((tenant = hash_seq_search(&status)) != NULL)
+	{
+		if (!tenant->wanted || tenant->open_job_id != 0 || tenant->due_at > now)
+			continue;
+		tenant->spread_until = now + (int64) (pg_prng_double(&pg_global_prng_state) * MT_SECOND * overdue / (per_second * CATCH_UP_RATE));
+		tenant->due_at = tenant->spread_until;
 	}
 }
 
@@ -262,6 +307,9 @@ look(void)
 	if (mt_in_transaction(look_work, NULL, &failure))
 	{
 		look_failed = false;
+		if (!spread)
+			spread_overdue();
+		spread = true;
 		settle_tenants(false);
 		return;
 	}
@@ -279,6 +327,8 @@ look(void)
 typedef struct RequestsWork
 {
 	bool		look;
+	char	  **pushing;		/* tenants with somebody to push; one NULL: any, in turn_context */
+	int			pushing_count;
 	List	   *rows;			/* of MtRequestRow, in turn_context */
 } RequestsWork;
 
@@ -303,7 +353,49 @@ requests_work(void *argument)
 	RequestsWork *work = argument;
 
 	work->look = mt_sql_take_sync_look();
+	work->pushing_count = mt_sql_take_push_marks(turn_context, &work->pushing);
 	mt_sql_take_requests(keep_request, work);
+}
+
+/* Has the tenant's queue of pushes looked at. */
+static void
+look_for_pushes(MtTenant *tenant)
+{
+	if (tenant == NULL || !tenant->push_users)
+		return;
+	tenant->push_at = 0;
+	mt_sync_wake(tenant, mt_now());
+}
+
+/* A commit may have changed what keeps tenants from pushing. */
+static void
+try_pushes_again(void)
+{
+	HASH_SEQ_STATUS status;
+	MtTenant   *tenant;
+
+	hash_seq_init(&status, tenants);
+	while ((tenant = hash_seq_search(&status)) != NULL)
+	{
+		if (!tenant->push_unfit)
+			continue;
+		tenant->push_unfit = false;
+		tenant->push_rests_until = 0;
+		/* A pull under way has read settings and credential before. */
+		if (tenant->job != NULL)
+			mt_job_release(tenant);
+	}
+}
+
+static void
+look_for_all_pushes(void)
+{
+	HASH_SEQ_STATUS status;
+	MtTenant   *tenant;
+
+	hash_seq_init(&status, tenants);
+	while ((tenant = hash_seq_search(&status)) != NULL)
+		look_for_pushes(tenant);
 }
 
 /* A request that cannot be passed on. */
@@ -371,7 +463,17 @@ take_requests(void)
 	}
 	transactions_seen = mt_transaction_count();
 	if (work.look)
+	{
 		look_wanted = true;
+		try_pushes_again();
+	}
+	for (int i = 0; i < work.pushing_count; i++)
+	{
+		if (work.pushing[i] == NULL)
+			look_for_all_pushes();
+		else
+			look_for_pushes(hash_search(tenants, work.pushing[i], HASH_FIND, NULL));
+	}
 	foreach(cell, work.rows)
 		pass_on(lfirst(cell));
 }

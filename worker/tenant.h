@@ -20,6 +20,7 @@
 #include "position.h"
 #include "process.h"
 #include "source.h"
+#include "trail.h"
 
 #define MT_TENANT_ID_SIZE 64
 
@@ -28,18 +29,6 @@
 
 /* How long a refused credential rests. */
 #define MT_REFUSED_PAUSE	(4 * MT_HOUR)
-
-/* What an item has of its earlier pages. */
-typedef struct MtTrail
-{
-	MemoryContext context;
-	Datum	   *records;		/* bytea, in our data model; only where they are stored together */
-	int			count;
-	int			room;
-	Size		bytes;
-	uint64	   *urls;			/* hashes of the continuations */
-	int			pages;
-} MtTrail;
 
 /* What is counted of a tenant's requests; those after the requests themselves are how some of them ended. */
 typedef enum MtTally
@@ -54,6 +43,8 @@ typedef enum MtTally
 	MT_TALLY_REFUSED,			/* 401, 403 */
 	MT_TALLIES
 } MtTally;
+
+typedef struct MtPush MtPush;	/* push.c */
 
 typedef enum MtSlotState
 {
@@ -70,6 +61,7 @@ typedef struct MtSlot
 	MtSlotState state;
 	const MtStage *stage;		/* how it is done; NULL: a sign-in */
 	bool		urgent;			/* somebody waits: see errand.c. It is outside the job's list */
+	MtPush	   *push;			/* the user whom it pushes; NULL: it pulls */
 	char	   *problem;		/* of an urgent one, why it failed last; NULL: it did not */
 	MtCursor	cursor;			/* the page that is asked for */
 	MtItem		item;			/* key NULL: none, this is a page of a listing or a sign-in */
@@ -96,6 +88,7 @@ typedef struct MtJob
 	int			sites_tried;	/* base URLs that do not know the site, of this sign-in */
 
 	dlist_head	urgent;			/* slots that somebody waits for */
+	dlist_head	pushes;			/* slots of users on their way upstream */
 	int64		idle_since;		/* of a job without a pull; 0: there is something to do */
 
 	MtPhase		phase;			/* MT_PHASE_END: there is no pull, all is for errands */
@@ -147,11 +140,14 @@ typedef struct MtTenant
 	bool		listed;			/* by the last overview */
 	bool		wanted;			/* has a source and is not suspended */
 	int64		open_job_id;	/* of the pull that is queued or running, as of the last overview; 0: none */
+	int64		interval;		/* between two pulls */
+	int64		spread_until;	/* a periodic pull is not opened before, so that not all begin with the worker */
 	int64		due_at;			/* when the next pull may be opened */
 	int64		backoff_until;
 	int64		hold_until;		/* because of trouble of our own */
 	int			troubles;		/* in a row */
 	uint64		refused_secret; /* hash of a key that was refused just now */
+	int			refused_status; /* how */
 	uint64		refused_reporting;	/* hash of a reporting user that was refused */
 	int64		reporting_rests_until;	/* he is not tried again before */
 	MtToken		token;
@@ -163,6 +159,11 @@ typedef struct MtTenant
 	int64		tally[MT_TALLIES];	/* to be added to the figures in the database */
 
 	dlist_head	errands;		/* what somebody waits for */
+	bool		push_users;		/* as of the last overview */
+	int64		push_at;		/* when the next user is to be pushed; MT_NEVER: none waits */
+	int64		push_rests_until;	/* because of trouble at the SCIM endpoint */
+	bool		push_unfit;		/* because of settings or the scim_token, so a change of them ends the rest */
+	int			push_refusals;	/* of the scim_token, in a row */
 	MtJob	   *job;			/* NULL: none under way */
 	dlist_node	job_node;		/* in the list of those with a job */
 	MtProbe    *probe;			/* NULL: none under way */

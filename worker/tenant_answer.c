@@ -18,6 +18,7 @@
 #include <limits.h>
 
 #include "errand.h"
+#include "push.h"
 #include "statements.h"
 
 /* How often one request is tried before something else is, and the first pause between. */
@@ -239,6 +240,7 @@ mt_pull_refused(MtTenant *tenant, int status)
 	if (tenant->refused_secret != job->source.secret_hash)
 	{
 		tenant->refused_secret = job->source.secret_hash;
+		tenant->refused_status = status;
 		mt_job_reopen(tenant);
 	}
 	else
@@ -394,6 +396,11 @@ mt_pull_answer(MtTenant *tenant, MtHttpRequest *request)
 	job->under_way--;
 	tenant->tally[MT_TALLY_REQUESTS]++;
 	slot->state = MT_SLOT_ANSWERED;
+	if (slot->push != NULL)
+	{
+		mt_push_answer(tenant, slot);
+		return;
+	}
 
 	switch (request->outcome)
 	{

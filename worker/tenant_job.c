@@ -9,6 +9,7 @@
 
 #include "common/pg_prng.h"
 #include "errand.h"
+#include "push.h"
 #include "statements.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -139,8 +140,8 @@ open_work(void *argument)
 
 	mt_sql_enter_tenant(tenant->tenant_id);
 	work->found = mt_sql_sync_open(tenant->tenant_id, job->context, &work->row);
-	/* Without a pull there may still be something that somebody waits for. */
-	if (!work->found && mt_errands_any(tenant))
+	/* Without a pull there may still be something that somebody waits for, or somebody to push. */
+	if (!work->found && (mt_errands_any(tenant) || mt_push_due(tenant) <= mt_now()))
 		work->errands_only = mt_sql_sync_errand(tenant->tenant_id, job->context, &work->row.settings, &work->row.credential);
 	if (!work->found && !work->errands_only)
 		return;
@@ -152,7 +153,7 @@ open_work(void *argument)
 		work->error = build_job(tenant, job, work->row.settings, work->row.credential);
 	if (work->error == NULL && tenant->refused_secret != 0 && tenant->refused_secret == job->source.secret_hash)
 	{
-		work->error = mt_pull_refusal(job, NULL, 401);
+		work->error = mt_pull_refusal(job, NULL, tenant->refused_status);
 		work->pause = MT_REFUSED_PAUSE;
 	}
 	MemoryContextSwitchTo(previous);
@@ -180,6 +181,7 @@ mt_job_open(MtTenant *tenant)
 	tenant->job->context = context;
 	dlist_init(&tenant->job->slots);
 	dlist_init(&tenant->job->urgent);
+	dlist_init(&tenant->job->pushes);
 	mt_sync_job_begins(tenant);
 
 	if (!mt_in_transaction(open_work, &work, &failure))
@@ -215,6 +217,8 @@ mt_job_release(MtTenant *tenant)
 		return;
 	mt_pull_drop_slots(tenant);
 	dlist_foreach_modify(iter, &job->urgent)
+		mt_pull_free_slot(tenant, dlist_container(MtSlot, node, iter.cur));
+	dlist_foreach_modify(iter, &job->pushes)
 		mt_pull_free_slot(tenant, dlist_container(MtSlot, node, iter.cur));
 	mt_errands_put_back(tenant);
 	if (job->sign_in != NULL)

@@ -13,6 +13,7 @@
 
 #include "errand.h"
 #include "lib/stringinfo.h"
+#include "push.h"
 #include "statements.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -71,6 +72,8 @@ mt_pull_free_slot(MtTenant *tenant, MtSlot *slot)
 		pfree(slot->cursor.next);
 	if (slot->problem != NULL)
 		pfree(slot->problem);
+	if (slot->push != NULL)
+		mt_push_free(slot->push);
 	if (slot->item.key != NULL)
 	{
 		pfree(slot->item.key);
@@ -253,15 +256,21 @@ fill_items(MtTenant *tenant)
 	return true;
 }
 
-/* Writes the slot's request; returns the host it goes to. */
+/* Writes the slot's request; returns the host it goes to. *method: see MtHttpMessage. */
 static MtHost
-write_call(const MtTenant *tenant, const MtSlot *slot, MtCall *call)
+write_call(const MtTenant *tenant, const MtSlot *slot, MtCall *call, const char **method)
 {
 	const MtJob *job = tenant->job;
 
 	initStringInfo(&call->target);
 	initStringInfo(&call->body);
 	call->from_root = false;
+	*method = NULL;
+	if (slot->push != NULL)
+	{
+		*method = mt_push_call(slot, call);
+		return MT_HOST_SCIM;
+	}
 	if (slot == job->sign_in)
 	{
 		job->source.contract->sign_in->request(&job->source, call);
@@ -283,7 +292,8 @@ send_slot(MtTenant *tenant, MtSlot *slot, int64 now)
 {
 	MtJob	   *job = tenant->job;
 	MtCall		call;
-	MtHost		host = write_call(tenant, slot, &call);
+	const char *method;
+	MtHost		host = write_call(tenant, slot, &call, &method);
 	char	   *url = mt_source_url(&job->source, host, &call);
 	char	   *authorization = NULL;
 	MtHttpMessage message = {.url = url};
@@ -291,6 +301,7 @@ send_slot(MtTenant *tenant, MtSlot *slot, int64 now)
 	if (slot != job->sign_in)
 		authorization = mt_source_authorization(&job->source, host, tenant->token.text);
 	message.authorization = authorization;
+	message.method = method;
 	if (call.body.len > 0)
 	{
 		message.body = call.body.data;
@@ -338,7 +349,7 @@ try_slot(MtTenant *tenant, MtSlot *slot, int64 *wake)
 		*wake = Min(*wake, slot->not_before);
 		return true;
 	}
-	allowed = Max(mt_budget_next(&tenant->budget, now, slot->urgent || slot->stage == NULL), tenant->backoff_until);
+	allowed = Max(mt_budget_next(&tenant->budget, now, slot->urgent || slot->push != NULL || slot->stage == NULL), tenant->backoff_until);
 	if (allowed > now)
 	{
 		*wake = Min(*wake, allowed);
@@ -431,7 +442,7 @@ send_list(MtTenant *tenant, dlist_head *slots, bool signed_in, int64 *wake)
 }
 
 /*
- * Sends what is due and allowed: a sign-in, what somebody waits for, then the bulk. Returns when something more is: MT_NEVER when that depends on an
+ * Sends what is due and allowed: a sign-in, what somebody waits for, pushes, then the bulk. Returns when something more is: MT_NEVER when that depends on an
  * answer.
  */
 static int64
@@ -453,7 +464,7 @@ send_due(MtTenant *tenant)
 	}
 	/* The others wait for the answer to the sign-in, or to what was sent with its token. */
 	signed_in = tenant->token.worked && mt_token_usable(tenant, now);
-	if (send_list(tenant, &job->urgent, signed_in, &wake))
+	if (send_list(tenant, &job->urgent, signed_in, &wake) && send_list(tenant, &job->pushes, signed_in, &wake))
 		(void) send_list(tenant, &job->slots, signed_in, &wake);
 	return wake;
 }
@@ -463,7 +474,7 @@ static bool
 open_job(MtTenant *tenant)
 {
 	int64		now = mt_now();
-	int64		due = mt_errands_any(tenant) ? 0 : tenant->due_at;
+	int64		due = mt_errands_any(tenant) ? 0 : Min(tenant->due_at, mt_push_due(tenant));
 
 	due = Max(due, Max(tenant->backoff_until, tenant->hold_until));
 	if (due > now)
@@ -479,7 +490,7 @@ open_job(MtTenant *tenant)
 	mt_job_open(tenant);
 	if (tenant->job == NULL)
 		/* Opened again, or looked at, in the next turn. */
-		mt_sync_wake(tenant, Max(Max(tenant->due_at, tenant->backoff_until), tenant->hold_until));
+		mt_sync_wake(tenant, Max(Max(Min(tenant->due_at, mt_push_due(tenant)), tenant->backoff_until), tenant->hold_until));
 	return tenant->job != NULL;
 }
 
@@ -503,7 +514,8 @@ linger(MtTenant *tenant, int64 *wake)
 	MtJob	   *job = tenant->job;
 	int64		now = mt_now();
 
-	if (job->job_id != 0 || !dlist_is_empty(&job->urgent))
+	*wake = Min(*wake, mt_push_due(tenant));
+	if (job->job_id != 0 || !dlist_is_empty(&job->urgent) || !dlist_is_empty(&job->pushes))
 		return true;
 	if (job->idle_since == 0)
 		job->idle_since = now;
@@ -527,9 +539,9 @@ mt_pull_step(MtTenant *tenant)
 	mt_errands_settle(tenant);
 	if (tenant->job == NULL && !open_job(tenant))
 		return;
-	if (!mt_errands_take_up(tenant) || !fill(tenant))
+	if (!mt_errands_take_up(tenant) || !mt_push_fill(tenant) || !fill(tenant))
 	{
-		mt_sync_wake(tenant, Max(Max(tenant->due_at, tenant->backoff_until), tenant->hold_until));
+		mt_sync_wake(tenant, Max(Max(Min(tenant->due_at, mt_push_due(tenant)), tenant->backoff_until), tenant->hold_until));
 		return;
 	}
 	if (mt_http_pool_timer(tenant->job->pool) <= mt_now())

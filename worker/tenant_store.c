@@ -11,7 +11,6 @@
  */
 #include "tenant.h"
 
-#include "common/hashfn.h"
 #include "errand.h"
 #include "statements.h"
 #include "utils/memutils.h"
@@ -29,9 +28,6 @@
 #define RESTARTS_MAX	3
 /* One in so many records may be missing where a listing says that it is at its end. */
 #define TOTAL_TOLERANCE	100
-/* Most pages of an item, and most bytes of records that wait for its last page. */
-#define ITEM_PAGES_MAX	1000
-#define GATHERED_MAX	(4 * 1024 * 1024)
 /* Records stored by one statement: at most so many, and no more once they have so many bytes. */
 #define BATCH_RECORDS	1000
 #define BATCH_BYTES		(4 * 1024 * 1024)
@@ -500,72 +496,27 @@ mt_store_forget_trail(MtSlot *slot)
 {
 	if (slot->trail == NULL)
 		return;
-	MemoryContextDelete(slot->trail->context);
+	mt_trail_end(slot->trail);
 	slot->trail = NULL;
 	if (slot->cursor.next != NULL)
 		pfree(slot->cursor.next);
 	slot->cursor.next = NULL;
 }
 
-static void
-begin_trail(MtJob *job, MtSlot *slot)
+/* Keeps the records of a page until the last page of its item is there. */
+static MtTrailRoom
+gather(MtJob *job, MtSlot *slot, const MtPage *page)
 {
-	MemoryContext context = AllocSetContextCreate(job->context, "mindtickle pages of an item", ALLOCSET_SMALL_SIZES);
-
-	slot->trail = MemoryContextAllocZero(context, sizeof(MtTrail));
-	slot->trail->context = context;
-	slot->trail->urls = MemoryContextAlloc(context, sizeof(uint64) * ITEM_PAGES_MAX);
-}
-
-/* Notes a continuation. False when it was followed before, or there have been too many. */
-static bool
-note_url(MtTrail *trail, const char *url)
-{
-	uint64		hash = hash_bytes_extended((const unsigned char *) url, (int) strlen(url), 0);
-
-	for (int i = 0; i < trail->pages; i++)
-		if (trail->urls[i] == hash)
-			return false;
-	if (trail->pages == ITEM_PAGES_MAX)
-		return false;
-	trail->urls[trail->pages++] = hash;
-	return true;
-}
-
-/* Keeps the records of a page until the last page of its item is there. False when they are too many. */
-static bool
-gather(MtJob *job, const MtStage *stage, MtTrail *trail, const MtPage *page)
-{
-	MemoryContext previous = MemoryContextSwitchTo(trail->context);
-
-	if (trail->count + page->count > trail->room)
-	{
-		trail->room = trail->count + Max(page->count, 64);
-		trail->records = trail->records == NULL ? palloc(sizeof(Datum) * (Size) trail->room) :
-			repalloc(trail->records, sizeof(Datum) * (Size) trail->room);
-	}
 	for (int i = 0; i < page->count; i++)
 	{
-		Datum		record = canonical_record(job, stage, page, i);
+		Datum		record = canonical_record(job, slot->stage, page, i);
 
 		if (record == (Datum) 0)
 			continue;
-		trail->bytes += VARSIZE_ANY(DatumGetPointer(record));
-		/* Without the room that a string was given to grow. */
-		trail->records[trail->count++] = PointerGetDatum(repalloc(DatumGetPointer(record), VARSIZE_ANY(DatumGetPointer(record))));
+		mt_trail_keep(slot->trail, record);
+		pfree(DatumGetPointer(record));
 	}
-	MemoryContextSwitchTo(previous);
-	return trail->bytes <= GATHERED_MAX;
-}
-
-/* Its records are stored, other pages follow. */
-static void
-empty_trail(MtTrail *trail)
-{
-	for (int i = 0; i < trail->count; i++)
-		pfree(DatumGetPointer(trail->records[i]));
-	trail->count = 0;
-	trail->bytes = 0;
+	return mt_trail_room(slot->trail);
 }
 
 /* The item has another page. */
@@ -591,24 +542,29 @@ store_item(MtTenant *tenant, MtSlot *slot)
 	MtPage		page;
 	StoreWork	work = {.tenant = tenant, .slot = slot, .page = &page, .how = MT_ITEM_STORED};
 	const char *problem = read_page(job, slot, &page, &work.next);
-	bool		full;
 
 	if (problem == NULL && work.next != NULL)
 	{
 		if (slot->trail == NULL)
-			begin_trail(job, slot);
-		if (!note_url(slot->trail, work.next))
+			slot->trail = mt_trail_begin(job->context);
+		if (!mt_trail_note(slot->trail, work.next))
 			problem = "its continuations lead back, or do not end";
 	}
 	if (problem != NULL)
 		return mt_pull_unusable(tenant, slot, problem);
 	if (slot->stage->together != MT_TOGETHER_NOT && slot->trail != NULL)
 	{
-		full = !gather(job, slot->stage, slot->trail, &page);
-		if (full && slot->stage->together == MT_TOGETHER_ALWAYS)
+		MtTrailRoom room = gather(job, slot, &page);
+
+		if (room == MT_TRAIL_FULL && slot->stage->together == MT_TOGETHER_ALWAYS)
 			return mt_store_item_end(tenant, slot, MT_ITEM_LOST);
+		if (room == MT_TRAIL_CROWDED && slot->stage->together == MT_TOGETHER_ALWAYS)
+		{
+			mt_store_forget_trail(slot);
+			return mt_pull_unusable(tenant, slot, "too many long ones are read at once");
+		}
 		/* The rest of them comes with the next page. */
-		if (!full && work.next != NULL)
+		if (room == MT_TRAIL_ROOM && work.next != NULL)
 		{
 			wait_for_page(job, slot, work.next);
 			return true;
@@ -619,7 +575,7 @@ store_item(MtTenant *tenant, MtSlot *slot)
 		return false;
 	if (work.item_goes_on)
 	{
-		empty_trail(slot->trail);
+		mt_trail_empty(slot->trail);
 		wait_for_page(job, slot, work.next);
 		return true;
 	}

@@ -4,7 +4,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(90);
+SELECT plan(92);
 
 CREATE TEMP VIEW extension_object AS
 	SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
@@ -57,6 +57,10 @@ SELECT is(pg_temp.columns_of('mindtickle.event_overflow'),
 	'tenant_id text C !, overflow_id bigint !, topic text C !, payload jsonb !, created_at timestamptz !', 'columns of event_overflow');
 SELECT is(pg_temp.columns_of('mindtickle.outbox'),
 	'tenant_id text C !, outbox_id bigint !, topic text C !, payload jsonb !, created_at timestamptz !', 'columns of outbox');
+SELECT is(pg_temp.columns_of('mindtickle.push_link'),
+	'tenant_id text C !, user_id text C !, scim_id text C !', 'columns of push_link');
+SELECT is(pg_temp.columns_of('mindtickle.push_queue'),
+	'tenant_id text C !, user_id text C !, version bigint !, queued_at timestamptz !, tries integer !, not_before timestamptz, error text', 'columns of push_queue');
 SELECT is(pg_temp.columns_of('mindtickle.quiz'),
 	'tenant_id text C !, quiz_id text C !, course_id text C, title text, max_score numeric, passing_score numeric', 'columns of quiz');
 SELECT is(pg_temp.columns_of('mindtickle.quiz_submission'),
@@ -118,6 +122,7 @@ SELECT results_eq($$SELECT relname::text COLLATE "default", pg_temp.key_of(oid) 
 		('event_counter', 'tenant_id'),
 		('event_overflow', 'tenant_id, overflow_id'),
 		('outbox', 'tenant_id, outbox_id'),
+		('push_link', 'tenant_id, user_id'), ('push_queue', 'tenant_id, user_id'),
 		('quiz', 'tenant_id, quiz_id'),
 		('quiz_submission', 'tenant_id, user_id, course_id, quiz_id, submitted_at'),
 		('readiness_course_0', 'tenant_id, course_id'),

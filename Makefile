@@ -17,6 +17,8 @@ OBJS = \
 	src/access.o \
 	src/alert.o \
 	src/api_version.o \
+	src/connection_test.o \
+	src/course.o \
 	src/dead_letter.o \
 	src/event.o \
 	src/event_consumer.o \
@@ -31,8 +33,12 @@ OBJS = \
 	src/launcher.o \
 	src/log_redaction.o \
 	src/plan.o \
+	src/push.o \
 	src/progress.o \
+	src/pull_groupings.o \
+	src/pull_reports.o \
 	src/pull_store.o \
+	src/pulled_page.o \
 	src/quiz_result.o \
 	src/quiz_score.o \
 	src/readiness.o \
@@ -47,6 +53,7 @@ OBJS = \
 	src/readiness_store.o \
 	src/replay.o \
 	src/ring.o \
+	src/request_slot.o \
 	src/credential.o \
 	src/cursor.o \
 	src/scim_answer.o \
@@ -76,6 +83,7 @@ OBJS = \
 	src/sync_request.o \
 	src/tenant_context.o \
 	src/tenant_settings.o \
+	src/tenant_statistics.o \
 	src/tenant_table.o \
 	src/token.o \
 	src/user.o \
@@ -113,6 +121,9 @@ SQL_PARTS = \
 	sql/worker_api.sql \
 	sql/event_api.sql \
 	sql/replay.sql \
+	sql/pull_api.sql \
+	sql/push_api.sql \
+	sql/sync_state.sql \
 	sql/views.sql \
 	sql/check_server.sql \
 	sql/check_rights.sql \

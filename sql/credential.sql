@@ -6,6 +6,38 @@ CREATE FUNCTION @extschema@.mt_set_credential(tenant pg_catalog.text, credential
 COMMENT ON FUNCTION @extschema@.mt_set_credential(pg_catalog.text, pg_catalog.jsonb)
 	IS 'stores secrets for MindTickle''s API, each a string or {"file": "name"} below mindtickle.secret_directory; owner only';
 
+CREATE FUNCTION @extschema@.mt_test_connection(tenant pg_catalog.text, timeout pg_catalog.interval DEFAULT '1 min',
+		OUT step pg_catalog.text, OUT ok pg_catalog.bool, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_test_connection';
+COMMENT ON FUNCTION @extschema@.mt_test_connection(pg_catalog.text, pg_catalog.interval)
+	IS 'has the sync worker sign in and try each right that pulls need, and says what is missing and how to mend it; ok is null where a step was not tried';
+
+CREATE FUNCTION mindtickle.probe_source(tenant pg_catalog.text, OUT settings pg_catalog.jsonb, OUT credential pg_catalog.jsonb,
+		OUT obstacle pg_catalog.text)
+	RETURNS pg_catalog.record
+	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	SELECT CASE WHEN NOT t.source_configured THEN 'no credential is stored: set it with mt_set_credential'
+				WHEN t.suspended THEN 'the tenant is suspended: end that with mt_resume_tenant'
+				WHEN EXISTS (SELECT FROM mindtickle.credential AS c WHERE c.tenant_id = probe_source.tenant
+							 AND c.system_identifier <> (SELECT s.system_identifier FROM pg_control_system() AS s)) THEN mindtickle.foreign_site_error()
+		   END INTO obstacle
+		FROM mindtickle.tenant AS t WHERE t.tenant_id = probe_source.tenant;
+	IF obstacle IS NULL THEN
+		settings := mindtickle.source_settings(probe_source.tenant);
+		BEGIN
+			credential := mindtickle.credential_of(probe_source.tenant);
+		EXCEPTION WHEN undefined_file OR object_not_in_prerequisite_state OR invalid_parameter_value THEN
+			obstacle := SQLERRM;
+		END;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION mindtickle.probe_source(pg_catalog.text)
+	IS 'for the sync worker: what a test of the connection needs, or why nothing must be sent, in words with the remedy';
+
 CREATE FUNCTION mindtickle.read_secret_file(tenant pg_catalog.text, file pg_catalog.text) RETURNS pg_catalog.text
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_read_secret_file';
 COMMENT ON FUNCTION mindtickle.read_secret_file(pg_catalog.text, pg_catalog.text)

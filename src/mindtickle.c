@@ -12,6 +12,8 @@
 #include "log_redaction.h"
 #include "miscadmin.h"
 #include "ring.h"
+#include "readiness_store.h"
+#include "request_slot.h"
 #include "shared_state.h"
 #include "statistics.h"
 #include "utils/guc.h"
@@ -34,6 +36,7 @@ _PG_init(void)
 		mt_request_shared_state();
 		mt_request_alert_memory();
 		mt_request_ring_memory();
+		mt_request_slot_memory();
 		mt_register_launcher();
 	}
 }

@@ -183,7 +183,7 @@ make_change(const MtScimCall *call, const MtJson *before, bool provisioned, cons
 
 		mt_json_set(attributes, "scim", document);
 		give(user, MT_USER_ATTRIBUTES, false, JsonbPGetDatum(mt_json_to_jsonb(attributes)));
-		user->given |= MT_USER_FROM_PROVIDER;
+		user->given |= MT_USER_ADDS_ATTRIBUTES;
 	}
 	return give_role(call, user, before, after);
 }

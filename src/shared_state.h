@@ -20,8 +20,7 @@ typedef enum MtWorkerKind
 {
 	MT_WORKER_PUBLISHER,
 	MT_WORKER_AGGREGATOR,
-	MT_MARKED_KINDS,			/* those before are told of their work by marks */
-	MT_WORKER_SYNC = MT_MARKED_KINDS,
+	MT_WORKER_SYNC,
 	MT_WORKER_KINDS
 } MtWorkerKind;
 
@@ -35,6 +34,8 @@ typedef struct MtWorkerView
 /* shared memory itself */
 extern void mt_request_shared_state(void);
 extern const char *mt_worker_kind_name(MtWorkerKind kind);
+extern int	mt_my_proc_number(void);
+extern void mt_set_latch_of(int proc_number);
 
 /* for the launcher */
 extern void mt_launcher_attach(void);
@@ -54,6 +55,7 @@ extern void mt_wake_worker_now(MtWorkerKind kind);
 /* for functions that leave work for a worker; all take effect at commit */
 extern void mt_mark_tenant(const char *tenant);
 extern void mt_mark_readiness(const char *tenant);
+extern void mt_mark_push(const char *tenant);
 extern void mt_wake_worker_at_commit(MtWorkerKind kind);
 extern void mt_wake_launcher_at_commit(void);
 

@@ -16,6 +16,7 @@
 #include "common/hashfn.h"
 #include "event.h"
 #include "plan.h"
+#include "push.h"
 #include "service_call.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -36,11 +37,11 @@ PG_FUNCTION_INFO_V1(mt_provision_user);
 PG_FUNCTION_INFO_V1(mt_deactivate_user);
 
 /*
- * What a document leaves of the attributes: all that it does not name where the identity provider gives it, and what the identity provider gave
- * where anybody else does.
+ * What a document leaves of the attributes: all that it does not name where they are laid over those that are there, and what the identity provider
+ * gave where they take their place.
  */
 #define NEW_ATTRIBUTES \
-	"CASE WHEN $3 & 16384 <> 0 THEN u.attributes || $17 " \
+	"CASE WHEN $3 & 16384 <> 0 THEN u.attributes || coalesce($17, '{}') " \
 	"WHEN u.attributes ? 'scim' THEN coalesce($17, '{}') || jsonb_build_object('scim', u.attributes -> 'scim') " \
 	"ELSE coalesce($17, '{}') END"
 
@@ -49,6 +50,8 @@ PG_FUNCTION_INFO_V1(mt_deactivate_user);
 
 #define DIFFERS(bit, parameter, column) "($3 & " bit " <> 0 AND u." column " IS DISTINCT FROM " parameter ")"
 #define MERGED(bit, parameter, column) column " = CASE WHEN $3 & " bit " <> 0 THEN " parameter " ELSE u." column " END"
+
+StaticAssertDecl(MT_USER_ADDS_ATTRIBUTES == 16384 && MT_USER_NEW_TO_PROVIDER == 32768, "the statements know the bits");
 
 /* $1 tenant, $2 user, $3 columns given, $4 to $17 the columns. */
 static MtPlan update = {
@@ -374,6 +377,9 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 
 			values[1] = *user_id;
 			nulls[1] = ' ';
+			/* What waits to be pushed is newer; the pull only says who he is there. */
+			if (user->pulled && mt_push_pending(tenant, *user_id))
+				values[2] = Int32GetDatum((int32) (user->given & (1u << MT_USER_MINDTICKLE_ID)));
 			if (key_taken(tenant, values, nulls))
 				return MT_USER_KEY_TAKEN;
 			if (mt_plan_run(&update, values, nulls, SPI_OK_UPDATE_RETURNING) == 0)
@@ -386,6 +392,8 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 			new_mindtickle_id = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
 			new_external_id = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull));
 			emit_user_changed(tenant, *user_id, first_text());
+			if (!user->pulled)
+				mt_push_user(tenant, *user_id);
 			if (new_mindtickle_id && !user->nulls[MT_USER_MINDTICKLE_ID])
 				rekey_user(tenant, *user_id, user->values[MT_USER_MINDTICKLE_ID]);
 			if (new_external_id && !user->nulls[MT_USER_SCIM_EXTERNAL_ID])
@@ -404,6 +412,8 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 		{
 			*user_id = first_text();
 			emit_user_changed(tenant, *user_id, CStringGetTextDatum("CREATE"));
+			if (!user->pulled)
+				mt_push_user(tenant, *user_id);
 			if (!user->nulls[MT_USER_MINDTICKLE_ID])
 				rekey_user(tenant, *user_id, user->values[MT_USER_MINDTICKLE_ID]);
 			if (!user->nulls[MT_USER_SCIM_EXTERNAL_ID])
@@ -495,7 +505,10 @@ mt_deactivate_user(PG_FUNCTION_ARGS)
 	values[1] = mt_user_resolve(tenant, PointerGetDatum(id));
 	changed = mt_plan_run(&deactivate, values, NULL, SPI_OK_UPDATE) > 0;
 	if (changed)
+	{
 		emit_user_changed(tenant, values[1], CStringGetTextDatum("DELETE"));
+		mt_push_user(tenant, values[1]);
+	}
 	else if (mt_plan_run(&exists, values, NULL, SPI_OK_SELECT) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),

@@ -28,11 +28,11 @@ typedef enum MtUserColumn
 } MtUserColumn;
 
 /*
- * Bits of MtUser.given beside those of the columns: the attributes are from the identity provider, a part of those that are there; and the user is
- * new to the identity provider: the document means nobody who has a user name already.
+ * Bits of MtUser.given behind those of the columns: the attributes are laid over those that are there; and the user is new to the identity provider:
+ * the document means nobody who has a user name already.
  */
-#define MT_USER_FROM_PROVIDER	(1u << 14)
-#define MT_USER_NEW_TO_PROVIDER	(1u << 15)
+#define MT_USER_ADDS_ATTRIBUTES	(1u << MT_USER_COLUMNS)
+#define MT_USER_NEW_TO_PROVIDER	(1u << (MT_USER_COLUMNS + 1))
 
 /* One user as a document describes him, read and checked. */
 typedef struct MtUser
@@ -41,6 +41,7 @@ typedef struct MtUser
 	uint32		given;			/* bit per column: the key was there, be it null */
 	Datum		values[MT_USER_COLUMNS];
 	bool		nulls[MT_USER_COLUMNS];
+	bool		pulled;			/* MindTickle says so; mt_user_read leaves it false */
 } MtUser;
 
 extern Datum mt_user_resolve(const char *tenant, Datum id);

@@ -27,17 +27,19 @@ static struct
 {
 	bool		registered;		/* the callback is in place */
 	bool		any;			/* there is something of what follows */
-	List	   *marks[MT_MARKED_KINDS]; /* of char *, in TopTransactionContext */
+	List	   *marks[MT_WORKER_KINDS]; /* of char *, in TopTransactionContext */
 	bool		wake[MT_WORKER_KINDS];
 	bool		wake_launcher;
 } pending;
 
 PG_FUNCTION_INFO_V1(mt_wake_sync);
+PG_FUNCTION_INFO_V1(mt_take_sync_look);
 PG_FUNCTION_INFO_V1(mt_wake_aggregator);
 PG_FUNCTION_INFO_V1(mt_mark_readiness_of);
 PG_FUNCTION_INFO_V1(mt_wake_launcher);
 PG_FUNCTION_INFO_V1(mt_take_dirty_tenants);
 PG_FUNCTION_INFO_V1(mt_take_readiness_marks);
+PG_FUNCTION_INFO_V1(mt_take_push_marks);
 
 /* True when the set holds the name; the lock is held by the caller. */
 static bool
@@ -73,7 +75,7 @@ marks_are_set(void)
 	LWLockAcquire(mt_shared->lock, LW_SHARED);
 	slot = mt_find_database(MyDatabaseId, false);
 	set = slot != NULL;
-	for (int kind = 0; set && kind < MT_MARKED_KINDS; kind++)
+	for (int kind = 0; set && kind < MT_WORKER_KINDS; kind++)
 	{
 		ListCell   *cell;
 
@@ -96,7 +98,9 @@ pass_on(void)
 	{
 		bool		wake = pending.wake[kind];
 
-		if (kind < MT_MARKED_KINDS && pending.marks[kind] != NIL)
+		if (kind == MT_WORKER_SYNC)
+			slot->sync_look |= wake;
+		if (pending.marks[kind] != NIL)
 		{
 			MarkSet    *set = &slot->marks[kind];
 
@@ -185,6 +189,15 @@ mt_mark_readiness(const char *tenant)
 }
 
 /*
+ * Notes that the transaction has queued a user of the tenant to be pushed: at commit the sync worker is told.
+ */
+void
+mt_mark_push(const char *tenant)
+{
+	mark_at_commit(MT_WORKER_SYNC, tenant);
+}
+
+/*
  * Wakes a worker of this database once the transaction has committed.
  */
 void
@@ -229,6 +242,28 @@ mt_wake_sync(PG_FUNCTION_ARGS)
 {
 	mt_wake_worker_at_commit(MT_WORKER_SYNC);
 	PG_RETURN_VOID();
+}
+
+/*
+ * mindtickle.take_sync_look() -> bool: true when a commit has left something for the sync worker in the tables since the last call.
+ */
+Datum
+mt_take_sync_look(PG_FUNCTION_ARGS)
+{
+	DatabaseSlot *slot;
+	bool		look = false;
+
+	if (mt_shared == NULL)
+		PG_RETURN_BOOL(false);
+	LWLockAcquire(mt_shared->lock, LW_EXCLUSIVE);
+	slot = mt_find_database(MyDatabaseId, false);
+	if (slot != NULL)
+	{
+		look = slot->sync_look;
+		slot->sync_look = false;
+	}
+	LWLockRelease(mt_shared->lock);
+	PG_RETURN_BOOL(look);
 }
 
 /*
@@ -319,4 +354,13 @@ Datum
 mt_take_readiness_marks(PG_FUNCTION_ARGS)
 {
 	return take_marks(fcinfo, MT_WORKER_AGGREGATOR);
+}
+
+/*
+ * mindtickle.take_push_marks() -> setof text: the same for the sync worker, of tenants with somebody to push.
+ */
+Datum
+mt_take_push_marks(PG_FUNCTION_ARGS)
+{
+	return take_marks(fcinfo, MT_WORKER_SYNC, true);
 }

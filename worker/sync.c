@@ -11,9 +11,13 @@
  */
 #include "tenant.h"
 
+#include "errand.h"
+#include "common/pg_prng.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "probe.h"
+#include "push.h"
 #include "statements.h"
 #include "storage/latch.h"
 #if PG_VERSION_NUM >= 180000
@@ -32,14 +36,20 @@ PGDLLEXPORT void mt_sync_main(Datum argument);
 #define ANSWERS_PER_TURN	32
 /* How often the overview is read while pulls are under way, and when it failed. */
 #define LOOK_PAUSE			(5 * MT_SECOND)
+/* Overdue tenants that may begin with the worker, and how much faster than their intervals the others follow. */
+#define OVERDUE_AT_ONCE		20
+#define CATCH_UP_RATE		1.2
 /* How long after a failed reservation the next one is tried. */
 #define RESERVE_PAUSE		MT_SECOND
+/* A lock wait may have taken the wake-up of a request for its own: after a turn with transactions it is looked for once more, this much later. */
+#define REQUEST_PAUSE		(50 * MT_MILLISECOND)
 /* The text in pg_stat_activity changes at most so often. */
 #define SHOW_PAUSE			MT_SECOND
 
 static HTAB *tenants;
 static pairingheap *moments;
 static dlist_head with_job = DLIST_STATIC_INIT(with_job);
+static dlist_head with_probe = DLIST_STATIC_INIT(with_probe);
 static int	job_count = 0;
 static int	job_max;
 
@@ -54,6 +64,10 @@ static bool look_wanted = true; /* somebody has set the latch, or something has 
 static bool look_stale = false; /* a lock wait since the last overview may have taken a wake-up for its own */
 static int64 look_at = MT_NEVER;
 static bool look_failed = false;
+static bool spread = false;		/* who was overdue at the start begins in turn */
+static bool woken = true;		/* the latch was set */
+static int64 requests_at = MT_NEVER;	/* when requests are looked for without it */
+static uint64 transactions_seen = 0;	/* when they were looked for last */
 static int64 reserve_not_before = 0;
 static bool reserve_failed = false;
 static int64 show_at = 0;
@@ -133,6 +147,26 @@ mt_sync_job_ends(MtTenant *tenant)
 	mt_sync_wake(tenant, mt_now());
 }
 
+/*
+ * A tenant has a probe.
+ */
+void
+mt_sync_probe_begins(MtTenant *tenant)
+{
+	dlist_push_tail(&with_probe, &tenant->probe_node);
+	look_stale = true;
+}
+
+/*
+ * A tenant has no probe any more.
+ */
+void
+mt_sync_probe_ends(MtTenant *tenant)
+{
+	dlist_delete(&tenant->probe_node);
+	mt_sync_wake(tenant, mt_now());
+}
+
 /* The moment of the monotonic clock that corresponds to one of the calendar; long ago when there is none. */
 static int64
 to_monotonic(TimestampTz moment, TimestampTz wall, int64 now)
@@ -159,13 +193,19 @@ see_tenant(const MtTenantRow *row, void *argument)
 	}
 	tenant->listed = true;
 	tenant->wanted = row->source_configured && !row->suspended;
+	tenant->open_job_id = row->open_job_id;
+	tenant->interval = row->interval;
+	/* Who may have been queued before this worker, or push_users, was there. */
+	if (row->push_users && !tenant->push_users)
+		tenant->push_at = 0;
+	tenant->push_users = row->push_users;
 	tenant->backoff_until = to_monotonic(row->backoff_until, wall, now);
 	if (!tenant->wanted)
 		tenant->due_at = MT_NEVER;
-	else if (row->open_jobs)
+	else if (row->open_job_id != 0)
 		tenant->due_at = 0;
 	else
-		tenant->due_at = row->next_sync_at == 0 ? MT_NEVER : to_monotonic(row->next_sync_at, wall, now);
+		tenant->due_at = row->next_sync_at == 0 ? MT_NEVER : Max(to_monotonic(row->next_sync_at, wall, now), tenant->spread_until);
 }
 
 static void
@@ -175,7 +215,7 @@ look_work(void *argument)
 	mt_sql_overview(see_tenant, NULL);
 }
 
-/* Gives up the pulls of all tenants, or of those that are not wanted any more; the latter are forgotten if they do not exist either. */
+/* Gives up the pulls of all tenants, or those that are not wanted any more; tenants that do not exist either are forgotten. */
 static void
 settle_tenants(bool all)
 {
@@ -185,24 +225,69 @@ settle_tenants(bool all)
 	hash_seq_init(&status, tenants);
 	while ((tenant = hash_seq_search(&status)) != NULL)
 	{
-		if (tenant->job != NULL && (all || !tenant->listed || !tenant->wanted))
+		if (tenant->job != NULL &&
+			(all || !tenant->listed || !tenant->wanted || tenant->job->job_id != tenant->open_job_id))
 			mt_job_release(tenant);
+		if (all)
+		{
+				mt_errands_refuse(tenant, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "nothing is pulled while mindtickle.sync_enabled is off", NULL);
+				mt_probe_end(tenant, "nothing is sent while mindtickle.sync_enabled is off");
+		}
 		if (tenant->listed)
 		{
-			int64		due = Max(Max(tenant->due_at, tenant->backoff_until), tenant->hold_until);
+			int64		next = Min(tenant->due_at, mt_push_due(tenant));
+			int64		due = Max(Max(next, tenant->backoff_until), tenant->hold_until);
 
 			if (tenant->job == NULL)
 			{
 				unschedule(tenant);
-				mt_sync_wake(tenant, tenant->due_at == MT_NEVER ? MT_NEVER : due);
+				mt_sync_wake(tenant, mt_errands_any(tenant) ? mt_now() : next == MT_NEVER ? MT_NEVER : due);
 			}
 			else
+				mt_sync_wake(tenant, mt_now());
+			if (tenant->probe != NULL)
 				mt_sync_wake(tenant, mt_now());
 			continue;
 		}
 		unschedule(tenant);
+		mt_errands_refuse(tenant, ERRCODE_UNDEFINED_OBJECT, psprintf("tenant \"%s\" does not exist", tenant->tenant_id), NULL);
+		mt_probe_end(tenant, "the tenant does not exist any more");
 		mt_budget_free(&tenant->budget);
+		mt_token_drop(tenant);
 		hash_search(tenants, tenant->tenant_id, HASH_REMOVE, NULL);
+	}
+}
+
+/*
+ * After a start: those whose interval has passed while no worker ran begin one after the other, as often as their intervals and those of the others
+ * would have it, and a little more, to catch up. A few may begin at once.
+ */
+static void
+spread_overdue(void)
+{
+	HASH_SEQ_STATUS status;
+	MtTenant   *tenant;
+	int64		now = mt_now();
+	double		per_second = 0;
+	int			overdue = 0;
+
+	hash_seq_init(&status, tenants);
+	while ((tenant = hash_seq_search(&status)) != NULL)
+	{
+		if (!tenant->wanted)
+			continue;
+		per_second += (double) MT_SECOND / (double) Max(tenant->interval, MT_SECOND);
+		overdue += tenant->open_job_id == 0 && tenant->due_at <= now;
+	}
+	if (overdue <= OVERDUE_AT_ONCE)
+		return;
+	hash_seq_init(&status, tenants);
+	while ((tenant = hash_seq_search(&status)) != NULL)
+	{
+		if (!tenant->wanted || tenant->open_job_id != 0 || tenant->due_at > now)
+			continue;
+		tenant->spread_until = now + (int64) (pg_prng_double(&pg_global_prng_state) * MT_SECOND * overdue / (per_second * CATCH_UP_RATE));
+		tenant->due_at = tenant->spread_until;
 	}
 }
 
@@ -222,6 +307,9 @@ look(void)
 	if (mt_in_transaction(look_work, NULL, &failure))
 	{
 		look_failed = false;
+		if (!spread)
+			spread_overdue();
+		spread = true;
 		settle_tenants(false);
 		return;
 	}
@@ -235,6 +323,169 @@ look(void)
 	look_failed = true;
 }
 
+/* Requests as they are taken. */
+typedef struct RequestsWork
+{
+	bool		look;
+	char	  **pushing;		/* tenants with somebody to push; one NULL: any, in turn_context */
+	int			pushing_count;
+	List	   *rows;			/* of MtRequestRow, in turn_context */
+} RequestsWork;
+
+static void
+keep_request(const MtRequestRow *row, void *argument)
+{
+	RequestsWork *work = argument;
+	MemoryContext previous = MemoryContextSwitchTo(turn_context);
+	MtRequestRow *copy = palloc(sizeof(MtRequestRow));
+
+	*copy = *row;
+	copy->tenant_id = pstrdup(row->tenant_id);
+	copy->kind = pstrdup(row->kind);
+	copy->subject = pstrdup(row->subject);
+	work->rows = lappend(work->rows, copy);
+	MemoryContextSwitchTo(previous);
+}
+
+static void
+requests_work(void *argument)
+{
+	RequestsWork *work = argument;
+
+	work->look = mt_sql_take_sync_look();
+	work->pushing_count = mt_sql_take_push_marks(turn_context, &work->pushing);
+	mt_sql_take_requests(keep_request, work);
+}
+
+/* Has the tenant's queue of pushes looked at. */
+static void
+look_for_pushes(MtTenant *tenant)
+{
+	if (tenant == NULL || !tenant->push_users)
+		return;
+	tenant->push_at = 0;
+	mt_sync_wake(tenant, mt_now());
+}
+
+/* A commit may have changed what keeps tenants from pushing. */
+static void
+try_pushes_again(void)
+{
+	HASH_SEQ_STATUS status;
+	MtTenant   *tenant;
+
+	hash_seq_init(&status, tenants);
+	while ((tenant = hash_seq_search(&status)) != NULL)
+	{
+		if (!tenant->push_unfit)
+			continue;
+		tenant->push_unfit = false;
+		tenant->push_rests_until = 0;
+		/* A pull under way has read settings and credential before. */
+		if (tenant->job != NULL)
+			mt_job_release(tenant);
+	}
+}
+
+static void
+look_for_all_pushes(void)
+{
+	HASH_SEQ_STATUS status;
+	MtTenant   *tenant;
+
+	hash_seq_init(&status, tenants);
+	while ((tenant = hash_seq_search(&status)) != NULL)
+		look_for_pushes(tenant);
+}
+
+/* A request that cannot be passed on. */
+typedef struct RefusedRequest
+{
+	int64		ticket;
+	MtRequestEnd end;
+} RefusedRequest;
+
+static void
+refuse_work(void *argument)
+{
+	RefusedRequest *refused = argument;
+
+	mt_sql_finish_request(refused->ticket, &refused->end);
+}
+
+static void
+refuse_request(const MtRequestRow *row, int sqlstate, const char *message)
+{
+	RefusedRequest refused = {row->ticket, {sqlstate, message, NULL}};
+	MtFailure	failure;
+
+	if (!mt_in_transaction(refuse_work, &refused, &failure))
+		ereport(LOG, (errcode(failure.sqlstate), errmsg("a request for tenant \"%s\" could not be answered: %s", row->tenant_id, failure.text)));
+}
+
+/* Hands a request to its tenant. */
+static void
+pass_on(MtRequestRow *row)
+{
+	MtTenant   *tenant = hash_search(tenants, row->tenant_id, HASH_FIND, NULL);
+
+	/* It may be younger than the last overview. */
+	if (tenant == NULL)
+	{
+		look();
+		tenant = hash_search(tenants, row->tenant_id, HASH_FIND, NULL);
+	}
+	if (tenant == NULL)
+		refuse_request(row, ERRCODE_UNDEFINED_OBJECT, psprintf("tenant \"%s\" does not exist", row->tenant_id));
+	else if (strcmp(row->kind, "test") != 0)
+		mt_errand_add(tenant, row);
+	else if (tenant->probe != NULL)
+		refuse_request(row, ERRCODE_OBJECT_IN_USE, "another test of the tenant's connection is under way");
+	else
+		mt_probe_begin(tenant, row->ticket, row->ends_at);
+}
+
+/* Takes what backends wait for, and finds out whether a commit has left something. */
+static void
+take_requests(void)
+{
+	RequestsWork work = {0};
+	MtFailure	failure;
+	ListCell   *cell;
+
+	woken = false;
+	requests_at = MT_NEVER;
+	if (!mt_in_transaction(requests_work, &work, &failure))
+	{
+		mt_worker_judge(&failure);
+		requests_at = mt_now() + MT_SECOND;
+		return;
+	}
+	transactions_seen = mt_transaction_count();
+	if (work.look)
+	{
+		look_wanted = true;
+		try_pushes_again();
+	}
+	for (int i = 0; i < work.pushing_count; i++)
+	{
+		if (work.pushing[i] == NULL)
+			look_for_all_pushes();
+		else
+			look_for_pushes(hash_search(tenants, work.pushing[i], HASH_FIND, NULL));
+	}
+	foreach(cell, work.rows)
+		pass_on(lfirst(cell));
+}
+
+/* Notes that requests must be looked for once more if a transaction has been run since. */
+static void
+expect_requests(void)
+{
+	if (mt_transaction_count() != transactions_seen)
+		requests_at = Min(requests_at, mt_now() + REQUEST_PAUSE);
+}
+
 /* The overview is due: asked for, or in time, or to make sure of nothing before a long sleep. */
 static bool
 look_due(int64 now)
@@ -244,13 +495,26 @@ look_due(int64 now)
 	return look_wanted || (job_count > 0 ? now >= look_at : look_stale);
 }
 
+/* The minutes as an int4[] in text; NULL when there are none. */
+static char *
+minutes_text(const int *minutes, int count)
+{
+	StringInfoData list;
+
+	if (count == 0)
+		return NULL;
+	initStringInfo(&list);
+	for (int i = 0; i < count; i++)
+		appendStringInfo(&list, "%c%d", i == 0 ? '{' : ',', minutes[i]);
+	appendStringInfoChar(&list, '}');
+	return list.data;
+}
+
 static void
 reserve_work(void *argument)
 {
 	List	   *wanting = argument;
-	int			count = list_length(wanting);
-	Datum	   *names = palloc(sizeof(Datum) * (Size) count);
-	Datum	   *until = palloc(sizeof(Datum) * (Size) count);
+	MtReservation *reservations = palloc(sizeof(MtReservation) * (Size) list_length(wanting));
 	TimestampTz wall = GetCurrentTimestamp();
 	int64		now = mt_now();
 	ListCell   *cell;
@@ -258,14 +522,17 @@ reserve_work(void *argument)
 	foreach(cell, wanting)
 	{
 		MtTenant   *tenant = lfirst(cell);
-		int			i = foreach_current_index(cell);
-		int64		start = Max(tenant->budget.next_at - now, 0);
+		int64		ahead = Max(tenant->budget.next_at - now, 0) + tenant->budget.interval + MT_BUDGET_AHEAD;
+		int			minutes[MT_BUDGET_MINUTES];
+		int			count = mt_budget_recount(&tenant->budget, now, ahead, minutes);
 
-		tenant->reserved_until = wall + start + tenant->budget.interval + MT_BUDGET_AHEAD;
-		names[i] = CStringGetTextDatum(tenant->tenant_id);
-		until[i] = TimestampTzGetDatum(tenant->reserved_until);
+		tenant->reserved_until = wall + ahead;
+		reservations[foreach_current_index(cell)] = (MtReservation) {
+			.tenant = tenant->tenant_id,.until = tenant->reserved_until,.minutes = minutes_text(minutes, count),
+			.left = mt_budget_left(&tenant->budget, now)
+		};
 	}
-	mt_sql_reserve_budget(names, until, count);
+	mt_sql_reserve_budget(reservations, list_length(wanting));
 }
 
 /*
@@ -289,6 +556,14 @@ reserve_budgets(void)
 		wanted |= tenant->wants_budget;
 		if (tenant->wants_budget || (tenant->backoff_until <= now && tenant->reserved_until < soon + tenant->budget.interval))
 			wanting = lappend(wanting, tenant);
+	}
+	dlist_foreach(iter, &with_probe)
+	{
+		MtTenant   *tenant = dlist_container(MtTenant, probe_node, iter.cur);
+
+		if (tenant->wants_budget && tenant->job == NULL)
+			wanting = lappend(wanting, tenant);
+		wanted |= tenant->wants_budget;
 	}
 	if (!wanted || now < reserve_not_before)
 		return;
@@ -346,6 +621,8 @@ serve_due(void)
 		if (tenant->wake_at > mt_now())
 			return;
 		unschedule(tenant);
+		if (tenant->probe != NULL)
+			mt_probe_step(tenant);
 		mt_pull_step(tenant);
 	}
 }
@@ -362,7 +639,10 @@ serve_answers(void)
 		if (request == NULL)
 			return;
 		tenant = mt_http_pool_owner(request->pool);
-		mt_pull_answer(tenant, request);
+		if (mt_probe_owns(tenant, request))
+			mt_probe_answer(tenant, request);
+		else
+			mt_pull_answer(tenant, request);
 		mt_sync_wake(tenant, mt_now());
 	}
 }
@@ -404,6 +684,7 @@ time_to_wait(void)
 		return 0;
 	if (look_failed || job_count > 0)
 		next = look_at;
+	next = Min(next, requests_at);
 	if (!pairingheap_is_empty(moments))
 		next = Min(next, pairingheap_container(MtTenant, heap_node, pairingheap_first(moments))->wake_at);
 	if (reserve_failed)
@@ -465,6 +746,8 @@ mt_sync_main(Datum argument)
 		MemoryContextReset(turn_context);
 		mt_worker_service();
 		obey_settings();
+		if (sync_enabled && (woken || mt_now() >= requests_at))
+			take_requests();
 		if (sync_enabled && look_due(mt_now()))
 			look();
 
@@ -477,12 +760,13 @@ mt_sync_main(Datum argument)
 		}
 
 		show();
+		expect_requests();
 		count = WaitEventSetWait(wait_set, time_to_wait(), events, lengthof(events), PG_WAIT_EXTENSION);
 		for (int i = 0; i < count; i++)
 			if (events[i].events == WL_LATCH_SET)
 			{
 				ResetLatch(MyLatch);
-				look_wanted = true;
+				woken = true;
 			}
 	}
 }

@@ -96,8 +96,9 @@ identify(Call *call, int route)
 		return NULL;
 	}
 	tenant = mt_tenant_by_key(header + 7);
-	if (tenant == NULL)
+	if (tenant == NULL || tenant->live)
 	{
+		tenant = NULL;
 		mt_global_stats.wrong_keys++;
 		mt_reply_error(&call->reply, MHD_HTTP_UNAUTHORIZED, "UNAUTHORIZED", "unknown key");
 	}
@@ -113,19 +114,6 @@ put_id(Buffer *buffer, const char *id, bool is_number)
 		mt_buffer_json(buffer, id);
 }
 
-/* Writes ,"name":"text" or null, or nothing when the field is missing. */
-static void
-put_text_field(Buffer *buffer, const char *field, Presence presence, const char *text)
-{
-	if (presence == FIELD_MISSING)
-		return;
-	mt_buffer_text(buffer, field);
-	if (presence == FIELD_NULL)
-		mt_buffer_text(buffer, "null");
-	else
-		mt_buffer_json(buffer, text);
-}
-
 static void
 put_person(Buffer *buffer, const DataSet *data, int user, int revision)
 {
@@ -134,10 +122,10 @@ put_person(Buffer *buffer, const DataSet *data, int user, int revision)
 	mt_data_person(data, user, revision, &person);
 	mt_buffer_text(buffer, "{\"id\":");
 	put_id(buffer, person.id, person.id_is_number);
-	put_text_field(buffer, ",\"email\":", person.email_presence, person.email);
-	put_text_field(buffer, ",\"name\":", person.name_presence, person.name);
-	put_text_field(buffer, ",\"role\":", person.role_presence, person.role);
-	put_text_field(buffer, ",\"scimExternalId\":", person.scim_presence, person.scim_id);
+	mt_data_text(buffer, ",\"email\":", person.email_presence, person.email);
+	mt_data_text(buffer, ",\"name\":", person.name_presence, person.name);
+	mt_data_text(buffer, ",\"role\":", person.role_presence, person.role);
+	mt_data_text(buffer, ",\"scimExternalId\":", person.scim_presence, person.scim_id);
 	/* A tenant named in a body must never be believed. */
 	if (user % 11 == 2)
 		mt_buffer_text(buffer, ",\"tenantId\":\"somebody-else\"");
@@ -623,4 +611,12 @@ answer(Call *call, Tenant *tenant, int route)
 	}
 }
 
-const Contract mt_contract_reference = {"/v2", route_names, find_route, identify, answer};
+static unsigned
+faults(const Call *call, int route)
+{
+	(void) call;
+	(void) route;
+	return FAULTS_OF_ALL;
+}
+
+const Contract mt_contract_reference = {1U << HOST_MAIN, "/v2", route_names, find_route, identify, faults, answer};

@@ -33,7 +33,7 @@ CREATE TEMP TABLE objects_before AS SELECT * FROM pg_temp.objects();
 CREATE TEMP TABLE argument (type regtype, fitting text, odd text);
 INSERT INTO argument VALUES ('text', '''sql''', ''''''), ('name', '''fx_reader''', '''fx none such'''), ('jsonb', '''{"userId": "user b7"}''', '''[{"": [1e9]}, null]'''), ('bool', 'true', 'false'),
 	('int4', '10', '''-2147483648'''), ('int8', '1', '''-9223372036854775808'''), ('numeric', '1', '''NaN'''), ('oid', '''mindtickle.users''::regclass', '0'), ('regclass', '''mindtickle.users''', '0'),
-	('bytea', '''x''', ''''''), ('bytea[]', '''{}''', '''{NULL,"\\xff"}'''), ('text[]', '''{sql}''', '''{{a,NULL},{"",b}}'''), ('name[]', '''{fx_reader}''', '''{}'''),
+	('bytea', '''x''', ''''''), ('bytea[]', '''{}''', '''{NULL,"\\xff"}'''), ('int4[]', '''{1}''', '''{NULL}'''), ('text[]', '''{sql}''', '''{{a,NULL},{"",b}}'''), ('name[]', '''{fx_reader}''', '''{}'''),
 	('regclass[]', '''{}''', '''{0}'''), ('timestamptz', 'now()', '''-infinity'''), ('timestamptz[]', 'ARRAY[now()]', '''{}'''), ('date', '''2026-01-02''', '''infinity'''),
 	('interval', '''1 s''', '''-1 s'''), ('json', '''{}''', '''[]'''), ('xid8', '''1''', '''0''');
 CREATE FUNCTION pg_temp.functions() RETURNS TABLE (signature text, for_all bool, variant text, statement text) LANGUAGE sql AS $$
@@ -53,6 +53,7 @@ SELECT is((SELECT string_agg(DISTINCT signature, E'\n' ORDER BY signature) FROM 
 mindtickle.row_allowed(text,oid)
 mt_ack_events(text,text,bigint)
 mt_aggregate_readiness(text)
+mt_cancel_job(text,bigint)
 mt_configure_tenant(text,jsonb)
 mt_create_token(text,text,text[],interval)
 mt_deactivate_user(text,text)
@@ -72,7 +73,9 @@ mt_revoke_token(text,text)
 mt_scim_request(text,text,text,text,jsonb,bytea)
 mt_scim_request(text,text,text,text,jsonb,text)
 mt_set_tenant(text,text)
+mt_sync_course_progress(text,text,interval)
 mt_sync_tenant(text)
+mt_test_connection(text,interval)
 mt_upsert_progress(text,text,jsonb)
 mt_verify_readiness(text)', 'these functions with a tenant may be called by everybody');
 SELECT set_eq('SELECT signature FROM function', $$SELECT p.oid::regprocedure::text FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'mindtickle'
@@ -152,7 +155,7 @@ ROLLBACK TO smuggling;
 -- What an admin may not set for his tenant, because it would reach beyond it: where calls go, how many, how much is kept, by which key.
 SELECT is((SELECT string_agg(d.name || CASE WHEN h.state = '00000' THEN '' ELSE ' ' || h.state END, ', ' ORDER BY d.name)
 		FROM mindtickle.setting_definitions() AS d, pg_temp.heard('fx_admin', '', format('SELECT mt_configure_tenant(''fx-a'', jsonb_build_object(%L, NULL))', d.name)) AS h),
-	'allow_http 42501, base_urls 42501, cache_bytes 42501, company_id 42501, contract 42501, event_limit 42501, freshness, learning_site, profile_map, push_users 42501, queue_limit 42501, '
+	'allow_http 42501, base_urls 42501, cache_bytes 42501, company_id 42501, contract 42501, event_limit 42501, freshness, groups, learning_site, profile_map, push_users 42501, queue_limit 42501, '
 	'ready_completion, ready_score, reporting_url 42501, requests_per_hour 42501, requests_per_minute 42501, requests_per_second 42501, retain_dead_letters 42501, '
 	'retain_events 42501, retain_jobs 42501, retain_reports 42501, role_map, scim_url 42501, sync_interval, timezone', 'an admin sets no address, no budget and no bound');
 SELECT is_empty($$SELECT s, h.* FROM unnest(ARRAY['SELECT mt_set_credential(''fx-a'', ''{"api_key": {"file": "../fx-b/api_key"}}'')', 'SELECT mt_set_credential(''fx-a'', ''{"api_key": "x"}'')',

@@ -4,7 +4,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(91);
+SELECT plan(96);
 
 CREATE TEMP VIEW extension_object AS
 	SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
@@ -62,6 +62,10 @@ SELECT is(pg_temp.columns_of('mindtickle.outbox_0'),
 	'tenant_id text C !, xid xid8 !, position bigint !, topic text C !, payload jsonb !, created_at timestamptz !', 'columns of outbox_0');
 SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relname ~ '^(outbox|event|event_[a-z]+)_[1-9]$'
 	AND pg_temp.columns_of(c.oid::regclass::text) <> pg_temp.columns_of(regexp_replace(c.oid::regclass::text, '.$', '0'))$$, 'the tables of a ring are alike');
+SELECT is(pg_temp.columns_of('mindtickle.push_link'),
+	'tenant_id text C !, user_id text C !, scim_id text C !', 'columns of push_link');
+SELECT is(pg_temp.columns_of('mindtickle.push_queue'),
+	'tenant_id text C !, user_id text C !, version bigint !, queued_at timestamptz !, tries integer !, not_before timestamptz, error text', 'columns of push_queue');
 SELECT is(pg_temp.columns_of('mindtickle.quiz'),
 	'tenant_id text C !, quiz_id text C !, course_id text C, title text, max_score numeric, passing_score numeric', 'columns of quiz');
 SELECT is(pg_temp.columns_of('mindtickle.quiz_submission'),
@@ -79,7 +83,9 @@ SELECT is(pg_temp.columns_of('mindtickle.security_alert'),
 	'alert_id bigint !, at timestamptz !, session_role text !, current_role text, client_addr inet, database text !, tenant_in_force text C, '
 	'tenant_asked text C, object text, count bigint !, last_at timestamptz !', 'columns of security_alert');
 SELECT is(pg_temp.columns_of('mindtickle.sync_budget'),
-	'tenant_id text C !, budget_until timestamptz !', 'columns of sync_budget');
+	'tenant_id text C !, budget_until timestamptz !, noted_at timestamptz, minutes integer[], minute_left integer, hour_left integer, '
+	'requests bigint !, throttled bigint !, unreachable bigint !, broken bigint !, unusable bigint !, server_errors bigint !, '
+	'client_errors bigint !, refused bigint !', 'columns of sync_budget');
 SELECT is(pg_temp.columns_of('mindtickle.sync_job'),
 	'tenant_id text C !, job_id bigint !, kind text C !, state text C !, phase text C !, position jsonb !, done bigint !, total bigint, '
 	'requests bigint !, throttled bigint !, errors bigint !, rejected bigint !, changed bigint !, requested_by name C, '
@@ -88,6 +94,8 @@ SELECT is(pg_temp.columns_of('mindtickle.sync_resource'),
 	'tenant_id text C !, resource text C !, data_as_of timestamptz, finished_at timestamptz, error text, error_at timestamptz', 'columns of sync_resource');
 SELECT is(pg_temp.columns_of('mindtickle.sync_seen'),
 	'tenant_id text C !, job_id bigint !, phase text C !, object_id text C !', 'columns of sync_seen');
+SELECT is(pg_temp.columns_of('mindtickle.sync_series'), 'tenant_id text C !, series_id text C !, name text', 'columns of sync_series');
+SELECT is(pg_temp.columns_of('mindtickle.sync_series_module'), 'tenant_id text C !, series_id text C !, course_id text C !', 'columns of sync_series_module');
 SELECT is(pg_temp.columns_of('mindtickle.team'),
 	'tenant_id text C !, team_id text C !, name text !, manager_id text C, source text C !, active boolean !, updated_at timestamptz !, '
 	'scim_external_id text C, version bigint !, created_at timestamptz !, name_key text C', 'columns of team');
@@ -96,7 +104,7 @@ SELECT is(pg_temp.columns_of('mindtickle.team_member'),
 SELECT is(pg_temp.columns_of('mindtickle.tenant'),
 	'tenant_id text C !, display_name text !, settings jsonb !, suspended boolean !, created_at timestamptz !, '
 	'source_configured boolean !, next_sync_at timestamptz, open_job_id bigint, backoff_until timestamptz, last_error text, '
-	'last_error_at timestamptz, closed_day date', 'columns of tenant');
+	'last_error_at timestamptz, closed_day date, site_url text', 'columns of tenant');
 SELECT is(pg_temp.columns_of('mindtickle.tenant_grant'),
 	'tenant_id text C !, role_name name C !, role_oid oid !, access text C !, token_required boolean !, is_default boolean !, '
 	'granted_at timestamptz !', 'columns of tenant_grant');
@@ -129,6 +137,7 @@ SELECT results_eq($$SELECT relname::text COLLATE "default", pg_temp.key_of(oid) 
 		('outbox_1', 'tenant_id, xid, position'),
 		('outbox_2', 'tenant_id, xid, position'),
 		('outbox_3', 'tenant_id, xid, position'),
+		('push_link', 'tenant_id, user_id'), ('push_queue', 'tenant_id, user_id'),
 		('quiz', 'tenant_id, quiz_id'),
 		('quiz_submission', 'tenant_id, user_id, course_id, quiz_id, submitted_at'),
 		('readiness_course_0', 'tenant_id, course_id'),
@@ -148,7 +157,7 @@ SELECT results_eq($$SELECT relname::text COLLATE "default", pg_temp.key_of(oid) 
 		('sync_budget', 'tenant_id'),
 		('sync_job', 'tenant_id, job_id'),
 		('sync_resource', 'tenant_id, resource'),
-		('sync_seen', 'tenant_id, job_id, phase, object_id'),
+		('sync_seen', 'tenant_id, job_id, phase, object_id'), ('sync_series', 'tenant_id, series_id'), ('sync_series_module', 'tenant_id, course_id, series_id'),
 		('team', 'tenant_id, team_id'),
 		('team_member', 'tenant_id, team_id, user_id'),
 		('tenant', 'tenant_id'),
@@ -181,6 +190,10 @@ SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WH
 	'computed_at', 'columns of mt_readiness_reports');
 SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_security_alerts'::regclass AND attnum > 0),
 	'alert_id, at, session_role, current_role, client_addr, database, tenant_in_force, tenant_asked, object, count, last_at', 'columns of mt_security_alerts');
+SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_stat_tenant'::regclass AND attnum > 0),
+	'tenant_id, suspended, source_configured, requests, throttled, unreachable, broken, unusable, server_errors, client_errors, refused, '
+	'roster_at, catalog_at, progress_at, quiz_results_at, failing, minute_left, hour_left, next_run_at, backoff_until, phase, done, total, '
+	'phase_started_at, unknown_users, dead_letters, last_error, last_error_at', 'columns of mt_stat_tenant');
 SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_stat_worker'::regclass AND attnum > 0),
 	'database, kind, pid, started_at, starts, state, step, rounds, items, errors, last_work_at, last_error, last_error_at', 'columns of mt_stat_worker');
 SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_sync_jobs'::regclass AND attnum > 0),
@@ -250,14 +263,14 @@ SELECT is_empty($$SELECT signature FROM extension_function WHERE proleakproof$$,
 SELECT results_eq($$SELECT signature FROM extension_function WHERE proacl IS NULL
 		OR EXISTS (SELECT FROM aclexplode(proacl) AS a WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE') ORDER BY signature COLLATE "C"$$,
 	$$VALUES ('mindtickle.acting_as_service()'), ('mindtickle.event_consumers()'), ('mindtickle.event_kept(text,bigint)'), ('mindtickle.row_allowed(text,oid)'), ('mindtickle.visible_tenants()'),
-		('mt_ack_events(text,text,bigint)'), ('mt_aggregate_readiness(text)'), ('mt_configure_tenant(text,jsonb)'),
+		('mt_ack_events(text,text,bigint)'), ('mt_aggregate_readiness(text)'), ('mt_cancel_job(text,bigint)'), ('mt_configure_tenant(text,jsonb)'),
 		('mt_create_token(text,text,text[],interval)'), ('mt_current_tenant()'), ('mt_deactivate_user(text,text)'),
 		('mt_drop_consumer(text,text)'), ('mt_event_channel(text,text)'), ('mt_poll_events(text,text,integer)'),
 		('mt_process_quiz_result(text,jsonb)'), ('mt_provision_user(text,jsonb)'), ('mt_readiness(text)'),
 		('mt_readiness_by_course(text)'), ('mt_readiness_by_team(text)'), ('mt_readiness_by_user(text)'), ('mt_readiness_trend(text,date,date)'),
 		('mt_rebuild_readiness(text)'), ('mt_replay_dead_letter(text,bigint)'),
 		('mt_revoke_token(text,text)'), ('mt_scim_request(text,text,text,text,jsonb,bytea)'), ('mt_scim_request(text,text,text,text,jsonb,text)'), ('mt_score_quiz(jsonb)'),
-		('mt_set_tenant(text,text)'), ('mt_sync_tenant(text)'), ('mt_upsert_progress(text,text,jsonb)'), ('mt_verify_readiness(text)'), ('mt_whoami()')$$,
+		('mt_set_tenant(text,text)'), ('mt_sync_course_progress(text,text,interval)'), ('mt_sync_tenant(text)'), ('mt_test_connection(text,interval)'), ('mt_upsert_progress(text,text,jsonb)'), ('mt_verify_readiness(text)'), ('mt_whoami()')$$,
 	'PUBLIC executes these functions and no others');
 SELECT is_empty($$SELECT t.relname, a.privilege_type FROM (SELECT * FROM extension_table UNION ALL SELECT * FROM extension_view) AS t,
 		aclexplode(t.relacl) AS a WHERE a.grantee = 0 AND a.privilege_type <> 'SELECT'$$, 'PUBLIC has nothing but SELECT on tables and views');
@@ -274,7 +287,7 @@ SELECT ok(NOT has_column_privilege('pg_read_all_stats', 'mindtickle.sync_job', '
 SELECT results_eq($$SELECT t.relname::text COLLATE "default", string_agg(a.grantee::regrole::text || ' ' || a.privilege_type, ', ' ORDER BY a.grantee::regrole::text)
 		FROM (SELECT * FROM extension_table UNION ALL SELECT * FROM extension_view) AS t, aclexplode(t.relacl) AS a
 		WHERE a.grantee <> 0 AND a.grantee <> t.relowner AND a.grantee <> 'mindtickle_service'::regrole GROUP BY t.relname ORDER BY t.relname COLLATE "C"$$,
-	$$VALUES ('mt_security_alerts', 'pg_monitor SELECT'), ('mt_stat_queue', 'pg_monitor SELECT'), ('mt_stat_worker', 'pg_monitor SELECT'), ('security_alert', 'pg_monitor SELECT')$$, 'no other role has a right but pg_monitor');
+	$$VALUES ('mt_security_alerts', 'pg_monitor SELECT'), ('mt_stat_queue', 'pg_monitor SELECT'), ('mt_stat_tenant', 'pg_monitor SELECT'), ('mt_stat_worker', 'pg_monitor SELECT'), ('security_alert', 'pg_monitor SELECT')$$, 'no other role has a right but pg_monitor');
 SELECT is_empty($$SELECT c.relname FROM pg_class AS c JOIN extension_object AS o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid,
 		aclexplode(c.relacl) AS a WHERE c.relkind = 'S' AND a.grantee <> c.relowner AND a.grantee <> 'mindtickle_service'::regrole$$,
 	'sequences are granted to nobody');

@@ -68,7 +68,7 @@ CREATE TEMP TABLE good_setting (settings text);
 INSERT INTO good_setting VALUES ('{"contract": "live"}'), ('{"base_urls": ["https://api.example.com/v2", "https://b.example.com:8443/v2"]}'),
 	('{"base_urls": ["http://127.0.0.1:8090/v2", "http://[::1]:1/x", "http://localhost/v2"], "allow_http": true}'), ('{"reporting_url": "https://r.example.com"}'), ('{"scim_url": "https://s.example.com/scim"}'),
 	('{"learning_site": "acme.mindtickle.com"}'), ('{"requests_per_minute": 1}'), ('{"requests_per_hour": 3600000}'), ('{"sync_interval": "1 day"}'), ('{"freshness": "90 min"}'),
-	('{"timezone": "Europe/Berlin"}'), ('{"profile_map": {"title": "Job Title"}}'), ('{"role_map": {"Learner": "rep"}}'), ('{"ready_score": 0}'), ('{"ready_completion": 1}'),
+	('{"timezone": "Europe/Berlin"}'), ('{"groups": ["All Reps", "O''Neil''s"]}'), ('{"profile_map": {"title": "Job Title"}}'), ('{"role_map": {"Learner": "rep"}}'), ('{"ready_score": 0}'), ('{"ready_completion": 1}'),
 	('{"queue_limit": 1}'), ('{"event_limit": 1}'), ('{"cache_bytes": 0}'), ('{"retain_events": "1 hour"}'), ('{"retain_reports": "1 year"}'), ('{"retain_dead_letters": "1 month"}'), ('{"retain_jobs": "1 day"}'), ('{"push_users": false}');
 SELECT is_empty($$SELECT settings, r FROM good_setting, pg_temp.configure(settings) AS r WHERE r !~ '^\{'$$, 'every setting can be set');
 SELECT is((SELECT count(DISTINCT k) FROM good_setting, jsonb_object_keys(settings::jsonb) AS k), (SELECT count(*) - 2 FROM mindtickle.setting_definitions()), 'none is forgotten here');
@@ -90,6 +90,7 @@ INSERT INTO bad_setting VALUES
 	('{"sync_interval": "10000000 mons -304374990 days"}', 'sync_interval must be an interval between 1 and 31536000 seconds, such as "15 min"'),
 	(jsonb_build_object('profile_map', (SELECT jsonb_object_agg('k' || n, 'v') FROM generate_series(1, 201) AS n))::text, 'profile_map must be an object of at most 200 short strings'),
 	(jsonb_build_object('profile_map', (SELECT jsonb_object_agg('k' || n, repeat('v', 500)) FROM generate_series(1, 200) AS n))::text, 'settings must not be larger than 65536 bytes'),
+	('{"groups": "All Reps"}', 'groups must be an array of at most 200 names'), ('{"groups": [1]}', 'groups must be an array of at most 200 names'), ('{"groups": [""]}', 'groups must be an array of at most 200 names'),
 	('{"reporting_url": "x"}', 'reporting_url must be a URL such as "https://api.example.com/v2", without user name and password'),
 	('{"scim_url": ""}', 'scim_url must be a string of 1 to 1024 bytes'), ('{"learning_site": {"a": 1}}', 'learning_site must be a string of 1 to 1024 bytes'),
 	('{"requests_per_second": 0}', 'requests_per_second must be a number between 0.01 and 1000'), ('{"requests_per_second": "3"}', 'requests_per_second must be a number between 0.01 and 1000'),
@@ -106,7 +107,7 @@ SELECT is((SELECT settings FROM mindtickle.tenant WHERE tenant_id = 'adm-a'), (S
 
 -- The tenant's admin sets what is marked, and nothing else.
 SELECT is((SELECT string_agg(name, ' ' ORDER BY name) FROM mindtickle.setting_definitions() WHERE admin_may),
-	'freshness learning_site profile_map ready_completion ready_score role_map sync_interval timezone', 'what the admin may set');
+	'freshness groups learning_site profile_map ready_completion ready_score role_map sync_interval timezone', 'what the admin may set');
 SELECT is_empty($$SELECT d.name, r FROM mindtickle.setting_definitions() AS d, pg_temp.configure(format('{"%s": null}', d.name), 'adm_admin') AS r WHERE d.admin_may AND r !~ '^\{'$$, 'he does');
 SELECT is_empty($$SELECT d.name, r FROM mindtickle.setting_definitions() AS d, pg_temp.configure(format('{"%s": null}', d.name), 'adm_admin') AS r
 	WHERE NOT d.admin_may AND r <> '42501: permission denied for setting "' || d.name || '"'$$, 'and the others are refused, even taking them back');

@@ -25,6 +25,12 @@ foreach my $example (@examples)
 	my ($first) = grep { !/^(--|\s*$)/ } split /\n/, $example;
 	my ($status, $output, $errors) = $node->psql('example', $as . $example, on_error_stop => 1);
 
+	# These wait for the worker, which sends nothing here.
+	if ($example =~ /mt_sync_course_progress|mt_test_connection/)
+	{
+		like($errors, qr/ERROR:  nothing is pulled while mindtickle\.sync_enabled is off/, $first);
+		next;
+	}
 	is("$status$errors", '0', $first);
 	is($output, $1, 'it gives what the README says') if $example =~ /^SELECT mt_score_quiz.*;  -- (\S+)$/m;
 }

@@ -65,6 +65,7 @@ BEGIN
 			WHEN attribute.type = 'bytea' THEN format('convert_to(%L, ''UTF8'')', word)
 			WHEN attribute.type = 'bigint' THEN number::text
 			WHEN attribute.type IN ('integer', 'oid') THEN (number % 1000000000)::text
+			WHEN attribute.type = 'integer[]' THEN format('ARRAY[%s]', number % 1000000000)
 			WHEN attribute.type = 'numeric' AND attribute.atttypmod = -1 THEN (number / 1000.0)::text
 			WHEN attribute.type = 'numeric' THEN '0.5'
 			WHEN attribute.type = 'boolean' THEN 'true'

@@ -4,7 +4,11 @@
 #   my $sandbox = MindTickle::Sandbox->start('--tenant', 'acme,users=39,rps=50,rpm=0');
 #   $sandbox->url                      base URL for mt_configure_tenant
 #   $sandbox->key('acme')              API key of a tenant
+#   $sandbox->host('global')           URL of a host of the live contract: global, us, admin, elsewhere
+#   $sandbox->tenant('acme')           all that /sandbox/tenants says of a tenant, a hash
 #   $sandbox->stats('acme')            what it counted for a tenant, a hash
+#   $sandbox->totals                   what it counted for nobody in particular, a hash
+#   $sandbox->get('arrivals')          decoded answer of any control endpoint
 #   $sandbox->truth('acme', 'users')   JSON text of the rows that a complete pull must give
 #   $sandbox->post('faults', kind => 'error500', percent => 5)
 #   $sandbox->stop
@@ -39,6 +43,7 @@ sub start
 		program => $program,
 		arguments => \@arguments,
 		port => 0,
+		hosts => {},
 		log => "$base.log",
 		port_file => "$base.port",
 		http => HTTP::Tiny->new(timeout => DEADLINE, no_proxy => ['127.0.0.1'])
@@ -48,7 +53,7 @@ sub start
 	return $self;
 }
 
-# Starts the program again after stop, on the port it had; its counters begin anew.
+# Starts the program again after stop, on the ports it had; its counters begin anew.
 sub launch
 {
 	my ($self) = @_;
@@ -61,7 +66,8 @@ sub launch
 		open(STDIN, '<', '/dev/null');
 		open(STDOUT, '>>', $self->{log});
 		open(STDERR, '>>', $self->{log});
-		exec($self->{program}, '--port', $self->{port}, '--port-file', $self->{port_file}, @{ $self->{arguments} })
+		exec($self->{program}, '--port', $self->{port}, '--port-file', $self->{port_file},
+			(map { ("--$_-port", $self->{hosts}{$_}) } sort keys %{ $self->{hosts} }), @{ $self->{arguments} })
 		  or POSIX::_exit(127);
 	}
 	$self->{pid} = $pid;
@@ -73,15 +79,16 @@ sub launch
 		die "the sandbox does not listen, see $self->{log}\n" if time() > $deadline;
 		usleep(10_000);
 	}
-	$self->{keys} = { map { $_->{tenant} => $_->{key} } @{ decode_json($self->_request('GET', 'tenants')) } };
+	$self->{tenants} = { map { $_->{tenant} => $_ } @{ $self->get('tenants') } };
 }
 
-# The port that the program has written, a whole line; else nothing.
+# The port that the program has written, a whole line; else nothing. Further lines name the hosts of the live contract.
 sub _listening_port
 {
 	my ($self) = @_;
 	open(my $handle, '<', $self->{port_file}) or return;
-	my $line = <$handle>;
+	my ($line, @others) = <$handle>;
+	$self->{hosts} = { map { split } @others };
 	return defined $line && $line =~ /^(\d+)\n/ ? $1 : undef;
 }
 
@@ -102,16 +109,42 @@ sub url
 	return "http://127.0.0.1:$self->{port}/v2";
 }
 
+sub host
+{
+	my ($self, $host) = @_;
+	return 'http://127.0.0.1:' . ($self->{hosts}{$host} // die "the sandbox has no host $host\n");
+}
+
+sub tenant
+{
+	my ($self, $tenant) = @_;
+	return $self->{tenants}{$tenant} // die "the sandbox has no tenant $tenant\n";
+}
+
 sub key
 {
 	my ($self, $tenant) = @_;
-	return $self->{keys}{$tenant} // die "the sandbox has no tenant $tenant\n";
+	return $self->tenant($tenant)->{key};
 }
 
 sub stats
 {
 	my ($self, $tenant) = @_;
-	return decode_json($self->_request('GET', 'stats', tenant => $tenant))->{tenants}[0];
+	return $self->get('stats', tenant => $tenant)->{tenants}[0];
+}
+
+sub totals
+{
+	my ($self) = @_;
+	my $totals = $self->get('stats', tenant => (sort keys %{ $self->{tenants} })[0]);
+	delete $totals->{tenants};
+	return $totals;
+}
+
+sub get
+{
+	my ($self, $what, %query) = @_;
+	return decode_json($self->_request('GET', $what, %query));
 }
 
 # $pulled is the rising list of revisions of the complete pulls so far, such as "0,3"; unsaid, the present one.

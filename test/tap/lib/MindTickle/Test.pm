@@ -15,6 +15,7 @@ use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(
   add_extension
+  add_live_tenant
   add_tenant
   equals_truth
   kill_and_start
@@ -52,6 +53,39 @@ my %tables = (
 		ours => 'SELECT quiz_id, course_id, max_score FROM mindtickle.quiz'
 	});
 
+# The same for tenants of the live contract.
+my %live_tables = (
+	users => {
+		columns => 'user_id text, mindtickle_id text, email text, name text, role text, active bool, scim_external_id text, title text, '
+		  . 'department text, location text, hired_at timestamptz, manager_email text',
+		ours => 'SELECT user_id, mindtickle_id, email, name, role, active, scim_external_id, title, department, location, hired_at, '
+		  . 'manager_email FROM mindtickle.users'
+	},
+	teams => { columns => 'team_id text, name text', ours => 'SELECT team_id, name FROM mindtickle.team' },
+	team_members => { columns => 'team_id text, user_id text', ours => 'SELECT team_id, user_id FROM mindtickle.team_member' },
+	courses => {
+		columns => 'course_id text, title text, kind text',
+		ours => 'SELECT course_id, title, kind FROM mindtickle.course'
+	},
+	progress => {
+		columns => 'user_id text, course_id text, status text, completed_at timestamptz, score numeric, invited_at timestamptz, '
+		  . 'started_at timestamptz, is_overdue bool, has_failed bool, percent_completed numeric, max_score numeric',
+		ours => 'SELECT user_id, course_id, status, completed_at, score, invited_at, started_at, is_overdue, has_failed, '
+		  . 'percent_completed, max_score FROM mindtickle.course_progress'
+	},
+	quiz_results => {
+		columns => 'user_id text, course_id text, quiz_id text, submitted_at timestamptz, score numeric, max_score numeric, raw_score numeric',
+		ours => 'SELECT user_id, course_id, quiz_id, submitted_at, score, max_score, raw_score FROM mindtickle.quiz_submission'
+	},
+	quizzes => $tables{quizzes});
+
+# The tables of a tenant of the sandbox, by its contract.
+sub tables_of
+{
+	my ($sandbox, $tenant) = @_;
+	return $sandbox->tenant($tenant)->{contract} eq 'live' ? \%live_tables : \%tables;
+}
+
 # A running server with the library preloaded. Options: configuration => lines for postgresql.conf, preload => 0, allows_streaming => 1.
 sub start_node
 {
@@ -79,23 +113,35 @@ sub add_extension
 sub add_tenant
 {
 	my ($node, $sandbox, $tenant, %settings) = @_;
-	my $database = delete $settings{database} // 'postgres';
+	create_tenant($node, $tenant, { contract => 'reference', base_urls => [ $sandbox->url ], %settings }, { api_key => $sandbox->key($tenant) });
+}
+
+# The same for a tenant of the live contract, with everything that the sandbox says of it.
+sub add_live_tenant
+{
+	my ($node, $sandbox, $tenant, %settings) = @_;
+	my $live = $sandbox->tenant($tenant);
+	my %credential = map { $_ => $live->{$_} } grep { defined $live->{$_} } qw(api_key secret_key reporting_user reporting_password);
+	my %given = map { $_ => $live->{$_} } grep { defined $live->{$_} } qw(base_urls learning_site reporting_url);
+	my @groups = map { $_->{name} } @{ decode_json($sandbox->truth($tenant, 'teams')) };
+
+	create_tenant($node, $tenant,
+		{ contract => 'live', groups => \@groups, profile_map => { hired_at => 'a_21', manager_name => 'a_0' }, %given, %settings },
+		\%credential);
+}
+
+sub create_tenant
+{
+	my ($node, $tenant, $settings, $credential) = @_;
+	my $database = delete $settings->{database} // 'postgres';
 	my $json = JSON::PP->new->canonical;
-	my ($name, $configuration, $credential) = map { quote($_) } (
+	my ($name, $configuration, $secrets) = map { quote($_) } (
 		$tenant,
-		$json->encode(
-			{
-				contract => 'reference',
-				base_urls => [ $sandbox->url ],
-				allow_http => JSON::PP::true,
-				requests_per_second => 50,
-				requests_per_minute => 3000,
-				%settings
-			}),
-		$json->encode({ api_key => $sandbox->key($tenant) }));
+		$json->encode({ allow_http => JSON::PP::true, requests_per_second => 50, requests_per_minute => 3000, %$settings }),
+		$json->encode($credential));
 
 	$node->safe_psql($database,
-		"SELECT mt_create_tenant($name, $name); SELECT mt_configure_tenant($name, $configuration); SELECT mt_set_credential($name, $credential);");
+		"SELECT mt_create_tenant($name, $name); SELECT mt_configure_tenant($name, $configuration); SELECT mt_set_credential($name, $secrets);");
 }
 
 # An SQL literal.
@@ -166,7 +212,7 @@ sub wait_for_notification
 sub truth_differences
 {
 	my ($node, $sandbox, $tenant, $table, $pulled) = @_;
-	my ($columns, $ours) = @{ $tables{$table} }{qw(columns ours)};
+	my ($columns, $ours) = @{ tables_of($sandbox, $tenant)->{$table} }{qw(columns ours)};
 	my $rows = $sandbox->truth($tenant, $table, $pulled);
 	my $name = quote($tenant);
 
@@ -187,7 +233,7 @@ sub equals_truth
 	my ($node, $sandbox, $tenant, $pulled) = @_;
 	my @differing;
 
-	foreach my $table (sort keys %tables)
+	foreach my $table (sort keys %{ tables_of($sandbox, $tenant) })
 	{
 		my $differences = truth_differences($node, $sandbox, $tenant, $table, $pulled);
 		push @differing, "$table:\n$differences" if $differences ne '';

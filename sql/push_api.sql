@@ -1,0 +1,76 @@
+/*
+ * Provisioning that goes on to MindTickle (push_users). A change is queued by src/push.c in the transaction that makes it; the sync worker calls
+ * what stands here, as the service role with the tenant in force.
+ */
+CREATE FUNCTION mindtickle.push_next(tenant pg_catalog.text, under_way pg_catalog.text[], max_rows pg_catalog.int4, OUT user_id pg_catalog.text,
+		OUT version pg_catalog.int8, OUT user_name pg_catalog.text, OUT external_id pg_catalog.text, OUT name pg_catalog.text,
+		OUT active pg_catalog.bool, OUT scim_id pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	-- The user as he is now: what changed before the last change needs no call of its own.
+	SELECT q.user_id, u.version, coalesce(nullif(u.email, ''), u.user_name), coalesce(u.scim_external_id, u.user_id), u.name, u.active, l.scim_id
+	FROM mindtickle.push_queue AS q
+	JOIN mindtickle.users AS u ON u.tenant_id = tenant AND u.user_id = q.user_id
+	LEFT JOIN mindtickle.push_link AS l ON l.tenant_id = tenant AND l.user_id = q.user_id
+	WHERE q.tenant_id = tenant AND (q.not_before > now()) IS NOT TRUE
+		AND q.user_id <> ALL (under_way)
+	ORDER BY q.queued_at, q.user_id LIMIT max_rows
+$$;
+COMMENT ON FUNCTION mindtickle.push_next(pg_catalog.text, pg_catalog.text[], pg_catalog.int4)
+	IS 'the next users to be pushed, those first that wait longest, but for those that are under way';
+
+CREATE FUNCTION mindtickle.push_due(tenant pg_catalog.text) RETURNS pg_catalog.timestamptz
+	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT min(coalesce(q.not_before, q.queued_at)) FROM mindtickle.push_queue AS q
+	WHERE q.tenant_id = tenant
+$$;
+COMMENT ON FUNCTION mindtickle.push_due(pg_catalog.text) IS 'when the next user of the tenant is to be pushed; NULL: none waits';
+
+CREATE FUNCTION mindtickle.push_done(tenant pg_catalog.text, user_id pg_catalog.text, version pg_catalog.int8, scim_id pg_catalog.text)
+	RETURNS pg_catalog.void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	IF push_done.scim_id IS NOT NULL THEN
+		INSERT INTO mindtickle.push_link AS l (tenant_id, user_id, scim_id) VALUES (push_done.tenant, push_done.user_id, push_done.scim_id)
+			ON CONFLICT (tenant_id, user_id) DO UPDATE SET scim_id = excluded.scim_id WHERE l.scim_id <> excluded.scim_id;
+	END IF;
+	DELETE FROM mindtickle.push_queue AS q
+		WHERE q.tenant_id = push_done.tenant AND q.user_id = push_done.user_id
+			AND q.version <= push_done.version;
+END
+$$;
+COMMENT ON FUNCTION mindtickle.push_done(pg_catalog.text, pg_catalog.text, pg_catalog.int8, pg_catalog.text)
+	IS 'a user is upstream as he was at this version; a later change stays queued';
+
+CREATE FUNCTION mindtickle.push_put_off(tenant pg_catalog.text, user_id pg_catalog.text, error pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE mindtickle.push_queue AS q
+	SET tries = q.tries + 1, error = push_put_off.error,
+		not_before = now() + least(interval '10 s' * 2 ^ least(q.tries, 12), interval '1 hour') * (0.75 + 0.5 * random())
+	WHERE q.tenant_id = tenant AND q.user_id = push_put_off.user_id
+$$;
+COMMENT ON FUNCTION mindtickle.push_put_off(pg_catalog.text, pg_catalog.text, pg_catalog.text)
+	IS 'a user could not be pushed for a reason that may pass: later, each time twice as late, up to an hour';
+
+CREATE FUNCTION mindtickle.push_reject(tenant pg_catalog.text, user_id pg_catalog.text, version pg_catalog.int8, reason pg_catalog.text,
+		raw pg_catalog.bytea) RETURNS pg_catalog.void
+	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw)
+		SELECT tenant, 'push', 'users/' || push_reject.user_id, push_reject.reason, push_reject.raw
+		WHERE NOT EXISTS (SELECT FROM mindtickle.dead_letter AS d WHERE d.tenant_id = tenant AND d.source = 'push'
+						  AND d.resource = 'users/' || push_reject.user_id AND d.reason = push_reject.reason AND d.raw = push_reject.raw
+						  AND d.replayed_at IS NULL);
+	DELETE FROM mindtickle.push_queue AS q
+		WHERE q.tenant_id = tenant AND q.user_id = push_reject.user_id
+			AND q.version <= push_reject.version
+$$;
+COMMENT ON FUNCTION mindtickle.push_reject(pg_catalog.text, pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bytea)
+	IS 'what MindTickle does not accept becomes a dead letter, with what was sent';
+
+CREATE FUNCTION mindtickle.push_refused(tenant pg_catalog.text, error pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE mindtickle.tenant AS t SET last_error = push_refused.error, last_error_at = now()
+	WHERE t.tenant_id = tenant AND t.tenant_id = @extschema@.mt_current_tenant()
+$$;
+COMMENT ON FUNCTION mindtickle.push_refused(pg_catalog.text, pg_catalog.text) IS 'says why nobody is pushed; pulls go on';

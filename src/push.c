@@ -1,0 +1,52 @@
+/*
+ * push.c
+ *		Queues users whose provisioning is to go on to MindTickle (push_users).
+ *
+ * Called by user.c, in the transaction of the change: what commits is queued, what is rolled back is not. What a pull has brought is not
+ * queued, for it comes from there. A user is queued once, whatever changes until the worker has sent him.
+ */
+#include "push.h"
+
+#include "catalog/pg_type.h"
+#include "plan.h"
+#include "shared_state.h"
+#include "utils/builtins.h"
+
+/*
+ * Queues the user if the tenant pushes, and has the worker told at commit. user_id is a text datum. Within mt_service_enter/leave.
+ */
+void
+mt_push_user(const char *tenant, Datum user_id)
+{
+	static MtPlan queue = {
+		"INSERT INTO mindtickle.push_queue (tenant_id, user_id, version) SELECT $1, $2, u.version FROM mindtickle.users AS u "
+		"WHERE u.tenant_id = $1 AND u.user_id = $2 AND EXISTS (SELECT FROM mindtickle.tenant AS t WHERE t.tenant_id = $1 "
+		"AND t.settings -> 'push_users' = 'true') "
+		"ON CONFLICT (tenant_id, user_id) DO UPDATE SET version = excluded.version, tries = 0, not_before = NULL, error = NULL",
+		2, {TEXTOID, TEXTOID}
+	};
+	Datum		values[2] = {CStringGetTextDatum(tenant), user_id};
+
+	if (mt_plan_run(&queue, values, NULL, SPI_OK_INSERT) > 0)
+		mt_mark_push(tenant);
+}
+
+/*
+ * True when a change of the user waits to be pushed, so that what a pull brings of him is older. Where the tenant pushes, the user is locked before
+ * it is asked: nobody can queue him until the transaction ends.
+ */
+bool
+mt_push_pending(const char *tenant, Datum user_id)
+{
+	static MtPlan lock = {
+		"SELECT FROM mindtickle.users AS u WHERE u.tenant_id = $1 AND u.user_id = $2 AND EXISTS (SELECT FROM mindtickle.tenant AS t "
+		"WHERE t.tenant_id = $1 AND t.settings -> 'push_users' = 'true') FOR NO KEY UPDATE OF u",
+		2, {TEXTOID, TEXTOID}
+	};
+	static MtPlan pending = {
+		"SELECT FROM mindtickle.push_queue WHERE tenant_id = $1 AND user_id = $2", 2, {TEXTOID, TEXTOID}
+	};
+	Datum		values[2] = {CStringGetTextDatum(tenant), user_id};
+
+	return mt_plan_run(&lock, values, NULL, SPI_OK_SELECT) > 0 && mt_plan_run(&pending, values, NULL, SPI_OK_SELECT) > 0;
+}

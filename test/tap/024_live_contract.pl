@@ -1,0 +1,141 @@
+# Tenants of the live contract, in both regions, with and without reporting, from a service that fails in every way: what is stored equals the
+# truth row for row, no token or key goes where it does not belong, and no limit is exceeded. Then credentials: tokens that end, keys that are
+# replaced while the worker runs, a key pair that is refused, a reporting user that is refused, a site that nobody knows.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+
+use JSON::PP;
+use MindTickle::Sandbox;
+use MindTickle::Test;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my %tenants = (
+	(map { sprintf('global-%02d', $_) => "users=@{[ 12 * $_ ]},token=@{[ 5 + 10 * $_ ]},page=" . (0, 25, 1000)[ $_ % 3 ] } 1 .. 7),
+	(map { sprintf('us-%02d', $_) => "users=@{[ 9 * $_ ]},region=us,token=3600" } 1 .. 5),
+	(map { sprintf('plain-%02d', $_) => "users=@{[ 6 * $_ ]},reporting=no,region=" . ($_ % 2 ? 'us' : 'global') } 1 .. 5),
+	(map { sprintf('flawed-%02d', $_) => 'users=40,bad=8,reporting=' . ($_ % 2 ? 'no' : 'yes') } 1 .. 3));
+my @tenants = sort keys %tenants;
+my @flawless = grep { !/^flawed/ } @tenants;
+my %limits = map { $tenants[$_] => 20 + 2 * ($_ % 5) } 0 .. $#tenants;
+my $sandbox = MindTickle::Sandbox->start(
+	'--seed', 23, '--slow-ms', 300,
+	(map { ('--fault', "$_=5") } qw(error500 slow truncated html200 reset revoked loop endless)),
+	(map { ('--fault', "$_=1") } qw(empty200 wrong429 odd429)),
+	(map { ('--tenant', "$_,contract=live,courses=13,rps=$limits{$_},rpm=" . 60 * $limits{$_} . ",$tenants{$_}") } @tenants),
+	'--tenant', 'stranger,contract=live,users=10,rps=0,rpm=0',
+	'--tenant', 'turned-off,contract=live,users=20,rps=0,rpm=0');
+
+# The statements that set credentials are ours; what the log must not tell is what the server writes by itself.
+my $node = start_node('primary', configuration => "log_statement = none\n");
+add_extension($node);
+add_live_tenant($node, $sandbox, $_, requests_per_second => $limits{$_}, requests_per_minute => 60 * $limits{$_}) foreach @tenants;
+
+# What no client may ever do.
+my @crimes = qw(violations_per_second violations_per_minute wrong_hosts foreign_ids foreign_credentials refused_sign_ins needless_sign_ins);
+
+sub innocent
+{
+	my ($what) = @_;
+	my @guilty;
+	foreach my $tenant (@tenants)
+	{
+		my $stats = $sandbox->stats($tenant);
+		push @guilty, map { "$tenant $_ $stats->{$_}" } grep { $stats->{$_} } @crimes;
+	}
+	my $totals = $sandbox->totals;
+	push @guilty, map { "$_ $totals->{$_}" } grep { $totals->{$_} } qw(elsewhere wrong_keys missing_keys);
+	is(join(', ', @guilty), '', "$what: no limit was exceeded, no wrong host called, no credential used for another tenant");
+}
+
+sub last_job
+{
+	my ($tenant, $columns) = @_;
+	return $node->safe_psql('postgres', "SELECT $columns FROM mt_sync_jobs WHERE tenant_id = '$tenant' ORDER BY job_id DESC LIMIT 1");
+}
+
+ok(wait_for_sync($node, @tenants), 'first pull: all tenants are pulled');
+equals_truth($node, $sandbox, $_) foreach @tenants;
+innocent('first pull');
+my ($faults, $revoked) = (0, 0);
+foreach my $tenant (@tenants)
+{
+	my $given = $sandbox->stats($tenant)->{faults};
+	$faults += $_ foreach values %$given;
+	$revoked += $given->{revoked};
+}
+cmp_ok($faults, '>', 150, 'the API was as bad as it was meant to be');
+cmp_ok($revoked, '>', 10, 'tokens were taken back');
+is( $node->safe_psql('postgres', q(SELECT string_agg(DISTINCT (SELECT string_agg(resource, ' ' ORDER BY resource) FROM mindtickle.sync_resource AS r
+	WHERE r.tenant_id = t.tenant_id AND error IS NULL), ', ') FROM mindtickle.tenant AS t)),
+	'catalog progress quiz_results roster series team_members teams', 'every resource is complete');
+is( $node->safe_psql('postgres', 'SELECT count(*) FROM mindtickle.tenant AS t WHERE site_url <> settings -> \'base_urls\' ->> (tenant_id LIKE \'us-%\'
+	OR tenant_id IN (\'plain-01\', \'plain-03\', \'plain-05\'))::int'), 0, 'each site was found in its region');
+is( $node->safe_psql('postgres', q(SELECT count(*) FROM mindtickle.users WHERE tenant_id = 'global-03' AND attributes ? 'manager_name')) > 0, 1,
+	'other fields of the profile are attributes under the names that the tenant gave');
+
+# Nothing has changed upstream: nothing is written.
+$node->safe_psql('postgres', "SELECT mt_sync_tenant(t) FROM unnest(ARRAY['global-03', 'us-02', 'plain-02']) AS t");
+ok(wait_for_sync($node, qw(global-03 us-02 plain-02)), 'three tenants are pulled again');
+is(last_job($_, 'changed'), 0, "a pull of $_ that brings nothing new changes nothing") foreach qw(global-03 us-02 plain-02);
+cmp_ok($sandbox->stats('global-03')->{routes}{statements}, '==', 0, 'with reporting no statement is asked for');
+cmp_ok($sandbox->stats('plain-05')->{routes}{report}, '==', 0, 'without it no report');
+
+# Upstream moves on.
+$sandbox->post('revision', tenant => $_, revision => 4) foreach @tenants;
+$node->safe_psql('postgres', 'SELECT mt_sync_tenant(tenant_id) FROM mindtickle.tenant');
+ok(wait_for_sync($node, @tenants), 'second pull: all tenants are pulled');
+equals_truth($node, $sandbox, $_, '0,4') foreach @flawless;
+innocent('second pull');
+
+# From here on the service is well. A new key pair counts without a restart, at once; the old one has ended.
+$sandbox->post('faults', kind => $_, percent => 0) foreach qw(error500 slow truncated html200 reset revoked loop endless empty200 wrong429 odd429);
+my $pid = worker_pid($node, 'mindtickle sync');
+my $rotated = decode_json($sandbox->post('rotate', tenant => 'us-03'));
+$sandbox->post('revoke', tenant => 'us-03', what => 'tokens');
+$node->safe_psql('postgres', "SELECT mt_sync_tenant('us-03')");
+ok(poll($node, "SELECT state = 'failed' FROM mt_sync_jobs WHERE tenant_id = 'us-03' ORDER BY job_id DESC LIMIT 1"), 'with a key pair that has ended a pull fails');
+is(last_job('us-03', 'error'), 'MindTickle refuses the api_key and secret_key (401): store valid ones with mt_set_credential', 'and says what to do');
+is( $node->safe_psql('postgres', q(SELECT backoff_until > now() + interval '2 hours', last_error ~ 'mt_set_credential' FROM mindtickle.tenant WHERE tenant_id = 'us-03')),
+	't|t', 'nothing is sent for hours');
+cmp_ok($sandbox->stats('us-03')->{refused_sign_ins}, '<=', 2, 'it was tried twice');
+$node->safe_psql('postgres', 'SELECT mt_set_credential(\'us-03\', ' . quote(encode_json({ map { $_ => $rotated->{$_} } qw(api_key secret_key) })) . ')');
+ok(poll($node, "SELECT state = 'done' FROM mt_sync_jobs WHERE tenant_id = 'us-03' ORDER BY job_id DESC LIMIT 1"), 'with the new one the next pull succeeds');
+is(worker_pid($node, 'mindtickle sync'), $pid, 'in the same worker');
+
+# A reporting user that is refused: progress comes in another way, and the tenant is told.
+add_live_tenant($node, $sandbox, 'turned-off');
+ok(wait_for_sync($node, 'turned-off'), 'a tenant with reporting');
+$node->safe_psql('postgres', q(SELECT mt_set_credential('turned-off', '{"reporting_password": "wrong"}'), mt_sync_tenant('turned-off')));
+ok(poll($node, "SELECT state = 'failed' FROM mt_sync_jobs WHERE tenant_id = 'turned-off' ORDER BY job_id DESC LIMIT 1"), 'its reporting user is refused');
+like(last_job('turned-off', 'error'), qr/^progress: MindTickle refuses the reporting_user \(401\).*mt_set_credential/, 'the pull says so');
+cmp_ok($sandbox->stats('turned-off')->{routes}{statements}, '>', 0, 'and has read statements instead');
+equals_truth($node, $sandbox, 'turned-off');
+like($node->safe_psql('postgres', q(SELECT provisional_reason FROM mt_aggregate_readiness('turned-off'))), qr/the last pull of progress failed/, 'its readiness is provisional');
+
+# A site that no region knows.
+add_live_tenant($node, $sandbox, 'stranger', learning_site => ' https://Nowhere.mindtickle.com/home ');
+ok(poll($node, "SELECT state = 'failed' FROM mt_sync_jobs WHERE tenant_id = 'stranger'"), 'a site that nobody knows');
+is(last_job('stranger', 'error'), 'no base URL knows the learning site "nowhere.mindtickle.com" (404): correct learning_site, or base_urls, with mt_configure_tenant', 'is named, with what to do');
+my $site = uc $sandbox->tenant('stranger')->{learning_site};
+$node->safe_psql('postgres', "SELECT mt_configure_tenant('stranger', '{\"learning_site\": \"https://$site/\"}'), mt_set_credential('stranger', "
+	  . quote(encode_json({ map { $_ => $sandbox->tenant('stranger')->{$_} } qw(api_key secret_key) })) . ')');
+ok(poll($node, "SELECT state = 'done' FROM mt_sync_jobs WHERE tenant_id = 'stranger' ORDER BY job_id DESC LIMIT 1"), 'as it is pasted from a browser it is found');
+equals_truth($node, $sandbox, 'stranger');
+
+# No secret is in the log, nor in anything that can be read.
+my $log = slurp_file($node->logfile);
+my @secrets = map { my $t = $sandbox->tenant($_); map { $t->{$_} // () } qw(api_key secret_key reporting_password) } @tenants, 'stranger', 'turned-off';
+is(scalar(grep { index($log, $_) >= 0 } @secrets), 0, 'no secret is in the log');
+my $dump = $node->safe_psql('postgres', q(SELECT string_agg(query_to_xml(format('SELECT * FROM mindtickle.%I', relname), true, true, '')::text, '') FROM pg_class
+	WHERE relnamespace = 'mindtickle'::regnamespace AND relkind = 'r' AND relname <> 'credential'));
+is(scalar(grep { index($dump, $_) >= 0 } @secrets), 0, 'nor in any other table');
+
+$node->stop('fast');
+is($node->log_contains('PANIC|was terminated by signal'), '', 'no server process died');
+done_testing();

@@ -301,9 +301,9 @@ mt_wake_launcher(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Returns and removes the marks of a kind: the result of a function that returns setof text. Asks for the latch when there are none. */
+/* Returns and removes the marks of a kind: the result of a function that returns setof text. Asks for the latch when there are none, or in any case. */
 static Datum
-take_marks(FunctionCallInfo fcinfo, MtWorkerKind kind)
+take_marks(FunctionCallInfo fcinfo, MtWorkerKind kind, bool always_wake)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	MarkSet    *taken = palloc0(sizeof(MarkSet));
@@ -320,7 +320,7 @@ take_marks(FunctionCallInfo fcinfo, MtWorkerKind kind)
 
 			memcpy(taken, set, offsetof(MarkSet, names) + (Size) set->count * sizeof(set->names[0]));
 			/* While it takes marks it comes back by itself, and nobody needs to wake it. */
-			set->wake = !set->all && set->count == 0;
+			set->wake = always_wake || (!set->all && set->count == 0);
 			set->all = false;
 			set->count = 0;
 		}
@@ -344,7 +344,7 @@ take_marks(FunctionCallInfo fcinfo, MtWorkerKind kind)
 Datum
 mt_take_dirty_tenants(PG_FUNCTION_ARGS)
 {
-	return take_marks(fcinfo, MT_WORKER_PUBLISHER);
+	return take_marks(fcinfo, MT_WORKER_PUBLISHER, false);
 }
 
 /*
@@ -353,7 +353,7 @@ mt_take_dirty_tenants(PG_FUNCTION_ARGS)
 Datum
 mt_take_readiness_marks(PG_FUNCTION_ARGS)
 {
-	return take_marks(fcinfo, MT_WORKER_AGGREGATOR);
+	return take_marks(fcinfo, MT_WORKER_AGGREGATOR, false);
 }
 
 /*

@@ -45,6 +45,7 @@ OBJS = \
 	src/scim_bulk.o \
 	src/scim_condition.o \
 	src/scim_element.o \
+	src/scim_event.o \
 	src/scim_group.o \
 	src/scim_inspect.o \
 	src/scim_json.o \

@@ -155,6 +155,7 @@ INSERT INTO call (role_name, statement) VALUES
 	('hp_admin', 'public.mt_scim_request(''hp'', ''DELETE'', ''/Users/hp-named'')'),
 	('hp_admin', 'public.mt_scim_request(''hp'', ''GET'', ''/Users'', ''sortBy=emails&filter=emails+eq+"b@example.com"+or+groups.display+pr+or+meta.created+gt+"2020-01-01T00:00:00Z"+or+not+(title+co+"x")'')'),
 	('hp_admin', 'public.mt_scim_request(''hp'', ''GET'', ''/Groups'', ''sortBy=displayName&filter=members.display+ne+"x"'')'),
+	('hp_admin', 'public.mt_export_user(''hp'', ''s1'')'), ('hp_admin', 'public.mt_erase_user(''hp'', ''w1'')'),
 	('hp_admin', 'public.mt_create_token(''hp'', ''spare'', ''{sql,read}'', ''1 day'')'), ('hp_admin', 'public.mt_revoke_token(''hp'', ''spare'')'),
 	('none', 'public.mt_create_token(NULL, ''hp'', ''{metrics}'')'), ('none', 'public.mt_revoke_token(NULL, ''hp'')'), ('none', 'mindtickle.begin_probe()'),
 	('none', 'mindtickle.library_version()'), ('none', 'mindtickle.worker_state()'), ('none', 'mindtickle.wake_launcher()'), ('none', 'mindtickle.wake_sync()'), ('none', 'mindtickle.wake_aggregator()'), ('none', 'mindtickle.mark_readiness(''hp'')'), ('none', 'mindtickle.worker_stats()'), ('none', 'public.mt_setup()'),
@@ -190,7 +191,11 @@ INSERT INTO call (role_name, statement) VALUES
 	('mindtickle_service', 'mindtickle.tend_readiness()'), ('none', 'mindtickle.known_timezone(''Europe/Berlin'')'), ('mindtickle_service', 'mindtickle.readiness_days_due(pg_catalog.now())'), ('mindtickle_service', 'mindtickle.close_readiness_day(''hp'', pg_catalog.now())'),
 	('mindtickle_service', 'mindtickle.readiness_reruns_due()'), ('mindtickle_service', 'mindtickle.rerun_readiness(''hp'')'), ('none', 'mindtickle.expected_triggers()'),
 	('mindtickle_service', 'mindtickle.cache_version(''hp'', ''roster'')'), ('mindtickle_service', 'mindtickle.cache_document(''hp'', ''catalog'')'), ('mindtickle_service', 'mindtickle.render_roster(''hp'')'), ('mindtickle_service', 'mindtickle.render_catalog(''hp'')'),
-	('mindtickle_service', 'mindtickle.trim_cache(''hp'')'), ('mindtickle_service', 'mindtickle.publish(''hp'', 100)'), ('mindtickle_service', 'mindtickle.trim_tenant(''hp'')');
+	('mindtickle_service', 'mindtickle.trim_cache(''hp'')'), ('mindtickle_service', 'mindtickle.named_tables(''^event'', ''payload'')'), ('mindtickle_service', 'mindtickle.user_marks(''hp'', ''s1'')'),
+	('mindtickle_service', 'mindtickle.without_marks(''[{"id": "s1", "x": "a@b"}]'', ''{s1}'', ''{a@b}'')'), ('mindtickle_service', 'mindtickle.event_about(''{"userId": "s1", "user": {"email": "A@b"}}'', ''{x}'', ''{a@b}'')'),
+	('mindtickle_service', 'mindtickle.event_without(''{"user": {"managerId": "s1"}}'', ''hp'', ''{s1}'', ''{a@b}'', ''{a@b}'')'), ('mindtickle_service', 'mindtickle.bytes_as_json(''{}'')'),
+	('mindtickle_service', 'mindtickle.letter_about(''users'', ''{"a@b'', ''{s1}'', ''{a@b}'', ''{n}'')'), ('mindtickle_service', 'mindtickle.json_escaped(''aé😀'')'), ('mindtickle_service', 'mindtickle.tells_of(''{}'', ''{a}'')'),
+	('mindtickle_service', 'mindtickle.row_as_json(''{"tenant_id": 1, "a_b_c": 2}'')'), ('mindtickle_service', 'mindtickle.export_user(''hp'', ''s1'')'), ('mindtickle_service', 'mindtickle.erase_user(''hp'', ''s1'')'), ('mindtickle_service', 'mindtickle.publish(''hp'', 100)'), ('mindtickle_service', 'mindtickle.trim_tenant(''hp'')');
 -- The job that is running, which the calls name.
 INSERT INTO mindtickle.sync_job (tenant_id, kind, state) OVERRIDING SYSTEM VALUE VALUES ('hp', 'user', 'running') RETURNING job_id AS job \gset
 UPDATE call SET statement = regexp_replace(statement, '\(''hp'', 1,', format('(''hp'', %s,', :job)) WHERE role_name = 'mindtickle_service';

@@ -18,6 +18,7 @@ OBJS = \
 	src/alert.o \
 	src/api_version.o \
 	src/cache_change.o \
+	src/cache_stats.o \
 	src/dead_letter.o \
 	src/event.o \
 	src/field.o \

@@ -73,3 +73,10 @@ CREATE FUNCTION mindtickle.trim_cache(tenant pg_catalog.text) RETURNS pg_catalog
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_trim_cache';
 COMMENT ON FUNCTION mindtickle.trim_cache(pg_catalog.text)
 	IS 'for the worker that trims: removes documents that are not right any more, and the log of changes that nobody needs any more; how many rows';
+
+CREATE FUNCTION mindtickle.cache_stats(OUT tenant_id pg_catalog.text, OUT resource pg_catalog.text, OUT version pg_catalog.int8, OUT bytes pg_catalog.int8,
+		OUT rendered_at pg_catalog.timestamptz, OUT expires_at pg_catalog.timestamptz, OUT hits pg_catalog.int8, OUT renders pg_catalog.int8,
+		OUT kept pg_catalog.int8)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_cache_stats';
+COMMENT ON FUNCTION mindtickle.cache_stats() IS 'the documents of all tenants as they are kept, and how often they were asked for; for mt_stat_cache, and so for pg_monitor';

@@ -14,6 +14,7 @@
 #include "readiness_store.h"
 #include "shared_state.h"
 #include "statistics.h"
+#include "tenant_cache.h"
 #include "utils/guc.h"
 
 PG_MODULE_MAGIC;
@@ -34,6 +35,7 @@ _PG_init(void)
 		mt_request_shared_state();
 		mt_request_alert_memory();
 		mt_request_ring_memory();
+		mt_request_cache_memory();
 		mt_register_launcher();
 	}
 }

@@ -148,6 +148,26 @@ find_entry(const char *tenant, MtCacheResource resource, Snapshot snapshot, bool
 	return found;
 }
 
+/*
+ * What is kept of a document that is right in the snapshot: its version, bytes, rendered_at and expires_at; false: nothing is.
+ */
+bool
+mt_cache_kept(const char *tenant, MtCacheResource resource, Snapshot snapshot, Datum *columns)
+{
+	static const int shown[] = {ENTRY_VERSION, ENTRY_BYTES, ENTRY_RENDERED_AT, ENTRY_EXPIRES_AT};
+	MtTenantScan scan;
+	bool		found = false;
+	bool		isnull;
+
+	open_entries(&scan, tenant, resource, snapshot);
+	while (!found && mt_tenant_scan_next(&scan, BackwardScanDirection))
+		found = entry_holds(&scan, resource, snapshot);
+	for (int i = 0; found && i < (int) lengthof(shown); i++)
+		columns[i] = slot_getattr(scan.slot, shown[i], &isnull);
+	mt_tenant_scan_close(&scan);
+	return found;
+}
+
 /* Renders a document in the snapshot, for a caller whose right has been checked. */
 static void
 render(FunctionCallInfo fcinfo, const char *tenant, MtCacheResource resource, Snapshot snapshot, Document *document)
@@ -167,6 +187,7 @@ render(FunctionCallInfo fcinfo, const char *tenant, MtCacheResource resource, Sn
 	document->body = DatumGetTextPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	mt_service_leave(&call);
 	document->version = version_of(document->body);
+	mt_cache_count(tenant, resource, MT_CACHE_RENDERED);
 }
 
 /* Deletes what the document takes the place of, and then, oldest first, what there is no room for beside it. False: it must not be kept. */
@@ -224,6 +245,7 @@ append_entry(const char *tenant, MtCacheResource resource, const Document *docum
 	values[ENTRY_EXPIRES_AT - 1] = TimestampTzGetDatum(document->rendered_at + recipes[resource].lifetime);
 	values[ENTRY_BODY - 1] = PointerGetDatum(document->body);
 	mt_tenant_table_append(&entry_table, values, nulls);
+	mt_cache_count(tenant, resource, MT_CACHE_KEPT);
 }
 
 /*
@@ -331,7 +353,10 @@ get_document(FunctionCallInfo fcinfo, const char *tenant, MtCacheResource resour
 	mt_require_access(fcinfo, tenant, MT_ACCESS_READER);
 	cached = !RecoveryInProgress() && !mt_cache_changed_here(resource);
 	if (cached && find_entry(tenant, resource, snapshot, true, document))
+	{
+		mt_cache_count(tenant, resource, MT_CACHE_HIT);
 		return;
+	}
 	render(fcinfo, tenant, resource, snapshot, document);
 	if (cached)
 		keep(tenant, resource, document, generation);
@@ -364,6 +389,7 @@ mt_cache_version(PG_FUNCTION_ARGS)
 	resource = resource_argument(PG_GETARG_TEXT_PP(1));
 	if (RecoveryInProgress() || mt_cache_changed_here(resource) || !find_entry(tenant, resource, GetActiveSnapshot(), false, &document))
 		PG_RETURN_NULL();
+	mt_cache_count(tenant, resource, MT_CACHE_HIT);
 	PG_RETURN_INT64(document.version);
 }
 

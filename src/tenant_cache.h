@@ -17,6 +17,23 @@ typedef enum MtCacheResource
 	MT_CACHE_RESOURCES
 } MtCacheResource;
 
+/* What is counted of each. */
+typedef enum MtCacheCount
+{
+	MT_CACHE_HIT,				/* given out, or its version told */
+	MT_CACHE_RENDERED,
+	MT_CACHE_KEPT,				/* rendered, and kept */
+	MT_CACHE_COUNTS
+} MtCacheCount;
+
+/* tenant_cache.c */
+extern bool mt_cache_kept(const char *tenant, MtCacheResource resource, Snapshot snapshot, Datum *columns);
+
+/* cache_stats.c */
+extern void mt_request_cache_memory(void);
+extern void mt_cache_count(const char *tenant, MtCacheResource resource, MtCacheCount count);
+extern void mt_forget_cache_counts(Oid database);
+
 /* cache_change.c */
 extern const char *mt_cache_resource_name(MtCacheResource resource);
 extern bool mt_cache_resource_by_name(const char *name, MtCacheResource *resource);

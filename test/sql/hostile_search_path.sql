@@ -158,7 +158,7 @@ INSERT INTO call (role_name, statement) VALUES
 	('hp_admin', 'public.mt_export_user(''hp'', ''s1'')'), ('hp_admin', 'public.mt_erase_user(''hp'', ''w1'')'),
 	('hp_admin', 'public.mt_create_token(''hp'', ''spare'', ''{sql,read}'', ''1 day'')'), ('hp_admin', 'public.mt_revoke_token(''hp'', ''spare'')'),
 	('none', 'public.mt_create_token(NULL, ''hp'', ''{metrics}'')'), ('none', 'public.mt_revoke_token(NULL, ''hp'')'), ('none', 'mindtickle.begin_probe()'),
-	('none', 'mindtickle.library_version()'), ('none', 'mindtickle.worker_state()'), ('none', 'mindtickle.wake_launcher()'), ('none', 'mindtickle.wake_sync()'), ('none', 'mindtickle.wake_aggregator()'), ('none', 'mindtickle.mark_readiness(''hp'')'), ('none', 'mindtickle.worker_stats()'), ('none', 'public.mt_setup()'),
+	('none', 'mindtickle.library_version()'), ('none', 'mindtickle.worker_state()'), ('none', 'mindtickle.wake_launcher()'), ('none', 'mindtickle.wake_sync()'), ('none', 'mindtickle.wake_aggregator()'), ('none', 'mindtickle.mark_readiness(''hp'')'), ('none', 'mindtickle.worker_stats()'), ('none', 'mindtickle.cache_stats()'), ('none', 'public.mt_setup()'),
 	('none', 'public.mt_create_tenant(''hp-new'', ''New'')'), ('none', 'public.mt_suspend_tenant(''hp-drop'')'), ('none', 'public.mt_resume_tenant(''hp-drop'')'),
 	('none', 'public.mt_grant_tenant(''hp'', ''hp_spare'', ''writer'')'), ('none', 'public.mt_grant_tenant(''hp'', ''hp_spare'', ''reader'', true)'), ('none', 'public.mt_revoke_tenant(''hp'', ''hp_spare'')'),
 	('none', 'public.mt_set_credential(''hp'', ''{"api_key": "k2", "scim_token": {"file": "x"}}'')'), ('none', 'public.mt_set_credential(''hp'', ''{"scim_token": null}'')'),
@@ -218,7 +218,7 @@ SELECT is_empty($$SELECT c, r FROM unnest(ARRAY['public.mt_create_tenant(''hp'',
 		'public.mt_drop_tenant(''hp-none'')', 'public.mt_set_credential(''hp'', ''{"x": 1}'')']) AS c, pg_temp.hostile('none', '', 'SELECT ' || c) AS r WHERE r !~ '^(42710|22023|42704): '$$, 'nor those of the owner''s functions');
 
 -- Views and tables, with rows in them.
-SELECT is_empty($$SELECT v, r FROM (SELECT c.oid::regclass::text AS v FROM pg_catalog.pg_class AS c WHERE c.relkind = 'v' AND c.relname ~ '^mt_' AND c.relname NOT IN ('mt_security_alerts', 'mt_stat_worker') AND c.relnamespace = 'public'::regnamespace
+SELECT is_empty($$SELECT v, r FROM (SELECT c.oid::regclass::text AS v FROM pg_catalog.pg_class AS c WHERE c.relkind = 'v' AND c.relname ~ '^mt_' AND c.relname NOT IN ('mt_security_alerts', 'mt_stat_cache', 'mt_stat_worker') AND c.relnamespace = 'public'::regnamespace
 		UNION ALL SELECT c.oid::regclass::text FROM pg_catalog.pg_class AS c WHERE c.relkind = 'r' AND c.relnamespace = 'mindtickle'::regnamespace AND has_table_privilege('hp_admin', c.oid, 'SELECT')) AS v (v),
 	pg_temp.hostile('hp_admin', 'hp', 'SELECT * FROM ' || CASE WHEN v ~ '\.' THEN v ELSE 'public.' || v END) AS r WHERE r <> 'ok'$$, 'views, tables and their policies');
 SELECT is((SELECT count(*) FROM unnest('{mt_users,mt_courses,mt_course_progress,mt_quiz_results,mt_readiness_reports,mt_events,mt_dead_letters,mt_sync_jobs}'::text[]) AS v,

@@ -3,7 +3,7 @@
 -- transaction of its own here: one that has changed what a document shows neither takes nor keeps it. Who races with whom is in test/isolation.
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
-SELECT plan(95);
+SELECT plan(100);
 
 DO $$
 BEGIN
@@ -276,6 +276,24 @@ SELECT is(pg_temp.as_role('tc_reader', $$SELECT mt_invalidate_tenant('tc')$$), '
 SELECT is(pg_temp.as_role('tc_writer', $$SELECT mt_invalidate_tenant('tc')$$), '2', 'a writer does');
 SELECT is(pg_temp.as_role('tc_writer', $$SELECT mt_invalidate_tenant('tc')$$), '0', 'once');
 SELECT matches(pg_temp.as_role('tc_reader', $$SELECT mindtickle.cache_version('tc', 'roster')$$), '^42501: permission denied for function', 'the gateway''s functions are its own');
+
+-- What operators see.
+CREATE FUNCTION pg_temp.counted() RETURNS int8[] LANGUAGE sql AS $$ SELECT ARRAY[s.hits, s.renders, s.kept] FROM mt_stat_cache AS s WHERE s.tenant_id = 'tc' AND s.resource = 'catalog' $$;
+SELECT mt_invalidate_tenant('tc') \g /dev/null
+SELECT pg_temp.counted() AS counted \gset
+SELECT is((SELECT ROW(version, bytes, rendered_at, expires_at)::text FROM mt_stat_cache WHERE tenant_id = 'tc' AND resource = 'catalog'), '(,,,)', 'nothing is kept');
+SELECT mt_get_course_catalog('tc') \g /dev/null
+SELECT mt_get_course_catalog('tc') \g /dev/null
+SELECT mindtickle.cache_version('tc', 'catalog') \g /dev/null
+BEGIN;
+UPDATE mindtickle.course SET title = 'x' WHERE tenant_id = 'tc';
+SELECT mt_get_course_catalog('tc') \g /dev/null
+ROLLBACK;
+SELECT is((SELECT array_agg(n - b ORDER BY i) FROM unnest(pg_temp.counted(), :'counted'::int8[]) WITH ORDINALITY AS t (n, b, i)), '{2,2,1}', 'given out twice, rendered twice, kept once');
+SELECT results_eq($$SELECT s.version, s.bytes, s.rendered_at, s.expires_at FROM mt_stat_cache AS s WHERE s.tenant_id = 'tc' AND s.resource = 'catalog'$$,
+	$$SELECT e.version, e.bytes, e.rendered_at, e.expires_at FROM mindtickle.cache_entry AS e WHERE e.tenant_id = 'tc' AND e.resource = 'catalog'$$, 'what is kept');
+SELECT is(pg_temp.as_role('tc_watcher', $$SELECT count(*) FROM mt_stat_cache WHERE tenant_id LIKE 'tc%'$$), '4', 'two documents of each tenant, for members of pg_monitor');
+SELECT matches(pg_temp.as_role('tc_writer', $$SELECT count(*) FROM mt_stat_cache$$), '^42501: permission denied for view', 'and nobody else');
 
 -- A tenant that was dropped and made again.
 SELECT mt_get_user_roster('tc'), mt_get_course_catalog('tc') \g /dev/null

@@ -165,8 +165,8 @@ INSERT INTO verb VALUES
 	('lock', 'lock exclusive', 'LOCK TABLE {r} IN EXCLUSIVE MODE NOWAIT', 'no no no no no'),
 	('lock', 'lock access exclusive', 'LOCK TABLE {r} IN ACCESS EXCLUSIVE MODE NOWAIT', 'no no no no no'),
 	-- putting something onto it
-	('put', 'foreign key', 'CREATE TABLE mx_own.spy ({d}, FOREIGN KEY ({k}) REFERENCES {r} ({k}))', 'no no no 42809 42809'),
-	('put', 'foreign key later', 'CREATE TABLE mx_own.spy_later ({d}) ;; ALTER TABLE mx_own.spy_later ADD FOREIGN KEY ({k}) REFERENCES {r} ({k}) NOT VALID', 'no no no 42809 42809'),
+	('put', 'foreign key', 'CREATE UNLOGGED TABLE mx_own.spy ({d}, FOREIGN KEY ({k}) REFERENCES {r} ({k}))', 'no no no 42809 42809'),
+	('put', 'foreign key later', 'CREATE UNLOGGED TABLE mx_own.spy_later ({d}) ;; ALTER TABLE mx_own.spy_later ADD FOREIGN KEY ({k}) REFERENCES {r} ({k}) NOT VALID', 'no no no 42809 42809'),
 	('put', 'inherit', 'CREATE TABLE mx_own.spy_child () INHERITS ({r})', 'no no no 42809 42809'),
 	('put', 'like', 'CREATE TABLE mx_own.spy_like (LIKE {r} INCLUDING ALL) ;; SELECT * FROM mx_own.spy_like ;; DROP TABLE mx_own.spy_like', 'ok no no ok no'),
 	('put', 'rule', 'CREATE RULE mx AS ON INSERT TO {r} DO ALSO NOTHING', 'no no no no no'),

@@ -105,7 +105,7 @@ INSERT INTO change (statement, roster, catalog) VALUES
 	($$SELECT mt_invalidate_tenant('tc-other')$$, 'kept', 'kept'),
 	($$UPDATE mindtickle.cache_entry SET expires_at = clock_timestamp() WHERE tenant_id = 'tc' AND resource = 'roster'$$, 'rendered', 'kept'),
 	($$TRUNCATE mindtickle.cache_change$$, 'rendered', 'rendered'),
-	($$ALTER TABLE mindtickle.team_member ALTER COLUMN source TYPE text USING upper(source)$$, 'rendered', 'kept'),
+	($$ALTER TABLE mindtickle.team_member ALTER COLUMN source TYPE text COLLATE "C" USING upper(source)$$, 'rendered', 'kept'),
 	($$DO 'BEGIN ALTER TABLE mindtickle.quiz ALTER COLUMN max_score TYPE numeric USING max_score + 1; EXCEPTION WHEN raise_exception THEN NULL; END'$$, 'kept', 'rendered');
 CREATE TEMP TABLE outcome (place int, roster text, catalog text);
 DO $$

@@ -73,7 +73,7 @@ SELECT results_eq('SELECT check_name FROM mt_check()', 'SELECT check_name FROM m
 SELECT is_empty('SELECT * FROM mt_check() WHERE detail IS NULL OR remedy IS NOT NULL', 'in words, and with no remedy');
 SELECT is(pg_temp.failing_proofs(), 'none', 'isolation is proven');
 SELECT results_eq($$SELECT check_name, detail FROM mt_verify_isolation() WHERE check_name = 'probe'$$,
-	$$SELECT 'probe', format('role %s: %s tables and 10 views, 3 contexts, %s attempts: no foreign row', r, n, 3 * (4 * n + 12))
+	$$SELECT 'probe', format('role %s: %s tables and 11 views, 3 contexts, %s attempts: no foreign row', r, n, 3 * (4 * n + 13))
 		FROM unnest('{wk_group,wk_reader}'::text[]) AS r, (SELECT count(*) FROM mindtickle.tenant_tables()) AS t (n)$$, 'for each role with a grant, by attempts on everything');
 
 -- Row security.

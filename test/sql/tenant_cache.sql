@@ -164,7 +164,7 @@ UPDATE mindtickle.users SET name = 'In the midst' WHERE tenant_id = 'tc' AND use
 SELECT mt_get_user_roster('tc') \g /dev/null
 BEGIN;
 WITH seen AS (UPDATE mindtickle.users SET name = 'Halfway' WHERE tenant_id = 'tc' AND user_id IN ('u1', 'u2') RETURNING pg_temp.names() AS names)
-	SELECT is(count(*), 2::bigint, 'asked in the midst of a statement') FROM seen;
+	SELECT is(max(regexp_count(names, 'Halfway')), 2, 'in the midst of a statement a function sees what it has done so far') FROM seen;
 ROLLBACK;
 SELECT matches(pg_temp.names(), 'In the midst,In the midst', 'nothing of it is kept');
 SELECT is(pg_temp.gets('roster'), 'rendered', 'the document is right');

@@ -25,9 +25,10 @@ CREATE FUNCTION mindtickle.render_roster(tenant pg_catalog.text) RETURNS pg_cata
 			SELECT b.user_id, array_agg(g.name ORDER BY g.name COLLATE "C", g.team_id) AS names
 			FROM mindtickle.team_member AS b JOIN mindtickle.team AS g ON g.tenant_id = tenant AND g.team_id = b.team_id
 			WHERE b.tenant_id = tenant AND b.active AND g.active GROUP BY b.user_id) AS t ON t.user_id = u.user_id
-		WHERE u.tenant_id = tenant) AS p
+		WHERE u.tenant_id = tenant AND u.deleted_at IS NULL) AS p
 $$;
-COMMENT ON FUNCTION mindtickle.render_roster(pg_catalog.text) IS 'the roster of a tenant as JSON: {tenantId, users: [...]}, those who are not active included';
+COMMENT ON FUNCTION mindtickle.render_roster(pg_catalog.text)
+	IS 'the roster of a tenant as JSON: {tenantId, users: [...]}, with those who are not active, without those whom the identity provider has deleted';
 
 CREATE FUNCTION mindtickle.render_catalog(tenant pg_catalog.text) RETURNS pg_catalog.text
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$

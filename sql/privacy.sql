@@ -27,7 +27,7 @@ DECLARE
 BEGIN
 	SELECT k.user_id, ARRAY[mindtickle.user_as_json(k)] INTO own_id, people FROM mindtickle.users AS k
 		WHERE k.tenant_id = tenant AND user_marks.user_id IN (k.user_id, k.mindtickle_id, k.scim_external_id)
-		ORDER BY k.user_id = user_marks.user_id DESC, (k.mindtickle_id = user_marks.user_id) IS TRUE DESC, k.user_id LIMIT 1;
+		ORDER BY k.user_id = user_marks.user_id DESC, k.deleted_at IS NULL DESC, (k.mindtickle_id = user_marks.user_id) IS TRUE DESC, k.user_id LIMIT 1;
 	own_id := coalesce(own_id, user_marks.user_id);
 	-- As he was before, as far as there are events that tell.
 	FOR relation IN SELECT * FROM mindtickle.named_tables('^(outbox|event)', 'payload') LOOP
@@ -43,10 +43,15 @@ BEGIN
 		WHERE m.id <> '' AND NOT EXISTS (SELECT FROM mindtickle.users AS k
 			WHERE k.tenant_id = tenant AND k.user_id <> own_id AND m.id IN (k.user_id, k.mindtickle_id, k.scim_external_id, k.user_name)));
 	addresses := ARRAY(
-		SELECT DISTINCT lower(m.address) COLLATE "C" FROM unnest(people) AS p (person), unnest(ARRAY[p.person ->> 'email', p.person ->> 'userName']) AS m (address)
+		SELECT DISTINCT lower(m.address) COLLATE "C" FROM unnest(people) AS p (person), LATERAL (
+			SELECT p.person ->> 'email' UNION ALL SELECT p.person ->> 'userName'
+			UNION ALL SELECT e.value #>> '{}' FROM jsonb_path_query(p.person, '$.attributes.scim.emails[*].value') AS e (value)) AS m (address)
 		WHERE m.address LIKE '_%@_%' AND NOT EXISTS (SELECT FROM mindtickle.users AS k
 			WHERE k.tenant_id = tenant AND k.user_id <> own_id AND lower(m.address) IN (k.email_key, k.user_name_key)));
-	names := ARRAY(SELECT DISTINCT lower(p.person ->> 'name') COLLATE "C" FROM unnest(people) AS p (person) WHERE p.person ->> 'name' <> '');
+	names := ARRAY(
+		SELECT DISTINCT lower(m.name) COLLATE "C" FROM unnest(people) AS p (person),
+			unnest(ARRAY[p.person ->> 'name', p.person #>> '{attributes,scim,displayName}', p.person #>> '{attributes,scim,name,formatted}']) AS m (name)
+		WHERE m.name <> '');
 END
 $$;
 COMMENT ON FUNCTION mindtickle.user_marks(pg_catalog.text, pg_catalog.text)

@@ -17,6 +17,7 @@ SELECT mt_provision_user('pr', '{"userId": "zoe-1", "email": "Zoe.Old@example.co
 	mt_provision_user('pr', '{"userId": "ann", "email": "ann@example.com", "name": "Ann", "managerId": "zoe-1", "managerEmail": "zoe.new@example.com", "attributes": {"a_0": "zoë o''neil", "level": 3, "note": "ask Zoe.New@example.com."}}'),
 	mt_provision_user('pr', '{"userId": "bob", "email": "aZoe.New@example.com", "name": "Zoë O''Neil", "attributes": {"deputy": {"email": "ZOE.NEW@example.com", "userId": "zoe-1"}, "course": "zoe-1", "zoe.new@example.com": true}}'),
 	mt_provision_user('pr-other', '{"userId": "zoe-1", "email": "Zoe.New@example.com", "name": "Zoë O''Neil"}') \g /dev/null
+UPDATE mindtickle.users SET attributes = attributes || '{"scim": {"emails": [{"value": "Zoe.Home@example.net"}, {"value": "zoe.new@example.com"}], "displayName": "Zed"}}' WHERE tenant_id = 'pr' AND user_id = 'zoe-1';
 INSERT INTO mindtickle.team (tenant_id, team_id, name, manager_id, source) VALUES ('pr', 't', 'West', 'zoe-1', 'pull'), ('pr', 't2', 'East', 'ann', 'pull');
 INSERT INTO mindtickle.team_member (tenant_id, team_id, user_id, source) VALUES ('pr', 't', 'zoe-1', 'pull'), ('pr', 't', 'ann', 'pull'), ('pr', 't2', 'zoe-1', 'pull');
 INSERT INTO mindtickle.course (tenant_id, course_id, title, source) VALUES ('pr', 'c', 'Course', 'pull');
@@ -27,6 +28,7 @@ INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) VA
 	('pr', 'pull', 'users', 'name is wrong', convert_to('{"mindtickleId": "mt-zoe", "name": 7}', 'UTF8')),
 	('pr', 'pull', 'users', 'no JSON', convert_to('{"name": "Zo\u00eb O''Neil", ', 'UTF8')),
 	('pr', 'pull', 'users', 'no UTF-8', '\xff00'::bytea || convert_to(' zoe.old@EXAMPLE.com ', 'UTF8')),
+	('pr', 'scim', 'users', 'the other address', convert_to('{"emails": [{"value": "zoe.home@example.net"}]}', 'UTF8')),
 	('pr', 'pull', 'progress/zoe-1', 'courseId is required', convert_to('{"status": "completed"}', 'UTF8')),
 	('pr', 'scim', 'user', 'operation is required', convert_to('{"user": {"email": "Zoe.New@example.com"}}', 'UTF8')),
 	('pr', 'pull', 'users', 'ann''s', convert_to('{"mindtickleId": "mt-ann", "name": 7, "course": "zoe-1", "email": "azoe.new@example.com"}', 'UTF8')),
@@ -43,7 +45,7 @@ INSERT INTO mindtickle.cache_entry SELECT 'pr', 'roster', pg_current_xact_id(), 
 -- Export.
 CREATE TEMP TABLE export AS SELECT mt_export_user('pr', 'zoe-1') AS d;
 SELECT is((SELECT (d -> 'user') - '{createdAt,updatedAt}'::text[] FROM export), '{"userId": "zoe-1", "mindtickleId": "mt-zoe", "scimExternalId": "hr-zoe", "userName": "zoe.login@example.com", "email": "Zoe.New@example.com", "name": "Zoë O''Neil", "role": "manager",
-	"active": true, "title": "Lead", "department": null, "location": null, "hiredAt": null, "managerId": null, "managerEmail": null, "attributes": {"badge": "B-77"}, "version": 2}', 'the user, all columns');
+	"active": true, "title": "Lead", "department": null, "location": null, "hiredAt": null, "managerId": null, "managerEmail": null, "attributes": {"badge": "B-77", "scim": {"emails": [{"value": "Zoe.Home@example.net"}, {"value": "zoe.new@example.com"}], "displayName": "Zed"}}, "version": 2, "deletedAt": null}', 'the user, all columns');
 SELECT is((SELECT string_agg(t ->> 'teamName', ', ' ORDER BY t ->> 'teamName') FROM export, jsonb_array_elements(d -> 'teams') AS t), 'East, West', 'teams');
 SELECT is((SELECT d -> 'managesUsers' FROM export), '["ann"]', 'whom the user manages');
 SELECT is((SELECT d -> 'managesTeams' FROM export), '["t"]', 'which teams');
@@ -54,7 +56,7 @@ SELECT is((SELECT jsonb_agg(q - '{receivedAt}'::text[]) FROM export, jsonb_array
 SELECT is((SELECT string_agg(concat_ws(' ', r ->> 'avgScore', r ->> 'completionRate', r ->> 'teamNames'), ', ') FROM export, jsonb_array_elements(d -> 'readiness') AS r), '50.0000 0.5000 ["East", "West"]', 'readiness');
 SELECT is((SELECT string_agg(e, ', ' ORDER BY e) FROM (SELECT concat_ws(' ', e ->> 'topic', e #>> '{payload,operation}', count(*)) AS e FROM export, jsonb_array_elements(d -> 'events') AS e GROUP BY e ->> 'topic', e #>> '{payload,operation}') AS t),
 	'progress.synced 2, quiz.completed 2, user_changed CREATE 2, user_changed UPDATE 2', 'events, published and not');
-SELECT is((SELECT string_agg(l ->> 'reason', ', ' ORDER BY l ->> 'letterId') FROM export, jsonb_array_elements(d -> 'deadLetters') AS l), 'name is wrong, no JSON, no UTF-8, courseId is required, operation is required', 'dead letters');
+SELECT is((SELECT string_agg(l ->> 'reason', ', ' ORDER BY l ->> 'letterId') FROM export, jsonb_array_elements(d -> 'deadLetters') AS l), 'name is wrong, no JSON, no UTF-8, the other address, courseId is required, operation is required', 'dead letters');
 SELECT is((SELECT l ->> 'raw' FROM export, jsonb_array_elements(d -> 'deadLetters') AS l WHERE l ->> 'reason' = 'no UTF-8'), '\377\000 zoe.old@EXAMPLE.com ', 'whatever their bytes are');
 SELECT is((SELECT string_agg(key, ' ' ORDER BY key) FROM export, jsonb_object_keys(d) AS key), 'courseProgress deadLetters events exportedAt managesTeams managesUsers quizResults readiness teams tenantId user', 'that is all');
 SELECT is_empty($$SELECT w FROM export, unnest('{ann@example.com,azoe.new,mt-ann,bob}'::text[]) AS w WHERE strpos(lower((d - 'managesUsers'::text)::text), w) > 0$$, 'and nothing of others');
@@ -84,7 +86,7 @@ BEGIN
 	RETURN trim(result);
 END
 $$;
-CREATE TEMP TABLE word AS SELECT * FROM unnest('{zoe-1,mt-zoe,hr-zoe,zoe.login,zoe.old,zoe.new@,zoë,zo\\u00eb,o''neil,B-77,because}'::text[]) AS w (word);
+CREATE TEMP TABLE word AS SELECT * FROM unnest('{zoe-1,mt-zoe,hr-zoe,zoe.login,zoe.old,zoe.new@,zoe.home,zoë,zo\\u00eb,o''neil,B-77,because}'::text[]) AS w (word);
 SELECT cmp_ok((SELECT count(*) FROM word, regexp_split_to_table(pg_temp.places('pr', word), ' [0-9]+') AS p WHERE p <> ''), '>', 30::bigint, 'there is something to erase');
 SELECT matches(pg_temp.places('pr', 'zoe-1'), 'cache_entry.*dead_letter.*event.*outbox.*quiz_submission.*readiness_delta.*sync_job.*team.*users', 'nearly everywhere');
 CREATE FUNCTION pg_temp.others() RETURNS SETOF text LANGUAGE sql AS $$

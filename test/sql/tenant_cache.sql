@@ -3,7 +3,7 @@
 -- transaction of its own here: one that has changed what a document shows neither takes nor keeps it. Who races with whom is in test/isolation.
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
-SELECT plan(100);
+SELECT plan(101);
 
 DO $$
 BEGIN
@@ -128,6 +128,8 @@ COPY mindtickle.users (tenant_id, user_id) FROM stdin;
 tc	copied
 \.
 SELECT is(pg_temp.gets('roster'), 'rendered', 'COPY');
+UPDATE mindtickle.users SET active = false, deleted_at = now() WHERE tenant_id = 'tc' AND user_id = 'copied';
+SELECT is((SELECT count(*) FROM json_array_elements(mt_get_user_roster('tc') -> 'users') AS u WHERE u ->> 'userId' IN ('copied', 'u3')), 1::bigint, 'who has left is in the roster, who was deleted is not');
 SELECT pg_temp.mark() \g /dev/null
 BEGIN;
 TRUNCATE mindtickle.quiz;

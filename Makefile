@@ -19,6 +19,8 @@ OBJS = \
 	src/api_version.o \
 	src/connection_test.o \
 	src/course.o \
+	src/cache_change.o \
+	src/cache_stats.o \
 	src/dead_letter.o \
 	src/event.o \
 	src/event_consumer.o \
@@ -34,6 +36,7 @@ OBJS = \
 	src/log_redaction.o \
 	src/plan.o \
 	src/push.o \
+	src/privacy.o \
 	src/progress.o \
 	src/pull_groupings.o \
 	src/pull_reports.o \
@@ -61,6 +64,7 @@ OBJS = \
 	src/scim_bulk.o \
 	src/scim_condition.o \
 	src/scim_element.o \
+	src/scim_event.o \
 	src/scim_group.o \
 	src/scim_inspect.o \
 	src/scim_json.o \
@@ -81,6 +85,7 @@ OBJS = \
 	src/shared_state.o \
 	src/statistics.o \
 	src/sync_request.o \
+	src/tenant_cache.o \
 	src/tenant_context.o \
 	src/tenant_settings.o \
 	src/tenant_statistics.o \
@@ -102,6 +107,7 @@ SQL_PARTS = \
 	sql/readiness_tables.sql \
 	sql/event_tables.sql \
 	sql/queue.sql \
+	sql/cache_tables.sql \
 	sql/sync_tables.sql \
 	sql/security.sql \
 	sql/row_security.sql \
@@ -117,6 +123,8 @@ SQL_PARTS = \
 	sql/readiness_deltas.sql \
 	sql/readiness_api.sql \
 	sql/readiness_details.sql \
+	sql/cache.sql \
+	sql/privacy.sql \
 	sql/sync_api.sql \
 	sql/worker_api.sql \
 	sql/event_api.sql \

@@ -25,13 +25,13 @@ GRANT EXECUTE ON FUNCTION @extschema@.mt_check(), mindtickle.check_list(), mindt
 	mindtickle.check_service_role(), mindtickle.check_rights(), mindtickle.check_owners(), mindtickle.check_tenant_roles(),
 	mindtickle.check_pooled_roles(), mindtickle.check_grants(), mindtickle.check_row_security(), mindtickle.check_tables(), mindtickle.check_views(),
 	mindtickle.check_functions(), mindtickle.check_definitions(), mindtickle.present_functions(),
-	mindtickle.installed_functions(), mindtickle.check_server_rights(), mindtickle.guarded_tables(), mindtickle.child_relations(), mindtickle.check_additions(), mindtickle.check_triggers(), mindtickle.expected_triggers(), mindtickle.is_truncated(pg_catalog.name), mindtickle.own_objects(),
+	mindtickle.installed_functions(), mindtickle.check_server_rights(), mindtickle.guarded_tables(), mindtickle.child_relations(), mindtickle.check_additions(), mindtickle.check_triggers(), mindtickle.check_cache(), mindtickle.expected_triggers(), mindtickle.is_truncated(pg_catalog.name), mindtickle.own_objects(),
 	mindtickle.own_relations(pg_catalog.text), mindtickle.service_role(), mindtickle.extension_owner(), mindtickle.role_text(pg_catalog.oid),
 	mindtickle.granted_roles(), mindtickle.unconfirmed_credentials(), mindtickle.acting_roles(), mindtickle.library_preloaded(),
 	mindtickle.right_of_service(pg_catalog.oid, pg_catalog.oid, pg_catalog.text), mindtickle.added_rights(), mindtickle.role_dangers(),
 	mindtickle.expected_policy(pg_catalog.name), mindtickle.tenant_tables(), mindtickle.invoker_view(pg_catalog.text[]),
 	mindtickle.library_version(), mindtickle.worker_state(), mindtickle.worker_stats(), mindtickle.tenant_stats(),
-	mindtickle.queue_stats() TO pg_monitor;
+	mindtickle.queue_stats(), mindtickle.cache_stats() TO pg_monitor;
 
 -- The policies call these as whoever asks.
 GRANT EXECUTE ON FUNCTION mindtickle.row_allowed(pg_catalog.text, pg_catalog.oid), mindtickle.acting_as_service(),
@@ -52,7 +52,7 @@ GRANT SELECT ON @extschema@.mt_users, @extschema@.mt_teams, @extschema@.mt_cours
 	@extschema@.mt_event_consumers, @extschema@.mt_sync_jobs, @extschema@.mt_progress_sync TO PUBLIC;
 
 GRANT SELECT ON mindtickle.security_alert, @extschema@.mt_security_alerts, @extschema@.mt_stat_worker, @extschema@.mt_stat_tenant,
-	@extschema@.mt_stat_queue TO pg_monitor;
+	@extschema@.mt_stat_queue, @extschema@.mt_stat_cache TO pg_monitor;
 
 -- A database that has just got the extension needs its workers.
 SELECT mindtickle.wake_launcher();

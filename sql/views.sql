@@ -95,3 +95,8 @@ CREATE VIEW @extschema@.mt_stat_worker WITH (security_invoker = true) AS
 		s.last_error, s.last_error_at
 	FROM mindtickle.worker_stats() AS s JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) s.database_id;
 COMMENT ON VIEW @extschema@.mt_stat_worker IS 'the background workers of all databases and what each is at; for members of pg_monitor';
+
+CREATE VIEW @extschema@.mt_stat_cache WITH (security_invoker = true) AS
+	SELECT s.tenant_id, s.resource, s.version, s.bytes, s.rendered_at, s.expires_at, s.hits, s.renders, s.kept FROM mindtickle.cache_stats() AS s;
+COMMENT ON VIEW @extschema@.mt_stat_cache
+	IS 'the rendered documents of each tenant that are right now, and since the server started how often they were given out, rendered, and kept; for members of pg_monitor';

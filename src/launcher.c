@@ -28,6 +28,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
+#include "tenant_cache.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -168,6 +169,7 @@ list_databases(void)
 			(void) mt_send_workers_away(databases[i].database);
 			mt_forget_database(databases[i].database);
 			mt_forget_tables(databases[i].database);
+			mt_forget_cache_counts(databases[i].database);
 			databases[i] = databases[--database_count];
 		}
 }

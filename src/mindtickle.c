@@ -16,6 +16,7 @@
 #include "request_slot.h"
 #include "shared_state.h"
 #include "statistics.h"
+#include "tenant_cache.h"
 #include "utils/guc.h"
 
 PG_MODULE_MAGIC;
@@ -37,6 +38,7 @@ _PG_init(void)
 		mt_request_alert_memory();
 		mt_request_ring_memory();
 		mt_request_slot_memory();
+		mt_request_cache_memory();
 		mt_register_launcher();
 	}
 }

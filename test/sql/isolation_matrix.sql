@@ -73,11 +73,11 @@ $$;
 CREATE TEMP TABLE target AS SELECT * FROM pg_temp.targets();
 SELECT is((SELECT string_agg(kind || ' ' || relations, E'\n' ORDER BY kind) FROM (SELECT kind, string_agg(relation, ' ' ORDER BY relation COLLATE "C") AS relations
 		FROM target WHERE kind <> 'toast' GROUP BY kind) AS k),
-	'blind mindtickle.event_overflow mindtickle.event_position mindtickle.outbox mt_security_alerts mt_stat_queue mt_stat_tenant mt_stat_worker
+	'blind mindtickle.event_overflow mindtickle.event_position mindtickle.outbox mt_security_alerts mt_stat_cache mt_stat_queue mt_stat_tenant mt_stat_worker
 open mindtickle.course mindtickle.course_progress mindtickle.dead_letter mindtickle.event_0 mindtickle.event_1 mindtickle.event_2 mindtickle.event_3 mindtickle.quiz mindtickle.quiz_submission mindtickle.readiness_daily mindtickle.readiness_report mindtickle.sync_resource mindtickle.team mindtickle.team_member mindtickle.users
 part mindtickle.sync_job mindtickle.tenant
 sequence mindtickle.api_token_token_id_seq mindtickle.dead_letter_letter_id_seq mindtickle.outbox_position mindtickle.security_alert_alert_id_seq mindtickle.sync_job_job_id_seq
-shut mindtickle.api_token mindtickle.cache_entry mindtickle.credential mindtickle.event_consumer_0 mindtickle.event_consumer_1 mindtickle.event_overflow_0 mindtickle.event_overflow_1 mindtickle.event_position_0 mindtickle.event_position_1 mindtickle.outbox_0 mindtickle.outbox_1 mindtickle.outbox_2 mindtickle.outbox_3 mindtickle.push_link mindtickle.push_queue mindtickle.readiness_course_0 mindtickle.readiness_course_1 mindtickle.readiness_delta_0 mindtickle.readiness_delta_1 mindtickle.readiness_delta_2 mindtickle.readiness_delta_3 mindtickle.readiness_rerun mindtickle.readiness_summary_0 mindtickle.readiness_summary_1 mindtickle.readiness_user_0 mindtickle.readiness_user_1 mindtickle.security_alert mindtickle.sync_budget mindtickle.sync_seen mindtickle.sync_series mindtickle.sync_series_module mindtickle.tenant_grant mindtickle.user_address
+shut mindtickle.api_token mindtickle.cache_change mindtickle.cache_entry mindtickle.credential mindtickle.event_consumer_0 mindtickle.event_consumer_1 mindtickle.event_overflow_0 mindtickle.event_overflow_1 mindtickle.event_position_0 mindtickle.event_position_1 mindtickle.outbox_0 mindtickle.outbox_1 mindtickle.outbox_2 mindtickle.outbox_3 mindtickle.push_link mindtickle.push_queue mindtickle.readiness_course_0 mindtickle.readiness_course_1 mindtickle.readiness_delta_0 mindtickle.readiness_delta_1 mindtickle.readiness_delta_2 mindtickle.readiness_delta_3 mindtickle.readiness_rerun mindtickle.readiness_summary_0 mindtickle.readiness_summary_1 mindtickle.readiness_user_0 mindtickle.readiness_user_1 mindtickle.security_alert mindtickle.sync_budget mindtickle.sync_seen mindtickle.sync_series mindtickle.sync_series_module mindtickle.tenant_grant mindtickle.user_address
 view mindtickle.event mt_course_progress mt_courses mt_dead_letters mt_event_consumers mt_events mt_progress_sync mt_quiz_results mt_readiness_reports mt_sync_jobs mt_teams mt_users',
 	'these are open to roles with a tenant, and these are not');
 
@@ -165,8 +165,8 @@ INSERT INTO verb VALUES
 	('lock', 'lock exclusive', 'LOCK TABLE {r} IN EXCLUSIVE MODE NOWAIT', 'no no no no no'),
 	('lock', 'lock access exclusive', 'LOCK TABLE {r} IN ACCESS EXCLUSIVE MODE NOWAIT', 'no no no no no'),
 	-- putting something onto it
-	('put', 'foreign key', 'CREATE TABLE mx_own.spy ({d}, FOREIGN KEY ({k}) REFERENCES {r} ({k}))', 'no no no 42809 42809'),
-	('put', 'foreign key later', 'CREATE TABLE mx_own.spy_later ({d}) ;; ALTER TABLE mx_own.spy_later ADD FOREIGN KEY ({k}) REFERENCES {r} ({k}) NOT VALID', 'no no no 42809 42809'),
+	('put', 'foreign key', 'CREATE UNLOGGED TABLE mx_own.spy ({d}, FOREIGN KEY ({k}) REFERENCES {r} ({k}))', 'no no no 42809 42809'),
+	('put', 'foreign key later', 'CREATE UNLOGGED TABLE mx_own.spy_later ({d}) ;; ALTER TABLE mx_own.spy_later ADD FOREIGN KEY ({k}) REFERENCES {r} ({k}) NOT VALID', 'no no no 42809 42809'),
 	('put', 'inherit', 'CREATE TABLE mx_own.spy_child () INHERITS ({r})', 'no no no 42809 42809'),
 	('put', 'like', 'CREATE TABLE mx_own.spy_like (LIKE {r} INCLUDING ALL) ;; SELECT * FROM mx_own.spy_like ;; DROP TABLE mx_own.spy_like', 'ok no no ok no'),
 	('put', 'rule', 'CREATE RULE mx AS ON INSERT TO {r} DO ALSO NOTHING', 'no no no no no'),

@@ -37,7 +37,7 @@ SELECT is(pg_temp.columns_of('mindtickle.api_token'),
 	'tenant_id text C !, name text C !, token_id bigint !, token_hash bytea !, scopes text[] C !, created_at timestamptz !, '
 	'expires_at timestamptz', 'columns of api_token');
 SELECT is(pg_temp.columns_of('mindtickle.cache_entry'),
-	'tenant_id text C !, resource text C !, version bigint !, body text !, rendered_at timestamptz !, expires_at timestamptz !', 'columns of cache_entry');
+	'tenant_id text C !, resource text C !, xid xid8 !, part integer !, version bigint !, bytes bigint !, cursor pg_snapshot !, rendered_at timestamptz !, expires_at timestamptz !, body text !', 'columns of cache_entry');
 SELECT is(pg_temp.columns_of('mindtickle.course'),
 	'tenant_id text C !, course_id text C !, title text, kind text, source text C !, updated_at timestamptz', 'columns of course');
 SELECT is(pg_temp.columns_of('mindtickle.course_progress'),
@@ -118,7 +118,8 @@ SELECT is(pg_temp.columns_of('mindtickle.user_address'), 'tenant_id text C !, ad
 -- Keys.
 SELECT results_eq($$SELECT relname::text COLLATE "default", pg_temp.key_of(oid) FROM extension_table ORDER BY relname COLLATE "C"$$,
 	$$VALUES ('api_token', 'tenant_id, name'),
-		('cache_entry', 'tenant_id, resource'),
+		('cache_change', 'tenant_id, resource, xid, part'),
+		('cache_entry', 'tenant_id, resource, xid, part'),
 		('course', 'tenant_id, course_id'),
 		('course_progress', 'tenant_id, user_id, course_id'),
 		('credential', 'tenant_id, name'),
@@ -265,9 +266,9 @@ SELECT results_eq($$SELECT signature FROM extension_function WHERE proacl IS NUL
 	$$VALUES ('mindtickle.acting_as_service()'), ('mindtickle.event_consumers()'), ('mindtickle.event_kept(text,bigint)'), ('mindtickle.row_allowed(text,oid)'), ('mindtickle.visible_tenants()'),
 		('mt_ack_events(text,text,bigint)'), ('mt_aggregate_readiness(text)'), ('mt_cancel_job(text,bigint)'), ('mt_configure_tenant(text,jsonb)'),
 		('mt_create_token(text,text,text[],interval)'), ('mt_current_tenant()'), ('mt_deactivate_user(text,text)'),
-		('mt_drop_consumer(text,text)'), ('mt_event_channel(text,text)'), ('mt_poll_events(text,text,integer)'),
+		('mt_drop_consumer(text,text)'), ('mt_erase_user(text,text)'), ('mt_event_channel(text,text)'), ('mt_export_user(text,text)'), ('mt_get_course_catalog(text)'), ('mt_get_user_roster(text)'), ('mt_handle_scim_event(jsonb)'), ('mt_invalidate_tenant(text)'), ('mt_poll_events(text,text,integer)'),
 		('mt_process_quiz_result(text,jsonb)'), ('mt_provision_user(text,jsonb)'), ('mt_readiness(text)'),
-		('mt_readiness_by_course(text)'), ('mt_readiness_by_team(text)'), ('mt_readiness_by_user(text)'), ('mt_readiness_trend(text,date,date)'),
+		('mt_readiness_by_course(text)'), ('mt_readiness_by_team(text)'), ('mt_readiness_by_user(text)'), ('mt_readiness_trend(text,date,date)'), ('mt_readiness_trend(text,date,date,text,text)'),
 		('mt_rebuild_readiness(text)'), ('mt_replay_dead_letter(text,bigint)'),
 		('mt_revoke_token(text,text)'), ('mt_scim_request(text,text,text,text,jsonb,bytea)'), ('mt_scim_request(text,text,text,text,jsonb,text)'), ('mt_score_quiz(jsonb)'),
 		('mt_set_tenant(text,text)'), ('mt_sync_course_progress(text,text,interval)'), ('mt_sync_tenant(text)'), ('mt_test_connection(text,interval)'), ('mt_upsert_progress(text,text,jsonb)'), ('mt_verify_readiness(text)'), ('mt_whoami()')$$,
@@ -287,7 +288,7 @@ SELECT ok(NOT has_column_privilege('pg_read_all_stats', 'mindtickle.sync_job', '
 SELECT results_eq($$SELECT t.relname::text COLLATE "default", string_agg(a.grantee::regrole::text || ' ' || a.privilege_type, ', ' ORDER BY a.grantee::regrole::text)
 		FROM (SELECT * FROM extension_table UNION ALL SELECT * FROM extension_view) AS t, aclexplode(t.relacl) AS a
 		WHERE a.grantee <> 0 AND a.grantee <> t.relowner AND a.grantee <> 'mindtickle_service'::regrole GROUP BY t.relname ORDER BY t.relname COLLATE "C"$$,
-	$$VALUES ('mt_security_alerts', 'pg_monitor SELECT'), ('mt_stat_queue', 'pg_monitor SELECT'), ('mt_stat_tenant', 'pg_monitor SELECT'), ('mt_stat_worker', 'pg_monitor SELECT'), ('security_alert', 'pg_monitor SELECT')$$, 'no other role has a right but pg_monitor');
+	$$VALUES ('mt_security_alerts', 'pg_monitor SELECT'), ('mt_stat_cache', 'pg_monitor SELECT'), ('mt_stat_queue', 'pg_monitor SELECT'), ('mt_stat_tenant', 'pg_monitor SELECT'), ('mt_stat_worker', 'pg_monitor SELECT'), ('security_alert', 'pg_monitor SELECT')$$, 'no other role has a right but pg_monitor');
 SELECT is_empty($$SELECT c.relname FROM pg_class AS c JOIN extension_object AS o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid,
 		aclexplode(c.relacl) AS a WHERE c.relkind = 'S' AND a.grantee <> c.relowner AND a.grantee <> 'mindtickle_service'::regrole$$,
 	'sequences are granted to nobody');
@@ -320,7 +321,7 @@ SELECT is_empty($$SELECT relname FROM extension_table EXCEPT SELECT relname::nam
 SELECT is_empty($$SELECT c.relname FROM pg_class AS c JOIN extension_object AS o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid
 	WHERE c.relkind = 'S' EXCEPT SELECT relname::name FROM dumped$$, 'and every sequence');
 SELECT results_eq($$SELECT relname COLLATE "default", condition FROM dumped WHERE condition <> '' ORDER BY relname COLLATE "C"$$,
-	$$VALUES ('cache_entry', 'WHERE false'), ('credential', 'WHERE file IS NOT NULL'),
+	$$VALUES ('cache_change', 'WHERE false'), ('cache_entry', 'WHERE false'), ('credential', 'WHERE file IS NOT NULL'),
 		('event_overflow_0', 'WHERE mindtickle.overflow_waits(tenant_id, round, "position")'), ('event_overflow_1', 'WHERE mindtickle.overflow_waits(tenant_id, round, "position")'),
 		('outbox_0', 'WHERE mindtickle.event_waits(tenant_id, 0, xid, "position")'), ('outbox_1', 'WHERE mindtickle.event_waits(tenant_id, 1, xid, "position")'),
 		('outbox_2', 'WHERE mindtickle.event_waits(tenant_id, 2, xid, "position")'), ('outbox_3', 'WHERE mindtickle.event_waits(tenant_id, 3, xid, "position")'), ('readiness_course_0', 'WHERE false'), ('readiness_course_1', 'WHERE false'),

@@ -44,7 +44,7 @@ CREATE TEMP TABLE reading AS
 	SELECT c.role_name, c.setting, s.name, s.short, foreign_rows, all_rows FROM caller AS c, seen_thing AS s,
 		pg_temp.try(c.role_name, c.setting, format('SELECT count(*) FROM %s WHERE tenant_id = ''iso-b''', s.name)) AS foreign_rows,
 		pg_temp.try(c.role_name, c.setting, format('SELECT count(*) FROM %s', s.name)) AS all_rows
-	WHERE s.short NOT IN ('mt_security_alerts', 'mt_stat_queue', 'mt_stat_tenant', 'mt_stat_worker');
+	WHERE s.short NOT IN ('mt_security_alerts', 'mt_stat_cache', 'mt_stat_queue', 'mt_stat_tenant', 'mt_stat_worker');
 SELECT is_empty($$SELECT * FROM reading WHERE foreign_rows NOT IN ('0') AND foreign_rows !~ '^42501: permission denied'$$, 'no table or view shows a row of the other tenant');
 SELECT is_empty($$SELECT * FROM reading WHERE (role_name = 'iso_nobody' OR setting = 'iso-b') AND all_rows <> '0' AND all_rows !~ '^42501: permission denied'$$,
 	'without a valid context they show nothing at all');
@@ -52,7 +52,7 @@ SELECT is((SELECT string_agg(DISTINCT short, ' ' ORDER BY short) FROM reading WH
 	'course course_progress dead_letter event_0 event_1 event_2 event_3 mt_course_progress mt_courses mt_dead_letters mt_event_consumers mt_events mt_progress_sync mt_quiz_results mt_readiness_reports mt_sync_jobs mt_teams mt_users '
 	'quiz quiz_submission readiness_daily readiness_report sync_job sync_resource team team_member tenant users', 'a reader sees the rows of the own tenant in these');
 SELECT is((SELECT string_agg(DISTINCT short, ' ' ORDER BY short) FROM reading WHERE role_name = 'iso_admin' AND all_rows !~ '^[0-9]+$'),
-	'api_token cache_entry credential event_consumer_0 event_consumer_1 event_overflow_0 event_overflow_1 event_position_0 event_position_1 outbox_0 outbox_1 outbox_2 outbox_3 push_link push_queue readiness_course_0 readiness_course_1 readiness_delta_0 readiness_delta_1 readiness_delta_2 readiness_delta_3 readiness_rerun readiness_summary_0 readiness_summary_1 '
+	'api_token cache_change cache_entry credential event_consumer_0 event_consumer_1 event_overflow_0 event_overflow_1 event_position_0 event_position_1 outbox_0 outbox_1 outbox_2 outbox_3 push_link push_queue readiness_course_0 readiness_course_1 readiness_delta_0 readiness_delta_1 readiness_delta_2 readiness_delta_3 readiness_rerun readiness_summary_0 readiness_summary_1 '
 	'readiness_user_0 readiness_user_1 sync_budget sync_seen sync_series sync_series_module tenant_grant user_address', 'and these are for nobody');
 SELECT is_empty($$SELECT c.* FROM reading AS c JOIN reading AS r USING (setting, name) WHERE c.role_name IN ('iso_writer', 'iso_admin') AND r.role_name = 'iso_reader'
 	AND c.all_rows <> r.all_rows$$, 'writers and admins read what readers do');
@@ -64,7 +64,7 @@ SELECT is(pg_temp.as_role('iso_admin', 'SELECT count(*) FROM mt_security_alerts'
 CREATE TEMP TABLE peeked (value text);
 GRANT INSERT ON peeked TO PUBLIC;
 CREATE FUNCTION pg_temp.peek(value text) RETURNS bool LANGUAGE plpgsql COST 0.000001 AS $$ BEGIN INSERT INTO peeked VALUES (value); RETURN true; END $$;
-SELECT count(pg_temp.try('iso_reader', '', format('SELECT count(*) FROM %s AS x WHERE pg_temp.peek(x::text)', name))) FROM seen_thing WHERE short NOT IN ('mt_security_alerts', 'mt_stat_queue', 'mt_stat_tenant', 'mt_stat_worker') \g /dev/null
+SELECT count(pg_temp.try('iso_reader', '', format('SELECT count(*) FROM %s AS x WHERE pg_temp.peek(x::text)', name))) FROM seen_thing WHERE short NOT IN ('mt_security_alerts', 'mt_stat_cache', 'mt_stat_queue', 'mt_stat_tenant', 'mt_stat_worker') \g /dev/null
 SELECT cmp_ok((SELECT count(*) FROM peeked WHERE value ~ 'iso-a'), '>=', 20::bigint, 'a peeping function is called for rows of the own tenant');
 SELECT is_empty($$SELECT * FROM peeked WHERE value ~ 'iso-b'$$, 'and for no other');
 ANALYZE mindtickle.users, mindtickle.event_0, mindtickle.course_progress;
@@ -75,7 +75,7 @@ GRANT SELECT ON seen_thing, tenant_table TO PUBLIC;
 \set file `mktemp`
 SET LOCAL ROLE iso_reader;
 \o :file
-SELECT format('COPY (SELECT * FROM %s) TO STDOUT', name) FROM seen_thing WHERE short ~ '^mt_' AND short NOT IN ('mt_security_alerts', 'mt_stat_queue', 'mt_stat_tenant', 'mt_stat_worker')
+SELECT format('COPY (SELECT * FROM %s) TO STDOUT', name) FROM seen_thing WHERE short ~ '^mt_' AND short NOT IN ('mt_security_alerts', 'mt_stat_cache', 'mt_stat_queue', 'mt_stat_tenant', 'mt_stat_worker')
 UNION ALL SELECT format('COPY %s TO STDOUT', r.relation) FROM tenant_table AS r WHERE has_table_privilege('iso_reader', r.relation, 'SELECT')
 \gexec
 \o
@@ -98,8 +98,8 @@ CREATE TEMP TABLE writing AS
 		('lock', 'LOCK TABLE %s IN ACCESS EXCLUSIVE MODE'), ('select for update', 'SELECT count(*) FROM (SELECT FROM %s FOR UPDATE) AS x'),
 		('trigger', 'CREATE TRIGGER t BEFORE INSERT ON %s FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()'),
 		('policy', 'CREATE POLICY everything ON %s USING (true)'), ('no row security', 'ALTER TABLE %s DISABLE ROW LEVEL SECURITY'),
-		('reference', 'CREATE TABLE iso_own.spy (tenant_id text REFERENCES %s)')) AS k (kind, statement)
-	WHERE s.short NOT IN ('mt_security_alerts', 'mt_stat_queue', 'mt_stat_tenant', 'mt_stat_worker') AND NOT (s.short ~ '^mt_' AND k.kind ~ 'insert|update|delete|truncate|trigger|policy|reference|row');
+		('reference', 'CREATE UNLOGGED TABLE iso_own.spy (tenant_id text REFERENCES %s)')) AS k (kind, statement)
+	WHERE s.short NOT IN ('mt_security_alerts', 'mt_stat_cache', 'mt_stat_queue', 'mt_stat_tenant', 'mt_stat_worker') AND NOT (s.short ~ '^mt_' AND k.kind ~ 'insert|update|delete|truncate|trigger|policy|reference|row');
 SELECT is_empty($$SELECT * FROM writing WHERE result !~ '^(42501: (permission denied|must be owner))'$$, 'no role may write, lock, or put anything onto a table');
 SELECT is_empty($$SELECT * FROM pg_temp.rows_of('iso-b') EXCEPT SELECT * FROM before$$, 'the other tenant''s rows are as they were');
 

@@ -60,7 +60,7 @@ SELECT mindtickle.publish('acme', 20);
 SELECT mindtickle.emit_event('acme', 'spilled', jsonb_build_object('n', n)) FROM generate_series(71, 80) AS n;
 SELECT mt_poll_events('globex', 'c', 1);
 SELECT mt_ack_events('globex', 'c', 1);
-INSERT INTO mindtickle.cache_entry SELECT tenant_id, 'roster', 1, '[]', now(), now() FROM mindtickle.tenant;
+INSERT INTO mindtickle.cache_entry SELECT tenant_id, 'roster', pg_current_xact_id(), 0, 1, 2, pg_current_snapshot(), now(), now(), '[]' FROM mindtickle.tenant;
 INSERT INTO mindtickle.sync_seen SELECT tenant_id, 1, 'roster', 'u' FROM mindtickle.tenant;
 INSERT INTO mindtickle.sync_series SELECT tenant_id, 's', 'Series' FROM mindtickle.tenant;
 INSERT INTO mindtickle.sync_series_module SELECT tenant_id, 's', 'c' FROM mindtickle.tenant;

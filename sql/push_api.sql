@@ -14,6 +14,9 @@ CREATE FUNCTION mindtickle.push_next(tenant pg_catalog.text, under_way pg_catalo
 	LEFT JOIN mindtickle.push_link AS l ON l.tenant_id = tenant AND l.user_id = q.user_id
 	WHERE q.tenant_id = tenant AND (q.not_before > now()) IS NOT TRUE
 		AND q.user_id <> ALL (under_way)
+		-- nor who comes back under the name of one that was deleted and is under way: there they are one
+		AND NOT EXISTS (SELECT FROM mindtickle.users AS f WHERE f.tenant_id = tenant AND f.user_id = ANY (under_way)
+						AND coalesce(nullif(f.email_key, ''), f.user_name_key) = coalesce(nullif(u.email_key, ''), u.user_name_key))
 	ORDER BY q.queued_at, q.user_id LIMIT max_rows
 $$;
 COMMENT ON FUNCTION mindtickle.push_next(pg_catalog.text, pg_catalog.text[], pg_catalog.int4)
@@ -43,16 +46,6 @@ $$;
 COMMENT ON FUNCTION mindtickle.push_done(pg_catalog.text, pg_catalog.text, pg_catalog.int8, pg_catalog.text)
 	IS 'a user is upstream as he was at this version; a later change stays queued';
 
-CREATE FUNCTION mindtickle.push_put_off(tenant pg_catalog.text, user_id pg_catalog.text, error pg_catalog.text) RETURNS pg_catalog.void
-	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-	UPDATE mindtickle.push_queue AS q
-	SET tries = q.tries + 1, error = push_put_off.error,
-		not_before = now() + least(interval '10 s' * 2 ^ least(q.tries, 12), interval '1 hour') * (0.75 + 0.5 * random())
-	WHERE q.tenant_id = tenant AND q.user_id = push_put_off.user_id
-$$;
-COMMENT ON FUNCTION mindtickle.push_put_off(pg_catalog.text, pg_catalog.text, pg_catalog.text)
-	IS 'a user could not be pushed for a reason that may pass: later, each time twice as late, up to an hour';
-
 CREATE FUNCTION mindtickle.push_reject(tenant pg_catalog.text, user_id pg_catalog.text, version pg_catalog.int8, reason pg_catalog.text,
 		raw pg_catalog.bytea) RETURNS pg_catalog.void
 	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -67,6 +60,26 @@ CREATE FUNCTION mindtickle.push_reject(tenant pg_catalog.text, user_id pg_catalo
 $$;
 COMMENT ON FUNCTION mindtickle.push_reject(pg_catalog.text, pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bytea)
 	IS 'what MindTickle does not accept becomes a dead letter, with what was sent';
+
+CREATE FUNCTION mindtickle.push_put_off(tenant pg_catalog.text, user_id pg_catalog.text, version pg_catalog.int8, error pg_catalog.text,
+		raw pg_catalog.bytea) RETURNS pg_catalog.void
+	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	tried int4;
+BEGIN
+	UPDATE mindtickle.push_queue AS q
+		SET tries = q.tries + 1, error = push_put_off.error,
+			not_before = now() + least(interval '10 s' * 2 ^ least(q.tries, 12), interval '1 hour') * (0.75 + 0.5 * random())
+		WHERE q.tenant_id = tenant AND q.user_id = push_put_off.user_id
+		RETURNING q.tries INTO tried;
+	-- about a day
+	IF tried >= 30 THEN
+		PERFORM mindtickle.push_reject(tenant, push_put_off.user_id, push_put_off.version, format('given up after %s tries: %s', tried, push_put_off.error), raw);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION mindtickle.push_put_off(pg_catalog.text, pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bytea)
+	IS 'a user could not be pushed for a reason that may pass: later, each time twice as late, up to an hour; after thirty times he is rejected';
 
 CREATE FUNCTION mindtickle.push_refused(tenant pg_catalog.text, error pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$

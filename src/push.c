@@ -3,7 +3,8 @@
  *		Queues users whose provisioning is to go on to MindTickle (push_users).
  *
  * Called by user.c, in the transaction of the change: what commits is queued, what is rolled back is not. What a pull has brought is not
- * queued, for it comes from there. A user is queued once, whatever changes until the worker has sent him.
+ * queued, for it comes from there. A user is queued once, whatever changes until the worker has sent him. Who was deleted and comes back under his name
+ * is another one here and the same one there, so the former one's deactivation must not follow.
  */
 #include "push.h"
 
@@ -25,10 +26,18 @@ mt_push_user(const char *tenant, Datum user_id)
 		"ON CONFLICT (tenant_id, user_id) DO UPDATE SET version = excluded.version, tries = 0, not_before = NULL, error = NULL",
 		2, {TEXTOID, TEXTOID}
 	};
+	static MtPlan forget_former = {
+		"DELETE FROM mindtickle.push_queue AS q USING mindtickle.users AS u, mindtickle.users AS f WHERE q.tenant_id = $1 AND u.tenant_id = $1 "
+		"AND f.tenant_id = $1 AND u.user_id = $2 AND u.deleted_at IS NULL AND f.deleted_at IS NOT NULL AND f.user_id = q.user_id "
+		"AND coalesce(nullif(f.email_key, ''), f.user_name_key) = coalesce(nullif(u.email_key, ''), u.user_name_key)",
+		2, {TEXTOID, TEXTOID}
+	};
 	Datum		values[2] = {CStringGetTextDatum(tenant), user_id};
 
-	if (mt_plan_run(&queue, values, NULL, SPI_OK_INSERT) > 0)
-		mt_mark_push(tenant);
+	if (mt_plan_run(&queue, values, NULL, SPI_OK_INSERT) == 0)
+		return;
+	mt_plan_run(&forget_former, values, NULL, SPI_OK_DELETE);
+	mt_mark_push(tenant);
 }
 
 /*

@@ -447,6 +447,7 @@ mt_user_delete(const char *tenant, Datum user_id)
 	mt_plan_run(&leave_teams, values, NULL, SPI_OK_UPDATE);
 	mt_plan_run(&mark, values, NULL, SPI_OK_UPDATE);
 	emit_user_changed(tenant, user_id, CStringGetTextDatum("DELETE"));
+	mt_push_user(tenant, user_id);
 }
 
 /*

@@ -242,16 +242,28 @@ mt_sql_push_done(const char *tenant, const char *user_id, int64 version, const c
 	mt_run_for_row(&statement, values, scim_id == NULL ? "   n" : NULL);
 }
 
+/* Why a user was not pushed, and what was sent. */
+static void
+tell_failure(MtStatement *statement, const char *tenant, const char *user_id, int64 version, const char *reason, const char *sent)
+{
+	Datum		values[5] = {
+		CStringGetTextDatum(tenant), CStringGetTextDatum(user_id), Int64GetDatum(version), CStringGetTextDatum(reason), CStringGetTextDatum(sent)
+	};
+
+	mt_run_for_row(statement, values, NULL);
+}
+
 /*
- * The user could not be pushed for a reason that may pass.
+ * The user could not be pushed as he was at this version, for a reason that may pass.
  */
 void
-mt_sql_push_put_off(const char *tenant, const char *user_id, const char *error)
+mt_sql_push_put_off(const char *tenant, const char *user_id, int64 version, const char *error, const char *sent)
 {
-	static MtStatement statement = {"SELECT mindtickle.push_put_off($1, $2, $3)", 3, {TEXTOID, TEXTOID, TEXTOID}};
-	Datum		values[3] = {CStringGetTextDatum(tenant), CStringGetTextDatum(user_id), CStringGetTextDatum(error)};
+	static MtStatement statement = {
+		"SELECT mindtickle.push_put_off($1, $2, $3, $4, $5)", 5, {TEXTOID, TEXTOID, INT8OID, TEXTOID, BYTEAOID}
+	};
 
-	mt_run_for_row(&statement, values, NULL);
+	tell_failure(&statement, tenant, user_id, version, error, sent);
 }
 
 /*
@@ -263,11 +275,8 @@ mt_sql_push_reject(const char *tenant, const char *user_id, int64 version, const
 	static MtStatement statement = {
 		"SELECT mindtickle.push_reject($1, $2, $3, $4, $5)", 5, {TEXTOID, TEXTOID, INT8OID, TEXTOID, BYTEAOID}
 	};
-	Datum		values[5] = {
-		CStringGetTextDatum(tenant), CStringGetTextDatum(user_id), Int64GetDatum(version), CStringGetTextDatum(reason), CStringGetTextDatum(sent)
-	};
 
-	mt_run_for_row(&statement, values, NULL);
+	tell_failure(&statement, tenant, user_id, version, reason, sent);
 }
 
 /*

@@ -294,14 +294,15 @@ end_work(void *argument)
 	PushWork   *work = argument;
 	MtPush	   *push = work->push;
 	const char *tenant = work->tenant->tenant_id;
+	const char *raw = push->body == NULL ? "" : push->body;
 
 	mt_sql_enter_tenant(tenant);
 	if (work->error == NULL)
 		mt_sql_push_done(tenant, push->user_id, push->version, push->scim_id);
 	else if (work->dead)
-		mt_sql_push_reject(tenant, push->user_id, push->version, work->error, push->body == NULL ? "" : push->body);
+		mt_sql_push_reject(tenant, push->user_id, push->version, work->error, raw);
 	else
-		mt_sql_push_put_off(tenant, push->user_id, work->error);
+		mt_sql_push_put_off(tenant, push->user_id, push->version, work->error, raw);
 	mt_job_flush_counters(work->tenant, false);
 }
 

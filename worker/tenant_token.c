@@ -14,7 +14,7 @@
 
 /* A token is renewed so long before its end, or after so much of a short life. */
 #define REFRESH_AHEAD	(5 * MT_MINUTE)
-#define REFRESH_SHARE	0.8
+#define REFRESH_SHARE	0.92
 /* Shortest and longest life that is believed. */
 #define LIFE_MIN		INT64CONST(5)
 #define LIFE_MAX		INT64CONST(86400)

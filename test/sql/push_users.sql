@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(43);
+SELECT plan(54);
 
 DROP ROLE IF EXISTS pu_writer;
 CREATE ROLE pu_writer;
@@ -77,17 +77,17 @@ SELECT is(pg_temp.as_role('mindtickle_service', $$SELECT string_agg(concat_ws(' 
 SET LOCAL mindtickle.tenant = 'pu';
 
 -- Done, put off, rejected.
-SELECT is(pg_temp.service($$SELECT mindtickle.push_done('pu', 'a', 4, 's-1')$$), '', 'an earlier state is upstream');
+SELECT is(pg_temp.service($$SELECT mindtickle.push_done('pu', 'a', 3, 's-1')$$), '', 'an earlier state is upstream');
 SELECT is(pg_temp.next('{b}'), 'a 5 a@example.com a C f s-1', 'the later change still waits, with the id that is known now') ;
 SELECT pg_temp.service($$SELECT mindtickle.push_done('pu', 'a', 5, 's-2')$$) \g /dev/null
 SELECT is(pg_temp.queue(), 'b 1 0', 'with the latest state he is done');
 SELECT mt_provision_user('pu', '{"userId": "a", "active": true}') \g /dev/null
 SELECT is(pg_temp.next('{b}'), 'a 6 a@example.com a C t s-2', 'the id is remembered');
-SELECT pg_temp.service($$SELECT mindtickle.push_put_off('pu', 'a', 'status 500')$$) \g /dev/null
+SELECT pg_temp.service($$SELECT mindtickle.push_put_off('pu', 'a', 6, 'status 500', '')$$) \g /dev/null
 SELECT is(pg_temp.queue(), 'a 6 1, b 1 0', 'a failure counts');
 SELECT is(pg_temp.next(), 'b 1 bee hr-7 t', 'and puts off');
 SELECT results_eq($$SELECT error, not_before BETWEEN now() + interval '7 s' AND now() + interval '13 s' FROM mindtickle.push_queue WHERE tenant_id = 'pu' AND user_id = 'a'$$, $$VALUES ('status 500', true)$$, 'for some seconds at first');
-SELECT pg_temp.service($$SELECT mindtickle.push_put_off('pu', 'a', 'x') FROM generate_series(1, 20)$$) \g /dev/null
+SELECT pg_temp.service($$SELECT mindtickle.push_put_off('pu', 'a', 6, 'x', '') FROM generate_series(1, 20)$$) \g /dev/null
 SELECT is((SELECT not_before <= now() + interval '75 min' FROM mindtickle.push_queue WHERE tenant_id = 'pu' AND user_id = 'a'), true, 'never for much more than an hour');
 SELECT mt_provision_user('pu', '{"userId": "a", "name": "D"}') \g /dev/null
 SELECT is(pg_temp.next('{b}'), 'a 7 a@example.com a D t s-2', 'another change is tried at once');
@@ -100,6 +100,33 @@ SELECT is(pg_temp.letters(), 'push users/b the SCIM endpoint answers 400 {"x": 1
 SELECT pg_temp.service($$SELECT mindtickle.push_refused('pu', 'the scim_token is refused')$$) \g /dev/null
 SELECT is((SELECT last_error FROM mindtickle.tenant WHERE tenant_id = 'pu'), 'the scim_token is refused', 'a refused token is told');
 SELECT is(pg_temp.service($$SELECT mindtickle.push_due('pu') IS NULL$$), 'false', 'one still waits');
+SELECT pg_temp.service($$SELECT mindtickle.push_put_off('pu', 'a', 7, 'status 503', '{"y": 2}') FROM generate_series(1, 29)$$) \g /dev/null
+SELECT is(pg_temp.queue(), 'a 7 29', 'who fails again and again is tried for long');
+SELECT pg_temp.service($$SELECT mindtickle.push_put_off('pu', 'a', 7, 'status 503', '{"y": 2}')$$) \g /dev/null
+SELECT matches(pg_temp.letters(), 'push users/a given up after 30 tries: status 503 {"y": 2}$', 'and then a dead letter');
+SELECT is(pg_temp.queue(), NULL, 'that waits no more');
+
+-- SCIM. Whoever was deleted and comes back is another user here and the same one there: his deactivation must not follow the return.
+DELETE FROM mindtickle.push_queue WHERE tenant_id = 'pu';
+CREATE FUNCTION pg_temp.scim(method text, path text, body text DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
+	SELECT pg_temp.as_role('pu_writer', format('SELECT status || coalesce('' '' || (body::json ->> ''id''), '''') FROM mt_scim_request(''pu'', %L, %L, NULL, NULL, %L)', method, path, body))
+$$;
+CREATE FUNCTION pg_temp.queued_states() RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(concat_ws(' ', u.user_name, q.version, u.active, u.deleted_at IS NOT NULL), ', ' ORDER BY u.created_at, u.user_id) FROM mindtickle.push_queue AS q JOIN mindtickle.users AS u USING (tenant_id, user_id)
+	WHERE q.tenant_id = 'pu'
+$$;
+SELECT substr(pg_temp.scim('POST', '/Users', '{"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "kim@example.com", "name": {"formatted": "Kim"}}'), 5) AS kim \gset
+SELECT is(pg_temp.queued_states(), 'kim@example.com 1 t f', 'who is created by SCIM is queued');
+SELECT pg_temp.scim('PATCH', '/Users/' || :'kim', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [{"op": "replace", "path": "active", "value": false}]}') \g /dev/null
+SELECT is(pg_temp.queued_states(), 'kim@example.com 2 f f', 'who is changed by SCIM too');
+DELETE FROM mindtickle.push_queue WHERE tenant_id = 'pu';
+SELECT is(pg_temp.scim('DELETE', '/Users/' || :'kim'), '204', 'who is deleted');
+SELECT is(pg_temp.queued_states(), 'kim@example.com 3 f t', 'is queued, to be deactivated');
+SELECT substr(pg_temp.scim('POST', '/Users', '{"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "Kim@example.com"}'), 5) AS again \gset
+SELECT isnt(:'again'::text, :'kim'::text, 'who comes back is another one');
+SELECT is(pg_temp.queued_states(), 'Kim@example.com 1 t f', 'and takes the place of the former one');
+SELECT is(pg_temp.next(format('{%s}', :'kim')), NULL, 'but waits while that one is under way');
+SELECT matches(pg_temp.next(), '^' || :'again'::text || ' 1 Kim@example.com', 'and then is next');
 SELECT mt_drop_tenant('pu') \g /dev/null
 SELECT is((SELECT count(*) FROM mindtickle.push_queue WHERE tenant_id = 'pu') + (SELECT count(*) FROM mindtickle.push_link WHERE tenant_id = 'pu'), 0::bigint, 'a tenant that is dropped leaves nothing');
 

@@ -116,6 +116,7 @@ mt_lock_consumer(const char *tenant, const char *consumer, bool wait)
 	return lock_share("event_consumer_0", psprintf("%s %s", tenant, consumer), ExclusiveLock, wait);
 }
 
+/*
  * The locks on a tenant's cache. AccessShareLock, to the end of the transaction: there is a document that has not committed yet.
  * ShareUpdateExclusiveLock: storing one. AccessExclusiveLock: removing what is behind. False where somebody is in the way.
  */

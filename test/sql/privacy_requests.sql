@@ -39,7 +39,8 @@ INSERT INTO mindtickle.sync_seen (tenant_id, job_id, phase, object_id) SELECT 'p
 INSERT INTO mindtickle.sync_resource (tenant_id, resource, error) VALUES ('pr', 'roster', 'Zoe.New@example.com is broken');
 UPDATE mindtickle.tenant SET last_error = 'Zoe.New@example.com is broken' WHERE tenant_id = 'pr';
 -- Some of the events are published.
-INSERT INTO mindtickle.event (tenant_id, seq, topic, payload, created_at) SELECT 'pr', outbox_id + 1000, topic, payload, created_at FROM mindtickle.outbox WHERE tenant_id = 'pr';
+INSERT INTO mindtickle.event_0 (tenant_id, seq, topic, payload, created_at) SELECT 'pr', row_number() OVER (ORDER BY o.position) + 1000, o.topic, o.payload, o.created_at FROM mindtickle.outbox AS o WHERE o.tenant_id = 'pr';
+INSERT INTO mindtickle.event_position_0 SELECT 'pr', 1, 1001, max(e.seq), NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0 FROM mindtickle.event_0 AS e WHERE e.tenant_id = 'pr';
 INSERT INTO mindtickle.cache_entry SELECT 'pr', 'roster', pg_current_xact_id(), 1000, 1, 1, pg_current_snapshot(), now(), now(), mindtickle.render_roster('pr');
 
 -- Export.

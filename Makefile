@@ -20,7 +20,9 @@ OBJS = \
 	src/dead_letter.o \
 	src/event.o \
 	src/field.o \
+	src/gateway_state.o \
 	src/iso_timestamp.o \
+	src/json_body.o \
 	src/launcher.o \
 	src/log_redaction.o \
 	src/plan.o \
@@ -77,6 +79,7 @@ SQL_PARTS = \
 	sql/readiness_details.sql \
 	sql/sync_api.sql \
 	sql/worker_api.sql \
+	sql/gateway.sql \
 	sql/views.sql \
 	sql/check_server.sql \
 	sql/check_rights.sql \

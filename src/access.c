@@ -442,8 +442,9 @@ mt_role_grants(Oid role, int *count)
 
 /*
  * How far the role may go for the tenant: the highest of its grants, where those that need a token count only while proven by one
- * (mt_token_proof), unless ignore_tokens is set. The owner and the service role reach every tenant that exists. MT_ACCESS_NONE alike, and by
- * the same steps, for a tenant that does not exist and for one that is another's. *valid_until is when the answer ends, DT_NOEND: never.
+ * (mt_token_proof), unless ignore_tokens is set. The owner and the service role reach every tenant that exists, but the service role only as far
+ * as the token goes that was entered, where one was. MT_ACCESS_NONE alike, and by the same steps, for a tenant that does not exist and for one
+ * that is another's. *valid_until is when the answer ends, DT_NOEND: never.
  */
 MtAccess
 mt_role_access(Oid role, const char *tenant, bool ignore_tokens, TimestampTz *valid_until)
@@ -457,6 +458,8 @@ mt_role_access(Oid role, const char *tenant, bool ignore_tokens, TimestampTz *va
 
 	*valid_until = DT_NOEND;
 	look_up_relations();
+	if (role == relations.service_role && mt_token_entered())
+		return mt_tenant_exists(tenant) ? mt_token_access(tenant, valid_until) : MT_ACCESS_NONE;
 	if (role == relations.service_role || mt_is_owner(role))
 		return mt_tenant_exists(tenant) ? MT_ACCESS_OWNER : MT_ACCESS_NONE;
 

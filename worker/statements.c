@@ -1,6 +1,6 @@
 /*
  * statements.c
- *		The SQL of the workers, all of it but the two questions of a worker's start.
+ *		The SQL of the workers, all of it but the two questions of a worker's start, and what the gateway asks (gateway_sql.c).
  *
  * Called inside mt_in_transaction. Each statement calls one function of the schema mindtickle; its plan is prepared at the first use and kept
  * for the life of the process. Values are parameters, always. Results are copied into the context that the caller names, for the others die
@@ -10,19 +10,12 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "statement.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#define ARGUMENTS_MAX 6
-
-typedef struct Statement
-{
-	const char *text;
-	int			argument_count;
-	Oid			arguments[ARGUMENTS_MAX];
-	SPIPlanPtr	plan;
-} Statement;
+typedef MtStatement Statement;
 
 static const char *const phase_names[] = {
 	[MT_PHASE_ROSTER] = "roster",
@@ -119,6 +112,24 @@ column_text(uint64 row, int number, MemoryContext context)
 	copy = MemoryContextStrdup(context, value);
 	pfree(value);
 	return copy;
+}
+
+/*
+ * Runs a statement of another file; the result is in SPI_tuptable, SPI_processed.
+ */
+void
+mt_statement_run(MtStatement *statement, Datum *values, const char *nulls)
+{
+	run(statement, values, nulls);
+}
+
+/*
+ * The text form of a column of the first row, in the given context; NULL when it is null or there is no row.
+ */
+char *
+mt_statement_text(int number, MemoryContext context)
+{
+	return SPI_processed == 0 ? NULL : column_text(0, number, context);
 }
 
 /* Runs a statement that returns one column of texts. Returns how many; *texts is in the given context, NULL for what is null. */

@@ -51,6 +51,55 @@ $$;
 COMMENT ON FUNCTION mindtickle.user_courses(pg_catalog.text, pg_catalog.text)
 	IS 'where a user stands in each course, as JSON; the user by our id, MindTickle''s, or the one of SCIM; NULL: there is no such user';
 
+-- plpgsql looks a function up when it is called, and keeps the plan.
+CREATE FUNCTION mindtickle.readiness_as_json(tenant pg_catalog.text, stored pg_catalog.bool) RETURNS pg_catalog.json
+	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	report record;
+BEGIN
+	IF stored THEN
+		SELECT * INTO report FROM @extschema@.mt_aggregate_readiness(tenant);
+	ELSE
+		SELECT * INTO report FROM @extschema@.mt_readiness(tenant);
+	END IF;
+	RETURN json_build_object('tenantId', report.tenant_id, 'avgScore', report.avg_score, 'completionRate', report.completion_rate,
+		'learners', report.learners, 'quizResults', report.quiz_results, 'assignments', report.assignments, 'completed', report.completed,
+		'dataAsOf', report.data_as_of, 'provisional', report.provisional, 'provisionalReason', report.provisional_reason,
+		'computedAt', report.computed_at);
+END
+$$;
+COMMENT ON FUNCTION mindtickle.readiness_as_json(pg_catalog.text, pg_catalog.bool)
+	IS 'mt_readiness, or where stored is set mt_aggregate_readiness, as the gateway answers it';
+
+CREATE FUNCTION mindtickle.quiz_result_from_body(tenant pg_catalog.text, body pg_catalog.bytea) RETURNS pg_catalog.bool
+	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN @extschema@.mt_process_quiz_result(tenant, mindtickle.json_from_body(body));
+END
+$$;
+COMMENT ON FUNCTION mindtickle.quiz_result_from_body(pg_catalog.text, pg_catalog.bytea) IS 'mt_process_quiz_result for the body of a request';
+
+CREATE FUNCTION mindtickle.scim_event_from_body(body pg_catalog.bytea) RETURNS pg_catalog.text
+	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN @extschema@.mt_handle_scim_event(mindtickle.json_from_body(body));
+END
+$$;
+COMMENT ON FUNCTION mindtickle.scim_event_from_body(pg_catalog.bytea) IS 'mt_handle_scim_event for the body of a request';
+
+CREATE FUNCTION mindtickle.scim_request(tenant pg_catalog.text, method pg_catalog.text, path pg_catalog.text, query pg_catalog.text,
+		headers pg_catalog.jsonb, body pg_catalog.bytea, OUT status pg_catalog.int4, OUT answer_headers pg_catalog.text, OUT answer_body pg_catalog.text)
+	RETURNS pg_catalog.record
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	-- A line each; no value can begin another one.
+	SELECT a.status, a.body, (SELECT string_agg(h.key || ': ' || regexp_replace(h.value, '[\x01-\x1f]', ' ', 'g'), E'\n') FROM jsonb_each_text(a.headers) AS h)
+		INTO status, answer_body, answer_headers FROM @extschema@.mt_scim_request(tenant, method, path, query, headers, convert_from(body, 'UTF8')) AS a;
+END
+$$;
+COMMENT ON FUNCTION mindtickle.scim_request(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.bytea)
+	IS 'mt_scim_request for a request as it came';
+
 CREATE FUNCTION mindtickle.gateway_peers(address pg_catalog.text, port pg_catalog.int4) RETURNS pg_catalog.int4
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_gateway_peers';
 COMMENT ON FUNCTION mindtickle.gateway_peers(pg_catalog.text, pg_catalog.int4) IS 'how many other processes of the gateway listen there';

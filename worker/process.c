@@ -283,6 +283,18 @@ ask_for_state(void *argument)
 	strlcpy(question->state, state == NULL ? "absent" : state, sizeof(question->state));
 }
 
+/*
+ * True when the extension can be used and this process has its rights. Between transactions.
+ */
+bool
+mt_worker_ready(void)
+{
+	StartQuestion question = {0};
+	MtFailure	failure;
+
+	return mt_in_transaction(ask_for_state, &question, &failure) && strncmp(question.state, "ready:", 6) == 0;
+}
+
 /* The role outlives the transaction, as after SET ROLE. */
 static void
 take_on_role(void *argument)

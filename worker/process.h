@@ -31,6 +31,7 @@ extern bool mt_in_snapshot(MtWork work, void *argument, MtFailure *failure);
 extern bool mt_try_transaction(MtWork work, void *argument, MtFailure *failure);
 extern void mt_worker_end_gently(void);
 extern bool mt_worker_end_ordered(void);
+extern bool mt_worker_ready(void);
 extern void mt_worker_judge(const MtFailure *failure);
 extern int64 mt_jitter(int64 pause);
 

@@ -57,6 +57,15 @@ static struct
 	Oid			owner;
 } relations;
 
+/* Tenants that were found last, for those who serve one after the other. */
+#define SEEN_TENANTS	16
+static struct
+{
+	uint64		generation;
+	char		tenant[MT_TENANT_MAX + 1];
+}			seen_tenants[SEEN_TENANTS];
+static int	seen_next = 0;
+
 /* The grants of the role that was asked for last, inherited ones too, in the order of their tenants. */
 static struct
 {
@@ -179,18 +188,14 @@ mt_tenant_name_valid(const char *tenant)
 	return strspn(tenant, "abcdefghijklmnopqrstuvwxyz0123456789_-") == length;
 }
 
-/*
- * True when there is such a tenant. For callers that already know that the role may know.
- */
-bool
-mt_tenant_exists(const char *tenant)
+static bool
+look_up_tenant(const char *tenant)
 {
 	Relation	relation;
 	SysScanDesc scan;
 	ScanKeyData key;
 	bool		found;
 
-	look_up_relations();
 	relation = table_open(relations.tenant, AccessShareLock);
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(tenant));
 	scan = systable_beginscan(relation, relations.tenant_pkey, true, NULL, 1, &key);
@@ -198,6 +203,24 @@ mt_tenant_exists(const char *tenant)
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
 	return found;
+}
+
+/*
+ * True when there is such a tenant. For callers that already know that the role may know.
+ */
+bool
+mt_tenant_exists(const char *tenant)
+{
+	look_up_relations();
+	for (int i = 0; i < SEEN_TENANTS; i++)
+		if (seen_tenants[i].generation == relations.generation && strcmp(seen_tenants[i].tenant, tenant) == 0)
+			return true;
+	if (strlen(tenant) > MT_TENANT_MAX || !look_up_tenant(tenant))
+		return false;
+	strlcpy(seen_tenants[seen_next].tenant, tenant, sizeof(seen_tenants[seen_next].tenant));
+	seen_tenants[seen_next].generation = relations.generation;
+	seen_next = (seen_next + 1) % SEEN_TENANTS;
+	return true;
 }
 
 /*

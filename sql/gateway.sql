@@ -121,7 +121,7 @@ CREATE FUNCTION mindtickle.metrics() RETURNS pg_catalog.text
 	WITH family (position, name, kind, help) AS (VALUES
 		(1, 'mindtickle_http_requests_total', 'counter', 'Requests answered by the gateway, by route, method and status.'),
 		(2, 'mindtickle_http_request_seconds', 'histogram', 'Time from the whole request to its answer.'),
-		(3, 'mindtickle_http_connections', 'gauge', 'Connections open at the gateway.'),
+		(3, 'mindtickle_http_connections_total', 'counter', 'Connections that the gateway accepted.'),
 		(4, 'mindtickle_http_timeouts_total', 'counter', 'Connections closed because a request did not arrive in time.'),
 		(5, 'mindtickle_worker_up', 'gauge', 'Whether a background worker is running.'),
 		(6, 'mindtickle_worker_starts_total', 'counter', 'Starts of a background worker.'),
@@ -129,7 +129,7 @@ CREATE FUNCTION mindtickle.metrics() RETURNS pg_catalog.text
 		(8, 'mindtickle_worker_items_total', 'counter', 'What a background worker has done, in items of its kind.'),
 		(9, 'mindtickle_notification_queue_usage_ratio', 'gauge', 'How full the server''s queue of notifications is, 0 to 1.')
 	), worker AS (
-		SELECT format('{kind="%s"}', w.kind) AS labels, (w.pid IS NOT NULL)::int8 AS up, w.starts, w.errors, w.items
+		SELECT format('{kind="%s"}', w.kind) AS labels, (w.pid IS NOT NULL)::int4 AS up, w.starts, w.errors, w.items
 		FROM mindtickle.worker_stats() AS w WHERE w.database_id = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 	), sample (family, labels, rank, value) AS (
 		SELECT f.name, c.name, CASE WHEN c.name LIKE '%le="+Inf"%' THEN 'infinity' ELSE coalesce(substring(c.name FROM 'le="([0-9.]+)"'), '0') END::float8,

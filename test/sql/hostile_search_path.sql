@@ -4,7 +4,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(17);
+SELECT plan(18);
 
 DROP ROLE IF EXISTS hp_admin, hp_spare;
 CREATE ROLE hp_admin;
@@ -180,6 +180,11 @@ INSERT INTO call (role_name, statement) VALUES
 	('mindtickle_service', 'mindtickle.tend_readiness()'), ('none', 'mindtickle.known_timezone(''Europe/Berlin'')'), ('mindtickle_service', 'mindtickle.readiness_days_due(pg_catalog.now())'), ('mindtickle_service', 'mindtickle.close_readiness_day(''hp'', pg_catalog.now())'),
 	('mindtickle_service', 'mindtickle.readiness_reruns_due()'), ('mindtickle_service', 'mindtickle.rerun_readiness(''hp'')'), ('none', 'mindtickle.expected_triggers()'),
 	('mindtickle_service', 'mindtickle.publish(''hp'', 100)'), ('mindtickle_service', 'mindtickle.trim_tenant(''hp'')');
+-- What the gateway calls.
+INSERT INTO call (role_name, statement) VALUES
+	('mindtickle_service', 'mindtickle.json_from_body(''{"a": 1}'')'), ('mindtickle_service', 'mindtickle.keep_dead_letter(''hp'', ''http'', ''quiz_results'', ''x'', ''y'')'), ('mindtickle_service', 'mindtickle.user_courses(''hp'', ''m1'')'), ('mindtickle_service', 'mindtickle.user_courses(''hp'', ''nobody'')'),
+	('mindtickle_service', 'mindtickle.readiness_as_json(''hp'', true)'), ('mindtickle_service', 'mindtickle.readiness_as_json(''hp'', false)'), ('mindtickle_service', 'mindtickle.quiz_result_from_body(''hp'', ''{"userId": "m1", "courseId": "c", "quizId": "q", "submittedAt": "2026-01-05"}'')'),
+	('mindtickle_service', 'mindtickle.gateway_peers(''x'', 1)'), ('mindtickle_service', 'mindtickle.gateway_counts()'), ('mindtickle_service', 'mindtickle.gateway_count(''{}'', ''{}'')'), ('mindtickle_service', 'mindtickle.metrics()');
 -- The job that is running, which the calls name.
 INSERT INTO mindtickle.sync_job (tenant_id, kind, state) OVERRIDING SYSTEM VALUE VALUES ('hp', 'user', 'running') RETURNING job_id AS job \gset
 UPDATE call SET statement = regexp_replace(statement, '\(''hp'', 1,', format('(''hp'', %s,', :job)) WHERE role_name = 'mindtickle_service';
@@ -187,6 +192,10 @@ CREATE TEMP TABLE outcome AS
 	SELECT c.place, c.role_name, c.statement, pg_temp.hostile(c.role_name, CASE WHEN c.statement ~ 'hp-' THEN '' ELSE 'hp' END, 'SELECT ' || c.statement) AS result
 	FROM (SELECT * FROM call ORDER BY place) AS c;
 SELECT is_empty($$SELECT role_name, left(statement, 100), result FROM outcome WHERE result <> 'ok' ORDER BY place$$, 'every function does its work and runs nothing of the caller''s');
+-- Those whose call here can only fail.
+INSERT INTO outcome SELECT 0, 'mindtickle_service', s, pg_temp.hostile('mindtickle_service', 'hp', 'SELECT ' || s) FROM unnest(ARRAY['mindtickle.enter_token(''x'', ''read'')', 'mindtickle.refuse_tenant(''hp'')',
+	'mindtickle.gateway_listens(NULL, ''x''::pg_catalog.int4)', 'mindtickle.scim_event_from_body(''x'')', 'mindtickle.scim_request(''hp'', ''x'', ''/x'', '''', ''{}'', ''\\xff'')']) AS s;
+SELECT is_empty($$SELECT statement, result FROM outcome WHERE place = 0 AND result !~ '^(28000|42501|22P02|42883|22023|22021): '$$, 'also where it fails');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_catalog.pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 		JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'mindtickle'
 	WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('worker_attach', 'read_secret_file', 'fold_readiness')

@@ -13,6 +13,7 @@
 #include "gateway.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -40,7 +41,7 @@
 typedef struct Listener
 {
 	struct MHD_Daemon *daemon;
-	bool		accepting;
+	int			socket;			/* a descriptor of its own for the same socket, -1: it accepts nothing more */
 	char	   *certificate;	/* PEM; NULL: no TLS */
 	char	   *key;
 } Listener;
@@ -248,21 +249,36 @@ end_listener(int index)
 	changed = true;
 }
 
-/* Starts a daemon on the socket, in front of those that there are. False where the library refuses. */
+/* The daemon accepts nothing more. */
+static void
+quiesce(Listener *listener)
+{
+	if (listener->socket < 0)
+		return;
+	MHD_quiesce_daemon(listener->daemon);
+	close(listener->socket);
+	listener->socket = -1;
+}
+
+/* Starts a daemon on the socket, in front of those that there are, which takes the PEM over. False where the library refuses. */
 static bool
 start_daemon(char *certificate, char *key)
 {
-	struct MHD_Daemon *daemon = mt_serve_start(listening_socket, certificate, key);
+	/* The library closes what it was given when it fails, but not always. */
+	int			descriptor = fcntl(listening_socket, F_DUPFD_CLOEXEC, 0);
+	struct MHD_Daemon *daemon = descriptor < 0 ? NULL : mt_serve_start(descriptor, certificate, key);
 
 	if (daemon == NULL)
-		return false;
-	if (listener_count > 0 && listeners[0].accepting)
 	{
-		MHD_quiesce_daemon(listeners[0].daemon);
-		listeners[0].accepting = false;
+		(void) close(descriptor);
+		free_pem(certificate);
+		free_pem(key);
+		return false;
 	}
+	if (listener_count > 0)
+		quiesce(&listeners[0]);
 	memmove(&listeners[1], &listeners[0], sizeof(Listener) * (Size) listener_count);
-	listeners[0] = (Listener) {daemon, true, certificate, key};
+	listeners[0] = (Listener) {daemon, descriptor, certificate, key};
 	listener_count++;
 	changed = true;
 	return true;
@@ -345,11 +361,7 @@ mt_listen_reload(void)
 	}
 	if (certificate == NULL)
 		return true;
-	if (!start_daemon(certificate, key))
-	{
-		free_pem(certificate);
-		free_pem(key);
-	}
+	(void) start_daemon(certificate, key);
 	return true;
 }
 
@@ -363,8 +375,7 @@ mt_listen_quiesce(void)
 	socklen_t	length = sizeof(address);
 	int			descriptor;
 
-	MHD_quiesce_daemon(listeners[0].daemon);
-	listeners[0].accepting = false;
+	quiesce(&listeners[0]);
 	while ((descriptor = accept4(listening_socket, (struct sockaddr *) &address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
 	{
 		(void) MHD_add_connection(listeners[0].daemon, descriptor, (struct sockaddr *) &address, length);

@@ -294,7 +294,8 @@ take_headers(MtHttpRequest *request, const char *method)
 	matches = MHD_lookup_connection_value(request->handle, MHD_HEADER_KIND, "If-None-Match");
 	if (matches != NULL)
 		request->matches = MemoryContextStrdup(request->context, matches);
-	if (request->answer.status != 0 && (look.expects || length > MT_HTTP_DRAIN_MAX))
+	/* Where the body ends is not known, or it is too long to wait for, or it is not sent before it is asked for. */
+	if (request->answer.status != 0 && (request->answer.close || look.expects || length > MT_HTTP_DRAIN_MAX))
 	{
 		request->answer.close = true;
 		mt_serve_respond(request);
@@ -441,7 +442,7 @@ mt_serve_respond(MtHttpRequest *request)
 	for (int i = 0; i < answer->header_count; i++)
 		(void) MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
 	(void) MHD_add_response_header(response, "X-Request-Id", request->id);
-	if (answer->close || mt_gateway_draining)
+	if (answer->close || mt_gateway_draining || mt_worker_end_ordered())
 		(void) MHD_add_response_header(response, "Connection", "close");
 	(void) MHD_queue_response(request->handle, (unsigned int) answer->status, response);
 	MHD_destroy_response(response);

@@ -44,7 +44,7 @@ is(ask($node, GET => "/api/tenants/acme/readiness?token=$token{read}")->{status}
 my ($foreign, $absent) = map { ask($node, GET => "/api/tenants/$_/readiness", token => $token{read}) } qw(globex nowhere);
 is($foreign->{status}, 404, 'another tenant');
 delete $_->{json}{requestId} foreach $foreign, $absent;
-is(encode_json([ @{$foreign}{qw(status json)} ]), encode_json([ @{$absent}{qw(status json)} ]), 'is answered as one that does not exist');
+is_deeply([ @{$foreign}{qw(status json)} ], [ @{$absent}{qw(status json)} ], 'is answered as one that does not exist');
 ok(poll($node, q(SELECT count(*) = 2 FROM mt_security_alerts WHERE object = 'gateway' AND tenant_in_force = 'acme' AND tenant_asked IN ('globex', 'nowhere'))),
 	'both leave an alert');
 foreach my $route (['GET', 'users/u1/progress', 'read'], ['GET', 'roster', 'read'], ['GET', 'courses', 'read'], ['POST', 'readiness/aggregate', 'read'], ['GET', 'users/u1/sync-progress', 'sync'],

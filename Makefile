@@ -17,6 +17,7 @@ OBJS = \
 	src/access.o \
 	src/alert.o \
 	src/api_version.o \
+	src/course.o \
 	src/dead_letter.o \
 	src/event.o \
 	src/field.o \
@@ -27,7 +28,10 @@ OBJS = \
 	src/log_redaction.o \
 	src/plan.o \
 	src/progress.o \
+	src/pull_groupings.o \
+	src/pull_reports.o \
 	src/pull_store.o \
+	src/pulled_page.o \
 	src/quiz_result.o \
 	src/quiz_score.o \
 	src/readiness.o \
@@ -40,6 +44,7 @@ OBJS = \
 	src/readiness_row.o \
 	src/readiness_source.o \
 	src/readiness_store.o \
+	src/request_slot.o \
 	src/credential.o \
 	src/service_call.o \
 	src/settings.o \
@@ -48,6 +53,7 @@ OBJS = \
 	src/sync_request.o \
 	src/tenant_context.o \
 	src/tenant_settings.o \
+	src/tenant_statistics.o \
 	src/tenant_table.o \
 	src/token.o \
 	src/user.o \
@@ -80,6 +86,8 @@ SQL_PARTS = \
 	sql/sync_api.sql \
 	sql/worker_api.sql \
 	sql/gateway.sql \
+	sql/pull_api.sql \
+	sql/sync_state.sql \
 	sql/views.sql \
 	sql/check_server.sql \
 	sql/check_rights.sql \

@@ -36,6 +36,8 @@ SELECT pg_catalog.pg_extension_config_dump('mindtickle.sync_job', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.sync_job_job_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.sync_resource', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.sync_seen', '');
+SELECT pg_catalog.pg_extension_config_dump('mindtickle.sync_series', '');
+SELECT pg_catalog.pg_extension_config_dump('mindtickle.sync_series_module', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.sync_budget', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.credential', 'WHERE file IS NOT NULL');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.api_token', '');

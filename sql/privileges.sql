@@ -30,7 +30,7 @@ GRANT EXECUTE ON FUNCTION @extschema@.mt_check(), mindtickle.check_list(), mindt
 	mindtickle.granted_roles(), mindtickle.unconfirmed_credentials(), mindtickle.acting_roles(), mindtickle.library_preloaded(),
 	mindtickle.right_of_service(pg_catalog.oid, pg_catalog.oid, pg_catalog.text), mindtickle.added_rights(), mindtickle.role_dangers(),
 	mindtickle.expected_policy(pg_catalog.name), mindtickle.tenant_tables(), mindtickle.invoker_view(pg_catalog.text[]),
-	mindtickle.library_version(), mindtickle.worker_state(), mindtickle.worker_stats() TO pg_monitor;
+	mindtickle.library_version(), mindtickle.worker_state(), mindtickle.worker_stats(), mindtickle.tenant_stats() TO pg_monitor;
 
 -- The policies call these as whoever asks.
 GRANT EXECUTE ON FUNCTION mindtickle.row_allowed(pg_catalog.text, pg_catalog.oid), mindtickle.acting_as_service(),
@@ -47,7 +47,7 @@ GRANT SELECT ON @extschema@.mt_users, @extschema@.mt_teams, @extschema@.mt_cours
 	@extschema@.mt_quiz_results, @extschema@.mt_readiness_reports, @extschema@.mt_events, @extschema@.mt_dead_letters,
 	@extschema@.mt_sync_jobs, @extschema@.mt_progress_sync TO PUBLIC;
 
-GRANT SELECT ON mindtickle.security_alert, @extschema@.mt_security_alerts, @extschema@.mt_stat_worker TO pg_monitor;
+GRANT SELECT ON mindtickle.security_alert, @extschema@.mt_security_alerts, @extschema@.mt_stat_worker, @extschema@.mt_stat_tenant TO pg_monitor;
 
 -- A database that has just got the extension needs its workers.
 SELECT mindtickle.wake_launcher();

@@ -10,11 +10,10 @@ CREATE FUNCTION mindtickle.wake_aggregator() RETURNS pg_catalog.void
 COMMENT ON FUNCTION mindtickle.wake_aggregator()
 	IS 'makes the aggregator of this database look, once the transaction has committed, whether the reason of a provisional report has ended';
 
-CREATE FUNCTION mindtickle.request_sync(tenant pg_catalog.text, asked_by pg_catalog.name) RETURNS pg_catalog.int8
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION mindtickle.require_source(tenant pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE plpgsql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	asked record;
-	job int8;
 BEGIN
 	SELECT t.suspended, t.source_configured INTO asked FROM mindtickle.tenant AS t WHERE t.tenant_id = tenant;
 	IF NOT asked.source_configured THEN
@@ -25,6 +24,16 @@ BEGIN
 		RAISE EXCEPTION 'tenant "%" is suspended', tenant
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'The owner of the extension ends that with mt_resume_tenant.';
 	END IF;
+END
+$$;
+COMMENT ON FUNCTION mindtickle.require_source(pg_catalog.text) IS 'error 55000 where nothing can be pulled for the tenant in force';
+
+CREATE FUNCTION mindtickle.request_sync(tenant pg_catalog.text, asked_by pg_catalog.name) RETURNS pg_catalog.int8
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	job int8;
+BEGIN
+	PERFORM mindtickle.require_source(tenant);
 	-- The job that is in the way may end before it is looked at.
 	WHILE job IS NULL LOOP
 		INSERT INTO mindtickle.sync_job (tenant_id, kind, requested_by) VALUES (tenant, 'full', asked_by)
@@ -44,3 +53,23 @@ CREATE FUNCTION @extschema@.mt_sync_tenant(tenant pg_catalog.text) RETURNS pg_ca
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_sync_tenant';
 COMMENT ON FUNCTION @extschema@.mt_sync_tenant(pg_catalog.text)
 	IS 'asks for a pull of everything and returns the job''s id; mt_sync_jobs and mt_progress_sync show how it goes';
+
+CREATE FUNCTION @extschema@.mt_sync_course_progress(tenant pg_catalog.text, user_id pg_catalog.text,
+		timeout pg_catalog.interval DEFAULT '30 s')
+	RETURNS SETOF mindtickle.course_progress
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_sync_course_progress';
+COMMENT ON FUNCTION @extschema@.mt_sync_course_progress(pg_catalog.text, pg_catalog.text, pg_catalog.interval)
+	IS 'has the sync worker pull a user''s progress now, waits for it, and returns the user''s rows; event progress.synced';
+
+CREATE FUNCTION mindtickle.request_pull(tenant pg_catalog.text, user_id pg_catalog.text, timeout pg_catalog.interval DEFAULT '30 s')
+	RETURNS pg_catalog.int8
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_request_pull';
+COMMENT ON FUNCTION mindtickle.request_pull(pg_catalog.text, pg_catalog.text, pg_catalog.interval)
+	IS 'for the gateway: mt_sync_course_progress without waiting; returns a ticket for pull_result, at once and whatever becomes of the transaction';
+
+CREATE FUNCTION mindtickle.pull_result(ticket pg_catalog.int8, OUT state pg_catalog.text, OUT user_id pg_catalog.text,
+		OUT sqlstate pg_catalog.text, OUT message pg_catalog.text, OUT detail pg_catalog.text, OUT hint pg_catalog.text)
+	RETURNS pg_catalog.record
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_pull_result';
+COMMENT ON FUNCTION mindtickle.pull_result(pg_catalog.int8)
+	IS 'how a request_pull of the tenant in force stands: waiting, running, done with our user_id, failed with an error, or unknown';

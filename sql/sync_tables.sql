@@ -32,7 +32,7 @@ CREATE UNIQUE INDEX sync_job_open_idx ON mindtickle.sync_job (tenant_id)
 CREATE TABLE mindtickle.sync_resource (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	resource pg_catalog.text COLLATE pg_catalog."C" NOT NULL
-		CHECK (resource OPERATOR(pg_catalog.=) ANY (ARRAY['roster', 'catalog', 'progress', 'quiz_results'])),
+		CHECK (resource OPERATOR(pg_catalog.=) ANY (ARRAY['roster', 'teams', 'team_members', 'series', 'catalog', 'progress', 'quiz_results'])),
 	data_as_of pg_catalog.timestamptz,
 	finished_at pg_catalog.timestamptz,
 	error pg_catalog.text,
@@ -51,8 +51,45 @@ CREATE TABLE mindtickle.sync_seen (
 );
 COMMENT ON TABLE mindtickle.sync_seen IS 'ids that the running listing has shown: tells a loop from progress, and who is absent at the end';
 
+CREATE TABLE mindtickle.sync_series (
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	series_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	name pg_catalog.text,
+	PRIMARY KEY (tenant_id, series_id)
+);
+COMMENT ON TABLE mindtickle.sync_series IS 'series of courses upstream: what the catalog and the reports are asked for by';
+
+CREATE TABLE mindtickle.sync_series_module (
+	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	series_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	course_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+	PRIMARY KEY (tenant_id, course_id, series_id)
+);
+COMMENT ON TABLE mindtickle.sync_series_module IS 'which course is in which series; a course may be in several';
+CREATE INDEX sync_series_module_series_idx ON mindtickle.sync_series_module (tenant_id, series_id);
+
 CREATE TABLE mindtickle.sync_budget (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL PRIMARY KEY,
-	budget_until pg_catalog.timestamptz NOT NULL
+	budget_until pg_catalog.timestamptz NOT NULL,
+	noted_at pg_catalog.timestamptz,
+	minutes pg_catalog.int4[],
+	minute_left pg_catalog.int4,
+	hour_left pg_catalog.int4,
+	requests pg_catalog.int8 NOT NULL DEFAULT 0,
+	throttled pg_catalog.int8 NOT NULL DEFAULT 0,
+	unreachable pg_catalog.int8 NOT NULL DEFAULT 0,
+	broken pg_catalog.int8 NOT NULL DEFAULT 0,
+	unusable pg_catalog.int8 NOT NULL DEFAULT 0,
+	server_errors pg_catalog.int8 NOT NULL DEFAULT 0,
+	client_errors pg_catalog.int8 NOT NULL DEFAULT 0,
+	refused pg_catalog.int8 NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE mindtickle.sync_budget IS 'the moment up to which requests are accounted for; after a crash nothing is sent before it, so no window is exceeded';
+COMMENT ON TABLE mindtickle.sync_budget IS 'a tenant''s requests: how far they are accounted for, ahead of their sending, so that no window is exceeded after a crash; and how many there were and how they ended';
+COMMENT ON COLUMN mindtickle.sync_budget.budget_until IS 'after a crash nothing is sent before it';
+COMMENT ON COLUMN mindtickle.sync_budget.minutes IS 'requests of the last minutes, as of noted_at, the latest first; for the hour''s limit';
+COMMENT ON COLUMN mindtickle.sync_budget.throttled IS 'answers 429, and 503 with a pause';
+COMMENT ON COLUMN mindtickle.sync_budget.unreachable IS 'no connection';
+COMMENT ON COLUMN mindtickle.sync_budget.broken IS 'a connection, but no whole answer, or none in time, or one too large';
+COMMENT ON COLUMN mindtickle.sync_budget.unusable IS 'answers 200 that are not what was asked for';
+COMMENT ON COLUMN mindtickle.sync_budget.refused IS 'answers 401 and 403';
+COMMENT ON COLUMN mindtickle.sync_budget.hour_left IS 'as of noted_at; NULL: the hour has no limit';

@@ -146,6 +146,7 @@ CREATE FUNCTION mindtickle.setting_definitions(OUT name pg_catalog.text, OUT kin
 		   ('sync_interval', 'interval', true, '"15 min"', 1, 31536000),
 		   ('freshness', 'interval', true, '"1 hour"', 1, 31536000),
 		   ('timezone', 'timezone', true, '"UTC"', NULL, NULL),
+		   ('groups', 'names', true, NULL, NULL, NULL),
 		   ('profile_map', 'map', true, NULL, NULL, NULL),
 		   ('role_map', 'map', true, NULL, NULL, NULL),
 		   ('ready_score', 'number', true, '80', 0, 100),
@@ -184,6 +185,12 @@ BEGIN
 		SELECT f INTO fault FROM jsonb_array_elements(value) AS e,
 			mindtickle.setting_fault('url', e.value, NULL, NULL, allow_http) AS f WHERE f IS NOT NULL LIMIT 1;
 		RETURN fault;
+	ELSIF kind = 'names' THEN
+		IF jsonb_typeof(value) <> 'array' OR jsonb_array_length(value) > 200
+			OR EXISTS (SELECT FROM jsonb_array_elements(value) AS e WHERE jsonb_typeof(e.value) <> 'string' OR octet_length(e.value #>> '{}') NOT BETWEEN 1 AND 1024) THEN
+			RETURN 'must be an array of at most 200 names';
+		END IF;
+		RETURN NULL;
 	ELSIF kind = 'number' THEN
 		IF jsonb_typeof(value) <> 'number' OR content::numeric NOT BETWEEN minimum AND maximum THEN
 			RETURN format('must be a number between %s and %s', minimum, maximum);

@@ -33,6 +33,29 @@ CREATE FUNCTION mindtickle.tenant_exists(tenant pg_catalog.text) RETURNS pg_cata
 COMMENT ON FUNCTION mindtickle.tenant_exists(pg_catalog.text)
 	IS 'true when there is such a tenant, asked before it is entered, which would be a refusal and an alert; needs no tenant in force';
 
+CREATE FUNCTION mindtickle.take_sync_look() RETURNS pg_catalog.bool
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_take_sync_look';
+COMMENT ON FUNCTION mindtickle.take_sync_look()
+	IS 'true when a commit has left something for the sync worker in the tables since the last call; needs no tenant in force';
+
+CREATE FUNCTION mindtickle.take_requests(OUT ticket pg_catalog.int8, OUT tenant_id pg_catalog.text, OUT kind pg_catalog.text,
+		OUT subject pg_catalog.text, OUT ends_at pg_catalog.timestamptz)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_take_requests';
+COMMENT ON FUNCTION mindtickle.take_requests()
+	IS 'for the sync worker: what backends of this database wait for, in the order in which they asked; needs no tenant in force';
+
+CREATE FUNCTION mindtickle.request_step(ticket pg_catalog.int8, step pg_catalog.text) RETURNS pg_catalog.bool
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_request_step';
+COMMENT ON FUNCTION mindtickle.request_step(pg_catalog.int8, pg_catalog.text)
+	IS 'says in words what a request waits for; false: nobody wants it any more; needs no tenant in force';
+
+CREATE FUNCTION mindtickle.finish_request(ticket pg_catalog.int8, answer pg_catalog.text, sqlstate pg_catalog.text, message pg_catalog.text,
+		hint pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_finish_request';
+COMMENT ON FUNCTION mindtickle.finish_request(pg_catalog.int8, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text)
+	IS 'answers a request once the transaction has committed, with an error where sqlstate is given; needs no tenant in force';
+
 CREATE FUNCTION mindtickle.mark_readiness(tenant pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_mark_readiness_of';
 COMMENT ON FUNCTION mindtickle.mark_readiness(pg_catalog.text) IS 'tells the aggregator, once the transaction has committed, that the tenant''s readiness has changed';
@@ -61,22 +84,36 @@ COMMENT ON FUNCTION mindtickle.take_dirty_tenants() IS 'tenants that may have ev
 
 CREATE FUNCTION mindtickle.sync_overview(OUT tenant_id pg_catalog.text, OUT suspended pg_catalog.bool, OUT source_configured pg_catalog.bool,
 		OUT next_sync_at pg_catalog.timestamptz, OUT backoff_until pg_catalog.timestamptz, OUT budget_until pg_catalog.timestamptz,
-		OUT open_jobs pg_catalog.bool)
+		OUT open_job_id pg_catalog.int8, OUT sync_interval pg_catalog.interval)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT t.tenant_id, t.suspended, t.source_configured, t.next_sync_at, t.backoff_until, b.budget_until, t.open_job_id IS NOT NULL
+	SELECT t.tenant_id, t.suspended, t.source_configured, t.next_sync_at, t.backoff_until, b.budget_until, t.open_job_id,
+		coalesce(t.settings ->> 'sync_interval', d.default_value #>> '{}')::interval
 	FROM mindtickle.tenant AS t LEFT JOIN mindtickle.sync_budget AS b ON b.tenant_id = t.tenant_id
+		JOIN mindtickle.setting_definitions() AS d ON d.name = 'sync_interval'
 	ORDER BY t.tenant_id
 $$;
 COMMENT ON FUNCTION mindtickle.sync_overview() IS 'for each tenant what the sync worker must know to plan; needs no tenant in force';
 
-CREATE FUNCTION mindtickle.reserve_budget(tenants pg_catalog.text[], until pg_catalog.timestamptz[]) RETURNS pg_catalog.void
+CREATE FUNCTION mindtickle.reserve_budget(tenants pg_catalog.text[], until pg_catalog.timestamptz[], minutes pg_catalog.text[],
+		minute_left pg_catalog.int4[], hour_left pg_catalog.int4[]) RETURNS pg_catalog.void
 	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-	UPDATE mindtickle.sync_budget AS b SET budget_until = greatest(b.budget_until, n.until)
-	FROM unnest(tenants, until) AS n (tenant_id, until) WHERE b.tenant_id = n.tenant_id
+	UPDATE mindtickle.sync_budget AS b
+	SET budget_until = greatest(b.budget_until, n.until), noted_at = clock_timestamp(), minutes = n.minutes::int4[],
+		minute_left = n.minute_left, hour_left = n.hour_left
+	FROM unnest(tenants, until, reserve_budget.minutes, reserve_budget.minute_left, reserve_budget.hour_left) AS n (tenant_id, until, minutes, minute_left, hour_left)
+	WHERE b.tenant_id = n.tenant_id
 $$;
-COMMENT ON FUNCTION mindtickle.reserve_budget(pg_catalog.text[], pg_catalog.timestamptz[])
-	IS 'accounts for requests up to a moment, before they are sent; needs no tenant in force';
+COMMENT ON FUNCTION mindtickle.reserve_budget(pg_catalog.text[], pg_catalog.timestamptz[], pg_catalog.text[], pg_catalog.int4[], pg_catalog.int4[])
+	IS 'accounts for requests up to a moment, before they are sent; minutes are int4[] as text, null where the hour has no limit; needs no tenant in force';
+
+CREATE FUNCTION mindtickle.budget_of(tenant pg_catalog.text, OUT age pg_catalog.int8, OUT minutes pg_catalog.int4[])
+	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT (extract(epoch FROM clock_timestamp() - b.noted_at) * 1000000)::int8, b.minutes
+	FROM mindtickle.sync_budget AS b WHERE b.tenant_id = tenant AND b.tenant_id = @extschema@.mt_current_tenant()
+$$;
+COMMENT ON FUNCTION mindtickle.budget_of(pg_catalog.text)
+	IS 'the requests that an earlier worker has counted for the tenant''s hour, and how many microseconds ago it noted them';
 
 CREATE FUNCTION mindtickle.credential_of(tenant pg_catalog.text) RETURNS pg_catalog.jsonb
 	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -119,34 +156,12 @@ BEGIN
 	UPDATE mindtickle.sync_job AS j
 		SET state = 'running', started_at = coalesce(j.started_at, now()), phase_started_at = coalesce(j.phase_started_at, now())
 		WHERE j.tenant_id = sync_open.tenant AND j.job_id = job.job_id AND j.state = 'queued';
-	RETURN QUERY SELECT job.job_id, job.kind, job.phase, job.position, mindtickle.effective_settings(sync_open.tenant),
+	RETURN QUERY SELECT job.job_id, job.kind, job.phase, job.position, mindtickle.source_settings(sync_open.tenant),
 		mindtickle.credential_of(sync_open.tenant), job.done, job.total;
 END
 $$;
 COMMENT ON FUNCTION mindtickle.sync_open(pg_catalog.text)
 	IS 'takes up a tenant''s pull, beginning the periodic one when it is due, where it was left off; no row: nothing to do';
-
-CREATE FUNCTION mindtickle.store_users(tenant pg_catalog.text, job_id pg_catalog.int8, records pg_catalog.bytea[],
-		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4) RETURNS pg_catalog.record
-	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_store_users';
-COMMENT ON FUNCTION mindtickle.store_users(pg_catalog.text, pg_catalog.int8, pg_catalog.bytea[])
-	IS 'stores a page of the roster; what is at fault becomes a dead letter; fresh: ids that this listing had not shown before';
-
-CREATE FUNCTION mindtickle.store_courses(tenant pg_catalog.text, job_id pg_catalog.int8, records pg_catalog.bytea[],
-		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4) RETURNS pg_catalog.record
-	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_store_courses';
-COMMENT ON FUNCTION mindtickle.store_courses(pg_catalog.text, pg_catalog.int8, pg_catalog.bytea[]) IS 'stores a page of the catalog';
-
-CREATE FUNCTION mindtickle.store_progress(tenant pg_catalog.text, job_id pg_catalog.int8, user_id pg_catalog.text, records pg_catalog.bytea[],
-		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4) RETURNS pg_catalog.record
-	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_store_progress';
-COMMENT ON FUNCTION mindtickle.store_progress(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bytea[])
-	IS 'stores the courses of one user, by our id of the user';
-
-CREATE FUNCTION mindtickle.store_quiz_results(tenant pg_catalog.text, job_id pg_catalog.int8, records pg_catalog.bytea[],
-		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4) RETURNS pg_catalog.record
-	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_store_quiz_results';
-COMMENT ON FUNCTION mindtickle.store_quiz_results(pg_catalog.text, pg_catalog.int8, pg_catalog.bytea[]) IS 'stores a page of quiz results';
 
 CREATE FUNCTION mindtickle.sync_next_users(tenant pg_catalog.text, job_id pg_catalog.int8, after pg_catalog.text, max_rows pg_catalog.int4,
 		OUT user_id pg_catalog.text, OUT mindtickle_id pg_catalog.text)
@@ -213,6 +228,9 @@ BEGIN
 				SET data_as_of = excluded.data_as_of, finished_at = excluded.finished_at, error = NULL, error_at = NULL;
 		IF sync_finish_phase.phase = 'roster' THEN
 			PERFORM mindtickle.deactivate_absent_users(sync_finish_phase.tenant, sync_finish_phase.job_id);
+			PERFORM mindtickle.settle_managers(sync_finish_phase.tenant);
+		ELSIF sync_finish_phase.phase = ANY (ARRAY['teams', 'series']) THEN
+			PERFORM mindtickle.forget_absent_groupings(sync_finish_phase.tenant, sync_finish_phase.job_id, sync_finish_phase.phase);
 		END IF;
 	ELSE
 		INSERT INTO mindtickle.sync_resource AS r (tenant_id, resource, error, error_at)
@@ -225,14 +243,20 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mindtickle.sync_finish_phase(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bool, pg_catalog.text)
-	IS 'ends the pull of one resource; a complete roster deactivates who was absent from it';
+	IS 'ends the pull of one resource; a complete listing tells who and what is gone';
+
+CREATE FUNCTION mindtickle.next_pull(tenant pg_catalog.text) RETURNS pg_catalog.timestamptz
+	LANGUAGE sql STRICT VOLATILE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT now() + (mindtickle.effective_settings(tenant) ->> 'sync_interval')::interval * (0.9 + 0.2 * random())
+$$;
+COMMENT ON FUNCTION mindtickle.next_pull(pg_catalog.text)
+	IS 'when the next pull begins: not all tenants at one moment, so a tenth of the interval earlier or later';
 
 CREATE FUNCTION mindtickle.sync_close(tenant pg_catalog.text, job_id pg_catalog.int8, state pg_catalog.text, error pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	ended_phase text;
-	spread float8 := 0.9 + 0.2 * random();
 BEGIN
 	UPDATE mindtickle.sync_job AS j
 		SET state = sync_close.state, error = sync_close.error, finished_at = clock_timestamp(), position = '{}'
@@ -241,10 +265,9 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN;
 	END IF;
-	-- Not all tenants at one moment: the next pull comes a tenth of the interval earlier or later.
 	UPDATE mindtickle.tenant AS t
 		SET open_job_id = NULL,
-			next_sync_at = now() + (mindtickle.effective_settings(sync_close.tenant) ->> 'sync_interval')::interval * spread,
+			next_sync_at = mindtickle.next_pull(sync_close.tenant),
 			last_error = CASE WHEN sync_close.state = 'failed' THEN sync_close.error END,
 			last_error_at = CASE WHEN sync_close.state = 'failed' THEN now() END
 		WHERE t.tenant_id = sync_close.tenant;
@@ -266,14 +289,23 @@ COMMENT ON FUNCTION mindtickle.sync_back_off(pg_catalog.text, pg_catalog.timesta
 	IS 'sends nothing for a tenant before a moment, with the reason in words';
 
 CREATE FUNCTION mindtickle.sync_count(tenant pg_catalog.text, job_id pg_catalog.int8, requests pg_catalog.int8, throttled pg_catalog.int8,
-		errors pg_catalog.int8) RETURNS pg_catalog.void
+		unreachable pg_catalog.int8, broken pg_catalog.int8, unusable pg_catalog.int8, server_errors pg_catalog.int8,
+		client_errors pg_catalog.int8, refused pg_catalog.int8) RETURNS pg_catalog.void
 	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 	UPDATE mindtickle.sync_job AS j
-	SET requests = j.requests + sync_count.requests, throttled = j.throttled + sync_count.throttled, errors = j.errors + sync_count.errors
-	WHERE j.tenant_id = tenant AND j.job_id = sync_count.job_id
+	SET requests = j.requests + sync_count.requests, throttled = j.throttled + sync_count.throttled,
+		errors = j.errors + unreachable + broken + unusable + server_errors + client_errors + refused
+	WHERE j.tenant_id = tenant AND j.job_id = sync_count.job_id;
+	UPDATE mindtickle.sync_budget AS b
+	SET requests = b.requests + sync_count.requests, throttled = b.throttled + sync_count.throttled,
+		unreachable = b.unreachable + sync_count.unreachable, broken = b.broken + sync_count.broken, unusable = b.unusable + sync_count.unusable,
+		server_errors = b.server_errors + sync_count.server_errors, client_errors = b.client_errors + sync_count.client_errors,
+		refused = b.refused + sync_count.refused
+	WHERE b.tenant_id = tenant AND b.tenant_id = @extschema@.mt_current_tenant()
 $$;
-COMMENT ON FUNCTION mindtickle.sync_count(pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8)
-	IS 'adds to the figures of a pull';
+COMMENT ON FUNCTION mindtickle.sync_count(pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8,
+	pg_catalog.int8, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8)
+	IS 'adds to the figures of a pull (job 0: of none) and of its tenant';
 
 CREATE FUNCTION mindtickle.publish(tenant pg_catalog.text, max_rows pg_catalog.int4) RETURNS pg_catalog.int4
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$

@@ -13,6 +13,7 @@
 #include "log_redaction.h"
 #include "miscadmin.h"
 #include "readiness_store.h"
+#include "request_slot.h"
 #include "shared_state.h"
 #include "statistics.h"
 #include "utils/guc.h"
@@ -36,6 +37,7 @@ _PG_init(void)
 		mt_request_alert_memory();
 		mt_request_ring_memory();
 		mt_request_gateway_memory();
+		mt_request_slot_memory();
 		mt_register_launcher();
 	}
 }

@@ -42,6 +42,9 @@ static MtPlan replace = {
 	PARAMETERS, PARAMETER_TYPES
 };
 
+/* Source of the results of a pull that knows the latest attempt alone. */
+#define SOURCE_LATEST	"live"
+
 PG_FUNCTION_INFO_V1(mt_process_quiz_result);
 
 /*
@@ -104,19 +107,10 @@ emit_quiz_completed(const char *tenant, const MtQuizResult *result, Jsonb *docum
 	mt_emit_event(tenant, "quiz.completed", SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
-/*
- * Records a result, whose user id may be one from outside; true when that changed something. source is 'pull' or who else brought it; a pull
- * replaces. document is what it was read from, for the event. ERROR 23505 where the key is there with other content. Within
- * mt_service_enter/leave.
- */
-bool
-mt_quiz_result_store(const char *tenant, MtQuizResult *result, Jsonb *document, const char *source)
+static void
+fill_parameters(const char *tenant, const MtQuizResult *result, const char *source, Datum *values, char *nulls)
 {
-	Datum		values[PARAMETERS];
-	char		nulls[PARAMETERS];
-
-	result->user_id = mt_user_resolve(tenant, result->user_id);
-	memset(nulls, ' ', sizeof(nulls));
+	memset(nulls, ' ', PARAMETERS);
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = result->user_id;
 	values[2] = result->course_id;
@@ -135,12 +129,26 @@ mt_quiz_result_store(const char *tenant, MtQuizResult *result, Jsonb *document, 
 			nulls[i] = 'n';
 	nulls[8] = result->has_attempt ? ' ' : 'n';
 	nulls[9] = result->has_passed ? ' ' : 'n';
+}
 
+/*
+ * Records a result, whose user id may be one from outside; true when that changed something. source is 'pull' or 'live' where a pull
+ * brought it, which replaces, or who else did. document is what it was read from, for the event. ERROR 23505 where the key is there with other content. Within
+ * mt_service_enter/leave.
+ */
+bool
+mt_quiz_result_store(const char *tenant, MtQuizResult *result, Jsonb *document, const char *source)
+{
+	Datum		values[PARAMETERS];
+	char		nulls[PARAMETERS];
+
+	result->user_id = mt_user_resolve(tenant, result->user_id);
+	fill_parameters(tenant, result, source, values, nulls);
 	if (mt_plan_run(&insert, values, nulls, SPI_OK_INSERT) == 0)
 	{
 		if (mt_plan_run(&same, values, nulls, SPI_OK_SELECT) > 0)
 			return false;
-		if (strcmp(source, "pull") != 0)
+		if (strcmp(source, "pull") != 0 && strcmp(source, SOURCE_LATEST) != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNIQUE_VIOLATION),
 					 errmsg("submittedAt is that of another result which is recorded already"),
@@ -151,6 +159,45 @@ mt_quiz_result_store(const char *tenant, MtQuizResult *result, Jsonb *document, 
 	note_quiz(tenant, result);
 	emit_quiz_completed(tenant, result, document);
 	return true;
+}
+
+/*
+ * Records the latest attempt of a user at a quiz, in the place of the one that was the latest before; true when that changed something. Within
+ * mt_service_enter/leave.
+ */
+bool
+mt_quiz_result_store_latest(const char *tenant, MtQuizResult *result)
+{
+	static MtPlan drop_earlier = {
+		"DELETE FROM mindtickle.quiz_submission WHERE tenant_id = $1 AND user_id = $2 AND course_id = $3 AND quiz_id = $4 "
+		"AND submitted_at <> $5 AND source = '" SOURCE_LATEST "'",
+		5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
+	};
+	static MtPlan describe = {
+		"SELECT jsonb_strip_nulls(jsonb_build_object('courseId', $1, 'quizId', $2, 'submittedAt', $3, 'passed', $4, 'maxScore', $5, "
+		"'rawScore', $6))",
+		6, {TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID, NUMERICOID, NUMERICOID}
+	};
+	Datum		values[PARAMETERS];
+	char		nulls[PARAMETERS];
+	Datum		described[6];
+	char		described_nulls[6];
+	bool		isnull;
+
+	fill_parameters(tenant, result, SOURCE_LATEST, values, nulls);
+	if (mt_plan_run(&same, values, nulls, SPI_OK_SELECT) > 0)
+		return false;
+	mt_plan_run(&drop_earlier, values, nulls, SPI_OK_DELETE);
+	for (int i = 0; i < 6; i++)
+	{
+		static const int from[6] = {2, 3, 4, 9, 10, 11};
+
+		described[i] = values[from[i]];
+		described_nulls[i] = nulls[from[i]];
+	}
+	mt_plan_run(&describe, described, described_nulls, SPI_OK_SELECT);
+	return mt_quiz_result_store(tenant, result,
+								DatumGetJsonbP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)), SOURCE_LATEST);
 }
 
 /*

@@ -27,6 +27,7 @@ typedef struct MtQuizResult
 } MtQuizResult;
 
 extern bool mt_quiz_result_read(MtFields *fields, MtQuizResult *result);
+extern bool mt_quiz_result_store_latest(const char *tenant, MtQuizResult *result);
 extern bool mt_quiz_result_store(const char *tenant, MtQuizResult *result, Jsonb *document, const char *source);
 
 #endif							/* MT_QUIZ_RESULT_H */

@@ -158,6 +158,20 @@ mt_service_enter_as_owner(MtServiceCall *call, FunctionCallInfo fcinfo)
 }
 
 /*
+ * The same for a member of pg_monitor, who needs no right to the tenant and gets nothing but figures; the caller of this sees to that. Reads only.
+ * ERROR 42501 for anybody else. False where there is no such tenant.
+ */
+bool
+mt_service_enter_as_monitor(MtServiceCall *call, FunctionCallInfo fcinfo, const char *tenant)
+{
+	mt_require_monitor(fcinfo);
+	if (!mt_tenant_exists(tenant))
+		return false;
+	service_begin(call, mt_service_role(false), tenant);
+	return true;
+}
+
+/*
  * Step 5. Results must have been copied out of SPI's memory by then.
  */
 void

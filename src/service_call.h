@@ -21,6 +21,7 @@ typedef struct MtServiceCall
 
 extern void mt_service_enter(MtServiceCall *call, FunctionCallInfo fcinfo, const char *tenant, MtAccess needed, bool writes);
 extern void mt_service_enter_as_owner(MtServiceCall *call, FunctionCallInfo fcinfo);
+extern bool mt_service_enter_as_monitor(MtServiceCall *call, FunctionCallInfo fcinfo, const char *tenant);
 extern void mt_service_leave(MtServiceCall *call);
 extern void mt_lock_tenant(const char *tenant, LOCKMODE mode);
 extern void mt_lock_tokens(const char *tenant);

@@ -53,6 +53,7 @@ typedef struct DatabaseSlot
 {
 	Oid			database;
 	int			barred;			/* how many commands keep the workers out */
+	bool		sync_look;		/* a commit has left something for the sync worker to see in the tables */
 	WorkerSlot	workers[MT_WORKER_KINDS];
 	MarkSet		marks[MT_MARKED_KINDS];
 } DatabaseSlot;
@@ -70,7 +71,6 @@ extern SharedState *mt_shared;
 
 /* shared_state.c; the lock is held by the caller */
 extern DatabaseSlot *mt_find_database(Oid database, bool make);
-extern void mt_set_latch_of(int proc_number);
 extern void mt_wake_launcher_locked(void);
 
 #endif							/* MT_SHARED_LAYOUT_H */

@@ -17,6 +17,7 @@
 
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "request_slot.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
@@ -119,6 +120,15 @@ mt_find_database(Oid database, bool make)
 	for (int kind = 0; kind < MT_MARKED_KINDS; kind++)
 		unused->marks[kind].all = true;
 	return unused;
+}
+
+/*
+ * The number by which mt_set_latch_of knows this process.
+ */
+int
+mt_my_proc_number(void)
+{
+	return MY_PROC_NUMBER;
 }
 
 /*
@@ -304,6 +314,8 @@ detach_worker(int code, Datum kind)
 	if (mt_shared->launcher_proc_number >= 0)
 		mt_set_latch_of(mt_shared->launcher_proc_number);
 	LWLockRelease(mt_shared->lock);
+	if (DatumGetInt32(kind) == MT_WORKER_SYNC)
+		mt_requests_return(MyDatabaseId);
 }
 
 /*

@@ -38,6 +38,8 @@ typedef struct MtWorkerView
 /* shared memory itself */
 extern void mt_request_shared_state(void);
 extern const char *mt_worker_kind_name(MtWorkerKind kind);
+extern int	mt_my_proc_number(void);
+extern void mt_set_latch_of(int proc_number);
 
 /* for the launcher */
 extern void mt_launcher_attach(void);

@@ -12,6 +12,7 @@
 
 #include "access.h"
 #include "alert.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
@@ -19,6 +20,7 @@
 #include "log_redaction.h"
 #include "service_call.h"
 #include "token.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/json.h"
@@ -241,6 +243,19 @@ mt_require_owner(FunctionCallInfo fcinfo)
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied: %s without a tenant is for the owner of the extension", function_name(fcinfo))));
+}
+
+/*
+ * Checks that the current role has the rights of pg_monitor, or of the extension's owner. ERROR 42501 where it has not.
+ */
+void
+mt_require_monitor(FunctionCallInfo fcinfo)
+{
+	if (has_privs_of_role(GetUserId(), ROLE_PG_MONITOR) || mt_is_owner(GetUserId()))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied: %s is for members of pg_monitor", function_name(fcinfo))));
 }
 
 /*

@@ -304,6 +304,7 @@ mt_token_scope_allows(const char *function, MtAccess needed)
 		{"mt_process_quiz_result", "quiz"},
 		{"mt_provision_user", "scim"},
 		{"mt_scim_request", "scim"},
+		{"mt_sync_course_progress", "sync"},
 		{"mt_sync_tenant", "sync"},
 		{"mt_upsert_progress", "sync"},
 		{"pull_result", "sync"},

@@ -36,6 +36,11 @@ PG_FUNCTION_INFO_V1(mt_deactivate_user);
 #define DIFFERS(bit, parameter, column) "($3 & " bit " <> 0 AND u." column " IS DISTINCT FROM " parameter ")"
 #define MERGED(bit, parameter, column) column " = CASE WHEN $3 & " bit " <> 0 THEN " parameter " ELSE u." column " END"
 
+/* What becomes of the attributes: those given, or these laid over those there. */
+#define ATTRIBUTES "(CASE WHEN $3 & 16384 <> 0 THEN u.attributes ELSE '{}' END || coalesce($17, '{}'))"
+
+StaticAssertDecl(MT_USER_ADDS_ATTRIBUTES == 16384, "the statements know the bit");
+
 /* $1 tenant, $2 user, $3 columns given, $4 to $17 the columns. */
 static MtPlan update = {
 	"UPDATE mindtickle.users AS u SET "
@@ -52,7 +57,7 @@ static MtPlan update = {
 	MERGED("1024", "$14", "hired_at") ", "
 	MERGED("2048", "$15", "manager_id") ", "
 	MERGED("4096", "$16", "manager_email") ", "
-	MERGED("8192", "coalesce($17, '{}')", "attributes") ", "
+	MERGED("8192", ATTRIBUTES, "attributes") ", "
 	"version = u.version + 1, updated_at = now() "
 	"FROM mindtickle.users AS o "
 	"WHERE u.tenant_id = $1 AND u.user_id = $2 AND o.tenant_id = $1 AND o.user_id = $2 AND ("
@@ -69,7 +74,7 @@ static MtPlan update = {
 	DIFFERS("1024", "$14", "hired_at") " OR "
 	DIFFERS("2048", "$15", "manager_id") " OR "
 	DIFFERS("4096", "$16", "manager_email") " OR "
-	DIFFERS("8192", "coalesce($17, '{}')", "attributes") ") "
+	DIFFERS("8192", ATTRIBUTES, "attributes") ") "
 	"RETURNING CASE WHEN o.active AND NOT u.active THEN 'DELETE' ELSE 'UPDATE' END, "
 	"u.mindtickle_id IS DISTINCT FROM o.mindtickle_id, u.scim_external_id IS DISTINCT FROM o.scim_external_id",
 	17, {TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID,

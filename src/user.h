@@ -27,6 +27,9 @@ typedef enum MtUserColumn
 	MT_USER_COLUMNS
 } MtUserColumn;
 
+/* A bit of given behind those of the columns: the attributes are laid over those that are there. */
+#define MT_USER_ADDS_ATTRIBUTES	(1u << MT_USER_COLUMNS)
+
 /* One user as a document describes him, read and checked. */
 typedef struct MtUser
 {

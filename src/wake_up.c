@@ -33,6 +33,7 @@ static struct
 } pending;
 
 PG_FUNCTION_INFO_V1(mt_wake_sync);
+PG_FUNCTION_INFO_V1(mt_take_sync_look);
 PG_FUNCTION_INFO_V1(mt_wake_aggregator);
 PG_FUNCTION_INFO_V1(mt_mark_readiness_of);
 PG_FUNCTION_INFO_V1(mt_wake_launcher);
@@ -105,6 +106,8 @@ pass_on(void)
 			wake |= set->wake;
 			set->wake = false;
 		}
+		if (kind == MT_WORKER_SYNC)
+			slot->sync_look |= wake;
 		if (wake && slot->workers[kind].pid != 0)
 			mt_set_latch_of(slot->workers[kind].proc_number);
 	}
@@ -228,6 +231,28 @@ mt_wake_sync(PG_FUNCTION_ARGS)
 {
 	mt_wake_worker_at_commit(MT_WORKER_SYNC);
 	PG_RETURN_VOID();
+}
+
+/*
+ * mindtickle.take_sync_look() -> bool: true when a commit has left something for the sync worker in the tables since the last call.
+ */
+Datum
+mt_take_sync_look(PG_FUNCTION_ARGS)
+{
+	DatabaseSlot *slot;
+	bool		look = false;
+
+	if (mt_shared == NULL)
+		PG_RETURN_BOOL(false);
+	LWLockAcquire(mt_shared->lock, LW_EXCLUSIVE);
+	slot = mt_find_database(MyDatabaseId, false);
+	if (slot != NULL)
+	{
+		look = slot->sync_look;
+		slot->sync_look = false;
+	}
+	LWLockRelease(mt_shared->lock);
+	PG_RETURN_BOOL(look);
 }
 
 /*

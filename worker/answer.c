@@ -14,6 +14,8 @@
 /* Deepest value, and longest in bytes but for an array, whose elements count one by one. */
 #define DEPTH_MAX		512
 #define VALUE_MAX		(1024 * 1024)
+/* How deep objects are passed member by member, which may make them longer than one value. */
+#define OBJECT_DEPTH_MAX	3
 /* Longest number whose kind is asked for. */
 #define NUMBER_MAX		300
 
@@ -81,6 +83,34 @@ skip_array(const char *at, const char *end)
 	return step == MT_STEP_END ? walk.at : NULL;
 }
 
+/* Behind the object that starts at at, or NULL, passed member by member. */
+static const char *
+skip_object(const char *at, const char *end, int depth)
+{
+	MtWalk		walk = {.at = at + 1,.end = end,.closing = '}',.depth = depth,.open_end = true};
+	MtSpan		key;
+	MtSpan		value;
+	MtStep		step;
+
+	while ((step = mt_json_member(&walk, &key, &value)) == MT_STEP_ITEM)
+		;
+	return step == MT_STEP_END ? walk.at : NULL;
+}
+
+/* Behind the value of a member that starts at at, or NULL. */
+static const char *
+skip_member_value(const char *at, const char *end, int depth)
+{
+	const char *behind;
+
+	if (at < end && *at == '[')
+		return skip_array(at, end);
+	behind = skip_value(at, end);
+	if (behind == NULL && depth < OBJECT_DEPTH_MAX && end - at > VALUE_MAX && *at == '{')
+		behind = skip_object(at, end, depth + 1);
+	return behind;
+}
+
 /*
  * The object that a text consists of. False when the text is none, as far as its ends tell: what is between them the walk will find.
  */
@@ -113,6 +143,8 @@ mt_json_walk(MtSpan container, char opening, MtWalk *walk)
 	walk->end = container.start + container.length;
 	walk->closing = opening == '{' ? '}' : ']';
 	walk->begun = false;
+	walk->open_end = false;
+	walk->depth = 0;
 	return true;
 }
 
@@ -155,9 +187,8 @@ MtStep
 mt_json_member(MtWalk *walk, MtSpan *key, MtSpan *value)
 {
 	MtStep		step = next_item(walk);
-	const char *behind;
 
-	if (step == MT_STEP_END && walk->at != walk->end)
+	if (step == MT_STEP_END && walk->at != walk->end && !walk->open_end)
 		return MT_STEP_MALFORMED;
 	if (step != MT_STEP_ITEM)
 		return step;
@@ -167,8 +198,7 @@ mt_json_member(MtWalk *walk, MtSpan *key, MtSpan *value)
 	if (walk->at == walk->end || *walk->at != ':')
 		return MT_STEP_MALFORMED;
 	walk->at = skip_space(walk->at + 1, walk->end);
-	behind = walk->at < walk->end && *walk->at == '[' ? skip_array(walk->at, walk->end) : skip_value(walk->at, walk->end);
-	return take_value(walk, behind, value) ? MT_STEP_ITEM : MT_STEP_MALFORMED;
+	return take_value(walk, skip_member_value(walk->at, walk->end, walk->depth), value) ? MT_STEP_ITEM : MT_STEP_MALFORMED;
 }
 
 /*

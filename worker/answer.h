@@ -21,6 +21,8 @@ typedef struct MtWalk
 	const char *end;			/* of the text; for an object or array whose end is known, behind its bracket */
 	char		closing;
 	bool		begun;
+	bool		open_end;		/* where it ends is not known yet */
+	int			depth;			/* of objects that are walked to find their end */
 } MtWalk;
 
 typedef enum MtStep

@@ -4,7 +4,7 @@
  *
  * Called by the pull of a tenant; mt_budget_sent also from a callback of libcurl, so it calls nothing. Knows no tenant and no network. That a
  * restart does not reset the budget is the business of the caller, who stores ahead how far it is used (tenant_pull.c) and says so with
- * mt_budget_hold.
+ * mt_budget_hold and mt_budget_recall.
  *
  * Requests are spaced evenly, at 97 % of the rate allowed. That alone would do if every request arrived as long after its sending as the
  * others. It does not, so the requests of the last second and of the last minute are counted as well, by the latest moment at which the far side
@@ -13,6 +13,9 @@
  * exceeds a limit is taken for that.
  *
  * A loop that comes late catches up for a tenth of a second, no more; the windows hold then too.
+ *
+ * The hour is counted by minutes of the clock. It is not spread: until it is used up the pace is that of minute and second, so that a pull that fits
+ * into it is not slowed. The last of it is for what is urgent, which would else wait most of an hour behind a large pull.
  */
 #include "budget.h"
 
@@ -31,6 +34,9 @@
 /* Kept between a request and the end of a window: the two clocks and the coarseness of timers. */
 #define SECOND_MARGIN	(5 * MT_MILLISECOND)
 #define MINUTE_MARGIN	(50 * MT_MILLISECOND)
+/* Shares of the hour's requests that are used at all, and by what is not urgent. */
+#define HOUR_SHARE		0.98
+#define HOUR_BULK_SHARE	0.95
 /* More requests a minute than this are not sent, whatever is allowed. */
 #define PER_MINUTE_MAX	20000
 
@@ -70,8 +76,7 @@ mt_budget_limit(MtBudget *budget, double per_second, double per_minute, double p
 	per_minute = Min(Max(per_minute, 1.0), PER_MINUTE_MAX);
 	per_second = Max(per_second, 1.0 / 60);
 	seconds = Max(1.0 / per_second, 60.0 / per_minute);
-	if (per_hour >= 1.0)
-		seconds = Max(seconds, 3600.0 / per_hour);
+	budget->per_hour = per_hour >= 1.0 ? (int) Min(per_hour, 60.0 * PER_MINUTE_MAX) : 0;
 
 	budget->interval = (int64) ceil(seconds * MT_SECOND / USED_SHARE);
 	budget->per_second = Max((int) per_second, 1);
@@ -117,18 +122,87 @@ seen_for_minute(const MtBudgetEntry *entry)
 	return entry->sent + excess + MINUTE_MARGIN;
 }
 
+/* The number of a minute of the clock, by which its requests are counted. */
+static int64
+minute_of(int64 moment)
+{
+	return moment / MT_MINUTE;
+}
+
+/* Forgets the minutes that the clock has left behind. */
+static void
+turn_minutes(MtBudget *budget, int64 now)
+{
+	int64		minute = minute_of(now);
+
+	if (minute - budget->minute >= MT_BUDGET_MINUTES)
+		memset(budget->minutes, 0, sizeof(budget->minutes));
+	else
+		for (int64 left = budget->minute + 1; left <= minute; left++)
+			budget->minutes[left % MT_BUDGET_MINUTES] = 0;
+	budget->minute = minute;
+}
+
+/* When a request of this minute has left every window of an hour, even if it was seen late. */
+static int64
+leaves_hour(int64 minute)
+{
+	return (minute + 1) * MT_MINUTE + MT_HOUR + MINUTE_EXCESS;
+}
+
+/* Requests that the hour before now may have seen. */
+static int
+used_of_hour(MtBudget *budget, int64 now)
+{
+	int			used = 0;
+
+	turn_minutes(budget, now);
+	for (int64 minute = budget->minute; minute >= 0 && minute > budget->minute - MT_BUDGET_MINUTES && leaves_hour(minute) > now; minute--)
+		used += budget->minutes[minute % MT_BUDGET_MINUTES];
+	return used;
+}
+
+/* So many requests of an hour are sent, of any kind or by what is not urgent; at least one. */
+static int
+limit_of_hour(const MtBudget *budget, bool urgent)
+{
+	return Max((int) (budget->per_hour * (urgent ? HOUR_SHARE : HOUR_BULK_SHARE)), 1);
+}
+
+/* When the hour allows another request. */
+static int64
+hour_allows(MtBudget *budget, int64 now, bool urgent)
+{
+	int			excess;
+
+	if (budget->per_hour == 0)
+		return 0;
+	excess = used_of_hour(budget, now) - limit_of_hour(budget, urgent) + 1;
+	if (excess <= 0)
+		return 0;
+	for (int64 minute = Max(budget->minute - MT_BUDGET_MINUTES + 1, 0); minute <= budget->minute; minute++)
+	{
+		if (leaves_hour(minute) <= now)
+			continue;
+		excess -= budget->minutes[minute % MT_BUDGET_MINUTES];
+		if (excess <= 0)
+			return leaves_hour(minute);
+	}
+	return now + MT_HOUR;
+}
+
 /*
  * The moment from which the next request may go out, as far as is known now; MT_NEVER while that depends on what becomes of one under way.
  */
 int64
-mt_budget_next(const MtBudget *budget, int64 now)
+mt_budget_next(MtBudget *budget, int64 now, bool urgent)
 {
 	uint64		ticket = budget->taken - Min(budget->taken, (uint64) budget->capacity);
 	int			in_second = 0;
 	int			in_minute = 0;
 	int64		leaves_second = MT_NEVER;
 	int64		leaves_minute = MT_NEVER;
-	int64		at = budget->next_at;
+	int64		at = Max(budget->next_at, hour_allows(budget, now, urgent));
 
 	if (at > now)
 		return at;
@@ -164,6 +238,8 @@ mt_budget_take(MtBudget *budget, int64 now)
 	MtBudgetEntry *entry = entry_of(budget, ticket);
 
 	entry->sent = entry->settled = 0;
+	turn_minutes(budget, now);
+	budget->minutes[budget->minute % MT_BUDGET_MINUTES]++;
 	budget->next_at = Max(budget->next_at, now - CATCH_UP) + budget->interval;
 	return ticket;
 }
@@ -201,6 +277,63 @@ mt_budget_settled(MtBudget *budget, uint64 ticket, int64 now)
 		budget->latency_floor = latency;
 	else
 		budget->latency_floor += (latency - budget->latency_floor) / 256;
+}
+
+/*
+ * Takes over what an earlier process had counted for the hour: requests of minutes, the latest first, which were noted so long ago.
+ */
+void
+mt_budget_recall(MtBudget *budget, int64 now, int64 age, const int *minutes, int count)
+{
+	turn_minutes(budget, now);
+	/* Their minutes did not begin when ours do, and the latest was noted ahead: each counts as late as it can have been. */
+	for (int i = 0; i < count; i++)
+	{
+		int64		minute = minute_of(Min(now, now - Max(age, 0) - (i - 1) * MT_MINUTE));
+
+		if (minute >= 0 && minute > budget->minute - MT_BUDGET_MINUTES)
+			budget->minutes[minute % MT_BUDGET_MINUTES] += minutes[i];
+	}
+}
+
+/*
+ * The requests of the last minutes, the latest first, as mt_budget_recall takes them; to the latest are added as many as can be sent in the time
+ * ahead. Returns how many minutes there are to keep; minutes has room for MT_BUDGET_MINUTES.
+ */
+int
+mt_budget_recount(MtBudget *budget, int64 now, int64 ahead, int *minutes)
+{
+	int			count = 0;
+
+	if (budget->per_hour == 0)
+		return 0;
+	turn_minutes(budget, now);
+	for (int i = 0; i < MT_BUDGET_MINUTES; i++)
+	{
+		int64		minute = budget->minute - i;
+
+		minutes[i] = minute < 0 || leaves_hour(minute) <= now ? 0 : budget->minutes[minute % MT_BUDGET_MINUTES];
+		if (minutes[i] > 0)
+			count = i + 1;
+	}
+	minutes[0] += (int) (ahead / budget->interval) + 1;
+	return Max(count, 1);
+}
+
+/*
+ * What is left of the minute and of the hour.
+ */
+MtBudgetLeft
+mt_budget_left(MtBudget *budget, int64 now)
+{
+	MtBudgetLeft left = {.of_minute = budget->per_minute,.of_hour = -1};
+
+	for (uint64 ticket = budget->taken - Min(budget->taken, (uint64) budget->capacity); ticket < budget->taken; ticket++)
+		left.of_minute -= seen_for_minute(entry_of(budget, ticket)) > now - MT_MINUTE;
+	left.of_minute = Max(left.of_minute, 0);
+	if (budget->per_hour > 0)
+		left.of_hour = Max(limit_of_hour(budget, true) - used_of_hour(budget, now), 0);
+	return left;
 }
 
 /*

@@ -7,22 +7,14 @@
  */
 #include "contract.h"
 
+#include "canonical.h"
+#include "source.h"
+#include "utils/json.h"
+
 /* Records asked for in a page of a listing. */
 #define PAGE_LIMIT		100
 /* More records than this in one answer are not believed. */
 #define RECORDS_MAX		20000
-
-/* The listings. */
-static const struct
-{
-	const char *path;
-	const char *records;		/* the member that holds them */
-}			listings[] = {
-	[MT_PHASE_ROSTER] = {"/users", "users"},
-	[MT_PHASE_CATALOG] = {"/courses", "courses"},
-	[MT_PHASE_PROGRESS] = {NULL, "courses"},
-	[MT_PHASE_QUIZ_RESULTS] = {"/quiz-results", "quizResults"},
-};
 
 /* How the value of a member is brought to our data model. */
 typedef enum Treatment
@@ -85,62 +77,43 @@ static const MemberRule quiz_rules[] = {
 	{NULL}
 };
 
-static const MemberRule *const rules_of[] = {
-	[MT_PHASE_ROSTER] = user_rules,
-	[MT_PHASE_CATALOG] = course_rules,
-	[MT_PHASE_PROGRESS] = progress_rules,
-	[MT_PHASE_QUIZ_RESULTS] = quiz_rules,
-};
-
+/* Writes the request of a listing's page. */
 static void
-page_path(StringInfo path, MtPhase phase, const MtCursor *cursor)
+request_page(MtCall *call, const char *path, const MtCursor *cursor)
 {
-	appendStringInfo(path, "%s?limit=" INT64_FORMAT "&offset=" INT64_FORMAT, listings[phase].path,
+	appendStringInfo(&call->target, "%s?limit=" INT64_FORMAT "&offset=" INT64_FORMAT, path,
 					 cursor->limit > 0 ? cursor->limit : PAGE_LIMIT, cursor->offset);
 }
 
 static void
-user_path(StringInfo path, const char *mindtickle_id)
+request_users(const MtSource *source, const MtItem *item, const MtCursor *cursor, MtCall *call)
 {
-	appendStringInfoString(path, "/users/");
-	for (const unsigned char *c = (const unsigned char *) mindtickle_id; *c != '\0'; c++)
-	{
-		if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '-' || *c == '_')
-			appendStringInfoChar(path, (char) *c);
-		else
-			appendStringInfo(path, "%%%02X", *c);
-	}
-	appendStringInfoString(path, "/courses");
+	request_page(call, "/users", cursor);
 }
 
-/* Fills in the records of the page. */
-static const char *
-read_records(MtSpan array, MtPage *page)
+static void
+request_courses(const MtSource *source, const MtItem *item, const MtCursor *cursor, MtCall *call)
 {
-	MtWalk		walk;
-	MtSpan		element;
-	MtStep		step;
-	int			room = 128;
-
-	if (!mt_json_walk(array, '[', &walk))
-		return "its list of records is no array";
-	page->records = palloc(sizeof(MtSpan) * (Size) room);
-	while ((step = mt_json_element(&walk, &element)) == MT_STEP_ITEM)
-	{
-		if (page->count == RECORDS_MAX)
-			return "it has more records than can be believed";
-		if (page->count == room)
-		{
-			room *= 2;
-			page->records = repalloc(page->records, sizeof(MtSpan) * (Size) room);
-		}
-		page->records[page->count++] = element;
-	}
-	return step == MT_STEP_END ? NULL : "its list of records is malformed";
+	request_page(call, "/courses", cursor);
 }
 
+static void
+request_quiz_results(const MtSource *source, const MtItem *item, const MtCursor *cursor, MtCall *call)
+{
+	request_page(call, "/quiz-results", cursor);
+}
+
+static void
+request_progress(const MtSource *source, const MtItem *item, const MtCursor *cursor, MtCall *call)
+{
+	appendStringInfoString(&call->target, "/users/");
+	mt_append_percent_encoded(&call->target, item->upstream_id);
+	appendStringInfoString(&call->target, "/courses");
+}
+
+/* Fills in the records, which the named member holds, and what the envelope says of the listing. */
 static const char *
-read_page(MtPhase phase, const char *body, size_t length, const MtCursor *cursor, MtPage *page)
+read_envelope(const char *body, size_t length, const char *records, MtPage *page)
 {
 	MtSpan		document;
 	MtSpan		key;
@@ -148,7 +121,6 @@ read_page(MtPhase phase, const char *body, size_t length, const MtCursor *cursor
 	MtSpan		array = {NULL, 0};
 	MtWalk		walk;
 	MtStep		step;
-	const char *problem;
 
 	memset(page, 0, sizeof(*page));
 	page->total = -1;
@@ -156,7 +128,7 @@ read_page(MtPhase phase, const char *body, size_t length, const MtCursor *cursor
 		return "it is not a JSON object";
 	while ((step = mt_json_member(&walk, &key, &value)) == MT_STEP_ITEM)
 	{
-		if (mt_json_text_equals(key, listings[phase].records))
+		if (mt_json_text_equals(key, records))
 			array = value;
 		else if (mt_json_text_equals(key, "total"))
 			page->total = mt_json_count(value);
@@ -167,8 +139,15 @@ read_page(MtPhase phase, const char *body, size_t length, const MtCursor *cursor
 		return "it is not a JSON object";
 	if (array.start == NULL)
 		return "it has no list of records";
-	problem = read_records(array, page);
-	if (problem != NULL || cursor == NULL)
+	return mt_read_records(array, RECORDS_MAX, page);
+}
+
+static const char *
+read_listing(const char *body, size_t length, const MtCursor *cursor, const char *records, MtPage *page)
+{
+	const char *problem = read_envelope(body, length, records, page);
+
+	if (problem != NULL)
 		return problem;
 
 	/*
@@ -185,6 +164,30 @@ read_page(MtPhase phase, const char *body, size_t length, const MtCursor *cursor
 	return NULL;
 }
 
+static const char *
+read_users(const char *body, size_t length, const MtCursor *cursor, MtPage *page)
+{
+	return read_listing(body, length, cursor, "users", page);
+}
+
+static const char *
+read_courses(const char *body, size_t length, const MtCursor *cursor, MtPage *page)
+{
+	return read_listing(body, length, cursor, "courses", page);
+}
+
+static const char *
+read_quiz_results(const char *body, size_t length, const MtCursor *cursor, MtPage *page)
+{
+	return read_listing(body, length, cursor, "quizResults", page);
+}
+
+static const char *
+read_progress(const char *body, size_t length, const MtCursor *cursor, MtPage *page)
+{
+	return read_envelope(body, length, "courses", page);
+}
+
 static const MemberRule *
 find_rule(const MemberRule *rules, MtSpan key)
 {
@@ -194,37 +197,25 @@ find_rule(const MemberRule *rules, MtSpan key)
 	return NULL;
 }
 
-static void
-append_span(StringInfo canonical, MtSpan span)
-{
-	appendBinaryStringInfo(canonical, span.start, (int) span.length);
-}
-
 /* Appends the value of a member as the data model has it. */
 static void
-append_value(StringInfo canonical, Treatment treatment, MtSpan value, bool completed)
+append_value(StringInfo canonical, const MtSource *source, Treatment treatment, MtSpan value, bool completed)
 {
-	MtSpan		inner = {value.start + 1, value.length - 2};
 
 	switch (treatment)
 	{
 		case IDENTIFIER:
-			if (mt_json_is_integer(value))
-			{
-				appendStringInfoChar(canonical, '"');
-				append_span(canonical, value);
-				appendStringInfoChar(canonical, '"');
-				return;
-			}
-			break;
+			mt_append_identifier(canonical, value);
+			return;
 		case NUMBER:
-			if (mt_json_is_string(value) && mt_json_is_number(inner))
+			mt_append_number(canonical, value);
+			return;
+		case ROLE:
+			if (mt_map_find(&source->role_map, value) != NULL)
 			{
-				append_span(canonical, inner);
+				escape_json(canonical, mt_map_find(&source->role_map, value));
 				return;
 			}
-			break;
-		case ROLE:
 			if (mt_json_is_null(value) ||
 				(mt_json_is_string(value) && !mt_json_text_equals(value, "rep") && !mt_json_text_equals(value, "manager") &&
 				 !mt_json_text_equals(value, "admin")))
@@ -258,7 +249,7 @@ append_value(StringInfo canonical, Treatment treatment, MtSpan value, bool compl
 		case DROP:
 			break;
 	}
-	append_span(canonical, value);
+	mt_append_span(canonical, value);
 }
 
 /* Is the record an object that can be walked to its end? *completed: has it the status completed? */
@@ -280,9 +271,8 @@ inspect(MtSpan record, bool *completed)
 }
 
 static void
-canonical_record(MtPhase phase, MtSpan record, StringInfo canonical)
+apply_rules(const MtSource *source, const MemberRule *rules, MtSpan record, StringInfo canonical)
 {
-	const MemberRule *rules = rules_of[phase];
 	uint32		present = 0;
 	const char *separator = "{";
 	MtWalk		walk;
@@ -292,7 +282,7 @@ canonical_record(MtPhase phase, MtSpan record, StringInfo canonical)
 
 	if (!inspect(record, &completed))
 	{
-		append_span(canonical, record);
+		mt_append_span(canonical, record);
 		return;
 	}
 	(void) mt_json_walk(record, '{', &walk);
@@ -306,14 +296,14 @@ canonical_record(MtPhase phase, MtSpan record, StringInfo canonical)
 		separator = ",";
 		if (rule == NULL)
 		{
-			append_span(canonical, key);
+			mt_append_span(canonical, key);
 			appendStringInfoChar(canonical, ':');
-			append_span(canonical, value);
+			mt_append_span(canonical, value);
 			continue;
 		}
 		present |= (uint32) 1 << (rule - rules);
 		appendStringInfo(canonical, "\"%s\":", rule->canonical_name);
-		append_value(canonical, rule->treatment, value, completed);
+		append_value(canonical, source, rule->treatment, value, completed);
 	}
 	for (const MemberRule *rule = rules; rule->name != NULL; rule++)
 	{
@@ -325,24 +315,52 @@ canonical_record(MtPhase phase, MtSpan record, StringInfo canonical)
 	appendStringInfoString(canonical, *separator == '{' ? "{}" : "}");
 }
 
-const MtContract mt_contract_reference = {
-	.name = "reference",
-	.page_path = page_path,
-	.user_path = user_path,
-	.read_page = read_page,
-	.canonical_record = canonical_record,
+static void
+canonical_user(const MtSource *source, const MtPage *page, MtSpan record, StringInfo canonical)
+{
+	apply_rules(source, user_rules, record, canonical);
+}
+
+static void
+canonical_course(const MtSource *source, const MtPage *page, MtSpan record, StringInfo canonical)
+{
+	apply_rules(source, course_rules, record, canonical);
+}
+
+static void
+canonical_progress(const MtSource *source, const MtPage *page, MtSpan record, StringInfo canonical)
+{
+	apply_rules(source, progress_rules, record, canonical);
+}
+
+static void
+canonical_quiz_result(const MtSource *source, const MtPage *page, MtSpan record, StringInfo canonical)
+{
+	apply_rules(source, quiz_rules, record, canonical);
+}
+
+static const MtStage stages[] = {
+	{
+		.name = "users",.phase = MT_PHASE_ROSTER,.over = MT_OVER_LISTING,.records = MT_RECORDS_USERS,.right = "users:read",
+		.request = request_users,.read_page = read_users,.canonical_record = canonical_user
+	},
+	{
+		.name = "courses",.phase = MT_PHASE_CATALOG,.over = MT_OVER_LISTING,.records = MT_RECORDS_COURSES,.right = "courses:read",
+		.request = request_courses,.read_page = read_courses,.canonical_record = canonical_course
+	},
+	{
+		.name = "progress",.phase = MT_PHASE_PROGRESS,.over = MT_OVER_USERS,.records = MT_RECORDS_PROGRESS,.right = "analytics:read",
+		.request = request_progress,.read_page = read_progress,.canonical_record = canonical_progress
+	},
+	{
+		.name = "quiz results",.phase = MT_PHASE_QUIZ_RESULTS,.over = MT_OVER_LISTING,.records = MT_RECORDS_QUIZ_RESULTS,
+		.right = "analytics:read",
+		.request = request_quiz_results,.read_page = read_quiz_results,.canonical_record = canonical_quiz_result
+	},
 };
 
-/*
- * The adapter of a contract; NULL when there is none of that name.
- */
-const MtContract *
-mt_contract_find(const char *name)
-{
-	static const MtContract *const contracts[] = {&mt_contract_reference};
-
-	for (int i = 0; i < (int) lengthof(contracts); i++)
-		if (strcmp(contracts[i]->name, name) == 0)
-			return contracts[i];
-	return NULL;
-}
+const MtContract mt_contract_reference = {
+	.name = "reference",
+	.stages = stages,
+	.stage_count = lengthof(stages),
+};

@@ -104,6 +104,8 @@ static const struct
 	{ERRCODE_CHECK_VIOLATION, false, 400, "invalid_input", false},
 	{ERRCODE_NOT_NULL_VIOLATION, false, 400, "invalid_input", false},
 	{ERRCODE_PROGRAM_LIMIT_EXCEEDED, true, 400, "limit_exceeded", true},
+	{ERRCODE_FEATURE_NOT_SUPPORTED, false, 501, "not_supported", true},
+	{ERRCODE_FDW_ERROR, true, 502, "upstream_failed", true},
 	{ERRCODE_CONNECTION_EXCEPTION, true, 502, "upstream_failed", true},
 	{ERRCODE_QUERY_CANCELED, false, 503, "timeout", false},
 	{ERRCODE_LOCK_NOT_AVAILABLE, false, 503, "busy", false},

@@ -2,8 +2,8 @@
  * gateway_pull.c
  *		Requests that wait for the sync worker to pull a user: looked at when it sets the latch, and now and then.
  *
- * One that cannot be served soon, because the tenant's budget is spent or the worker backs off, is answered with 202 and the number of the pull at
- * once; so is one whose wait is over. The pull goes on. While a request waits, others are served. Called by gateway.c and gateway_execute.c.
+ * One that is kept waiting, because the tenant's budget is spent or MindTickle does not answer, is answered with 202 and the number of the pull after
+ * PATIENCE; so is one whose wait is over. The pull goes on. While a request waits, others are served. Called by gateway.c and gateway_execute.c.
  */
 #include "gateway.h"
 
@@ -12,6 +12,8 @@
 
 /* Between two looks that nothing has called for. */
 #define LOOK_PAUSE		(250 * MT_MILLISECOND)
+/* How long a request waits when the worker says that it is kept waiting. */
+#define PATIENCE		(2 * MT_SECOND)
 /* How long the worker may take for a pull that nobody waits for any more. */
 #define PULL_SECONDS	300
 
@@ -104,7 +106,7 @@ mt_pull_answer_accepted(MtHttpRequest *request, const char *state, const char *d
 
 /* Answers a request whose pull has ended, or that need not wait for it. False: it waits on. */
 static bool
-judge(PullLook *look, bool give_up)
+judge(PullLook *look)
 {
 	MtHttpRequest *request = look->request;
 	MtFailure	failure;
@@ -118,7 +120,7 @@ judge(PullLook *look, bool give_up)
 		mt_answer_failure(request, &look->failure);
 	else if (strcmp(look->state, "unknown") == 0)
 		mt_answer_error(request, 503, "busy", NULL, "The pull was lost; the request can be repeated.");
-	else if (give_up || look->detail != NULL)
+	else if (request->give_up_at <= mt_now() || (look->detail != NULL && request->whole_at + PATIENCE <= mt_now()))
 		mt_pull_answer_accepted(request, look->state, look->detail);
 	else
 		return false;
@@ -133,7 +135,7 @@ look(MtHttpRequest *request)
 
 	if (mt_try_transaction(look_work, &look, &failure))
 	{
-		if (!judge(&look, request->give_up_at <= mt_now()))
+		if (!judge(&look))
 			return;
 	}
 	else

@@ -20,18 +20,6 @@ body_datum(const StringInfo body)
 	return PointerGetDatum(cstring_to_text_with_len(body == NULL ? "" : body->data, body == NULL ? 0 : body->len));
 }
 
-/* The integer in a column of the first row; absent where it is null. */
-static int64
-result_int(int number, int64 absent)
-{
-	bool		isnull;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, number, &isnull);
-
-	if (isnull)
-		return absent;
-	return SPI_gettypeid(SPI_tuptable->tupdesc, number) == INT8OID ? DatumGetInt64(value) : DatumGetInt32(value);
-}
-
 /*
  * How many other processes of the gateway listen there.
  */
@@ -40,9 +28,10 @@ mt_sql_gateway_peers(const char *address, int port)
 {
 	static MtStatement statement = {"SELECT mindtickle.gateway_peers($1, $2)", 2, {TEXTOID, INT4OID}};
 	Datum		values[2] = {CStringGetTextDatum(address), Int32GetDatum(port)};
+	bool		isnull;
 
-	mt_statement_run(&statement, values, NULL);
-	return (int) result_int(1, 0);
+	mt_run_for_row(&statement, values, NULL);
+	return DatumGetInt32(mt_column(0, 1, &isnull));
 }
 
 /*
@@ -54,7 +43,7 @@ mt_sql_gateway_listens(const char *address, int port)
 	static MtStatement statement = {"SELECT mindtickle.gateway_listens($1, $2)", 2, {TEXTOID, INT4OID}};
 	Datum		values[2] = {CStringGetTextDatum(address), Int32GetDatum(port)};
 
-	mt_statement_run(&statement, values, NULL);
+	mt_run_for_row(&statement, values, NULL);
 }
 
 /*
@@ -68,7 +57,7 @@ mt_sql_gateway_count(Datum *names, Datum *amounts, int count)
 
 	values[0] = PointerGetDatum(construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT));
 	values[1] = PointerGetDatum(construct_array(amounts, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	mt_statement_run(&statement, values, NULL);
+	mt_run_for_row(&statement, values, NULL);
 }
 
 /*
@@ -90,8 +79,8 @@ mt_sql_enter_token(const char *token, const char *scope, char *tenant)
 	Datum		values[2] = {CStringGetTextDatum(token), CStringGetTextDatum(scope)};
 	char	   *result;
 
-	mt_statement_run(&statement, values, NULL);
-	result = mt_statement_text(1, CurrentMemoryContext);
+	mt_run_for_row(&statement, values, NULL);
+	result = mt_column_text(0, 1, CurrentMemoryContext);
 	if (result == NULL)
 		elog(ERROR, "mindtickle.enter_token gave no tenant");
 	strlcpy(tenant, result, MT_TENANT_ID_SIZE);
@@ -107,7 +96,7 @@ mt_sql_refuse_tenant(const char *tenant)
 	static MtStatement statement = {"SELECT mindtickle.refuse_tenant($1)", 1, {TEXTOID}};
 	Datum		values[1] = {CStringGetTextDatum(tenant)};
 
-	mt_statement_run(&statement, values, NULL);
+	mt_run_for_row(&statement, values, NULL);
 }
 
 /*
@@ -123,7 +112,7 @@ mt_sql_keep_dead_letter(const char *tenant, const char *resource, const char *re
 		CStringGetTextDatum(tenant), CStringGetTextDatum(resource), CStringGetTextDatum(reason), body_datum(body)
 	};
 
-	mt_statement_run(&statement, values, NULL);
+	mt_run_for_row(&statement, values, NULL);
 }
 
 /*
@@ -134,8 +123,8 @@ mt_sql_metrics(MemoryContext context)
 {
 	static MtStatement statement = {"SELECT mindtickle.metrics()"};
 
-	mt_statement_run(&statement, NULL, NULL);
-	return mt_statement_text(1, context);
+	mt_run_for_row(&statement, NULL, NULL);
+	return mt_column_text(0, 1, context);
 }
 
 /*
@@ -147,8 +136,8 @@ mt_sql_readiness(const char *tenant, bool aggregate, MemoryContext context)
 	static MtStatement statement = {"SELECT mindtickle.readiness_as_json($1, $2)", 2, {TEXTOID, BOOLOID}};
 	Datum		values[2] = {CStringGetTextDatum(tenant), BoolGetDatum(aggregate)};
 
-	mt_statement_run(&statement, values, NULL);
-	return mt_statement_text(1, context);
+	mt_run_for_row(&statement, values, NULL);
+	return mt_column_text(0, 1, context);
 }
 
 /*
@@ -160,8 +149,8 @@ mt_sql_user_courses(const char *tenant, const char *user, MemoryContext context)
 	static MtStatement statement = {"SELECT mindtickle.user_courses($1, $2)", 2, {TEXTOID, TEXTOID}};
 	Datum		values[2] = {CStringGetTextDatum(tenant), CStringGetTextDatum(user)};
 
-	mt_statement_run(&statement, values, NULL);
-	return mt_statement_text(1, context);
+	mt_run_for_row(&statement, values, NULL);
+	return mt_column_text(0, 1, context);
 }
 
 /*
@@ -170,11 +159,11 @@ mt_sql_user_courses(const char *tenant, const char *user, MemoryContext context)
 bool
 mt_sql_record_quiz_result(const char *tenant, const StringInfo body)
 {
-	static MtStatement statement = {"SELECT mindtickle.quiz_result_from_body($1, $2)::pg_catalog.int4", 2, {TEXTOID, BYTEAOID}};
+	static MtStatement statement = {"SELECT mindtickle.quiz_result_from_body($1, $2)", 2, {TEXTOID, BYTEAOID}};
 	Datum		values[2] = {CStringGetTextDatum(tenant), body_datum(body)};
 
-	mt_statement_run(&statement, values, NULL);
-	return result_int(1, 0) != 0;
+	mt_run_for_row(&statement, values, NULL);
+	return mt_column_bool(0, 1);
 }
 
 /*
@@ -186,8 +175,8 @@ mt_sql_scim_event(const StringInfo body, MemoryContext context)
 	static MtStatement statement = {"SELECT mindtickle.scim_event_from_body($1)", 1, {BYTEAOID}};
 	Datum		values[1] = {body_datum(body)};
 
-	mt_statement_run(&statement, values, NULL);
-	return mt_statement_text(1, context);
+	mt_run_for_row(&statement, values, NULL);
+	return mt_column_text(0, 1, context);
 }
 
 /*
@@ -201,8 +190,8 @@ mt_sql_request_pull(const char *tenant, const char *user, int64 seconds)
 	};
 	Datum		values[3] = {CStringGetTextDatum(tenant), CStringGetTextDatum(user), Int64GetDatum(seconds)};
 
-	mt_statement_run(&statement, values, NULL);
-	return result_int(1, 0);
+	mt_run_for_row(&statement, values, NULL);
+	return mt_column_int64(0, 1, 0);
 }
 
 /*
@@ -220,19 +209,19 @@ mt_sql_pull_result(int64 ticket, MemoryContext context, char **user, MtFailure *
 	char	   *message;
 	char	   *hint;
 
-	mt_statement_run(&statement, values, NULL);
-	*user = mt_statement_text(2, context);
-	*detail = mt_statement_text(5, context);
-	sqlstate = mt_statement_text(3, context);
-	message = mt_statement_text(4, context);
-	hint = mt_statement_text(6, context);
+	mt_run_for_row(&statement, values, NULL);
+	*user = mt_column_text(0, 2, context);
+	*detail = mt_column_text(0, 5, context);
+	sqlstate = mt_column_text(0, 3, context);
+	message = mt_column_text(0, 4, context);
+	hint = mt_column_text(0, 6, context);
 	memset(failure, 0, sizeof(MtFailure));
 	if (sqlstate != NULL && strlen(sqlstate) == 5)
 		failure->sqlstate = MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4]);
 	strlcpy(failure->message, message == NULL ? "" : message, sizeof(failure->message));
 	strlcpy(failure->text, failure->message, sizeof(failure->text));
 	strlcpy(failure->hint, hint == NULL ? "" : hint, sizeof(failure->hint));
-	return mt_statement_text(1, context);
+	return mt_column_text(0, 1, context);
 }
 
 /*
@@ -244,8 +233,8 @@ mt_sql_cache_version(const char *tenant, const char *resource)
 	static MtStatement statement = {"SELECT mindtickle.cache_version($1, $2)", 2, {TEXTOID, TEXTOID}};
 	Datum		values[2] = {CStringGetTextDatum(tenant), CStringGetTextDatum(resource)};
 
-	mt_statement_run(&statement, values, NULL);
-	return result_int(1, -1);
+	mt_run_for_row(&statement, values, NULL);
+	return mt_column_int64(0, 1, -1);
 }
 
 /*
@@ -258,9 +247,9 @@ mt_sql_cache_document(const char *tenant, const char *resource, int64 *version, 
 	Datum		values[2] = {CStringGetTextDatum(tenant), CStringGetTextDatum(resource)};
 	char	   *body;
 
-	mt_statement_run(&statement, values, NULL);
-	*version = result_int(1, -1);
-	body = mt_statement_text(2, context);
+	mt_run_for_row(&statement, values, NULL);
+	*version = mt_column_int64(0, 1, -1);
+	body = mt_column_text(0, 2, context);
 	if (body == NULL)
 		elog(ERROR, "mindtickle.cache_document gave no document");
 	return body;
@@ -274,7 +263,7 @@ mt_sql_scim_request(const char *tenant, const char *method, const char *path, co
 					MemoryContext context, char **answer_headers, char **answer_body)
 {
 	static MtStatement statement = {
-		"SELECT status, answer_headers, answer_body FROM mindtickle.scim_request($1, $2, $3, $4, $5::pg_catalog.jsonb, $6)", 6,
+		"SELECT status::pg_catalog.int8, answer_headers, answer_body FROM mindtickle.scim_request($1, $2, $3, $4, $5::pg_catalog.jsonb, $6)", 6,
 		{TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID}
 	};
 	Datum		values[6] = {
@@ -282,8 +271,8 @@ mt_sql_scim_request(const char *tenant, const char *method, const char *path, co
 		query == NULL ? (Datum) 0 : CStringGetTextDatum(query), CStringGetTextDatum(headers), body_datum(body)
 	};
 
-	mt_statement_run(&statement, values, query == NULL ? "   n  " : NULL);
-	*answer_headers = mt_statement_text(2, context);
-	*answer_body = mt_statement_text(3, context);
-	return (int) result_int(1, 500);
+	mt_run_for_row(&statement, values, query == NULL ? "   n  " : NULL);
+	*answer_headers = mt_column_text(0, 2, context);
+	*answer_body = mt_column_text(0, 3, context);
+	return (int) mt_column_int64(0, 1, 500);
 }

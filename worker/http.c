@@ -1,6 +1,6 @@
 /*
  * http.c
- *		GET requests through libcurl, any number at once, driven by the sync worker's event loop.
+ *		Requests through libcurl, any number at once, driven by the sync worker's event loop.
  *
  * Called by sync.c (start, sockets) and by the pull of a tenant (pools, requests). Knows nothing of what it carries.
  *
@@ -322,9 +322,20 @@ mt_http_connections_max(void)
 	return descriptors - Min(max_safe_fds, descriptors / 2) - OTHER_DESCRIPTORS;
 }
 
+/* Appends a header; false when there is no memory. */
+static bool
+add_header(struct curl_slist **headers, const char *line)
+{
+	struct curl_slist *longer = curl_slist_append(*headers, line);
+
+	if (longer != NULL)
+		*headers = longer;
+	return longer != NULL;
+}
+
 /*
- * Creates the pool of a tenant, which opens up to so many connections at once. headers ends with NULL and is copied. NULL when there is no
- * memory.
+ * Creates the pool of a tenant, which opens up to so many connections at once. headers go with every request, end with NULL and are
+ * copied. NULL when there is no memory.
  */
 MtHttpPool *
 mt_http_pool_create(const MtHttpOwner *owner, const char *const *headers, bool allow_http, int connections)
@@ -338,19 +349,11 @@ mt_http_pool_create(const MtHttpOwner *owner, const char *const *headers, bool a
 	pool->timer = MT_NEVER;
 	dlist_init(&pool->under_way);
 	dlist_push_tail(&pools, &pool->node);
-	for (; *headers != NULL; headers++)
-	{
-		struct curl_slist *longer = curl_slist_append(pool->headers, *headers);
-
-		if (longer == NULL)
-		{
-			mt_http_pool_destroy(pool);
-			return NULL;
-		}
-		pool->headers = longer;
-	}
 	pool->multi = curl_multi_init();
-	if (pool->multi == NULL)
+	for (; pool->multi != NULL && *headers != NULL; headers++)
+		if (!add_header(&pool->headers, *headers))
+			break;
+	if (pool->multi == NULL || *headers != NULL)
 	{
 		mt_http_pool_destroy(pool);
 		return NULL;
@@ -364,15 +367,31 @@ mt_http_pool_create(const MtHttpOwner *owner, const char *const *headers, bool a
 	return pool;
 }
 
-/* Takes the request out of libcurl; its answer, if any, stays. */
+/* Frees a list of headers and overwrites it. */
+static void
+free_headers(struct curl_slist *headers)
+{
+	for (struct curl_slist *header = headers; header != NULL; header = header->next)
+		explicit_bzero(header->data, strlen(header->data));
+	curl_slist_free_all(headers);
+}
+
+/* Takes the request out of libcurl, and overwrites what was sent; its answer, if any, stays. */
 static void
 detach(MtHttpRequest *request)
 {
-	if (request->easy == NULL)
-		return;
-	(void) curl_multi_remove_handle(request->pool->multi, request->easy);
-	curl_easy_cleanup(request->easy);
-	request->easy = NULL;
+	if (request->easy != NULL)
+	{
+		(void) curl_multi_remove_handle(request->pool->multi, request->easy);
+		curl_easy_cleanup(request->easy);
+		request->easy = NULL;
+	}
+	free_headers(request->headers);
+	request->headers = NULL;
+	if (request->sent_body != NULL)
+		explicit_bzero(request->sent_body, request->sent_length);
+	free(request->sent_body);
+	request->sent_body = NULL;
 }
 
 /*
@@ -397,9 +416,7 @@ mt_http_pool_destroy(MtHttpPool *pool)
 	block_signals(&previous);
 	if (pool->multi != NULL)
 		curl_multi_cleanup(pool->multi);
-	for (struct curl_slist *header = pool->headers; header != NULL; header = header->next)
-		explicit_bzero(header->data, strlen(header->data));
-	curl_slist_free_all(pool->headers);
+	free_headers(pool->headers);
 	restore_signals(&previous);
 
 	for (int descriptor = 0; descriptor < socket_owner_length; descriptor++)
@@ -452,7 +469,8 @@ set_options(CURL *easy, MtHttpRequest *request)
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT);
 	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, pool->headers);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
+	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, TOTAL_TIMEOUT_MS);
 	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, LOW_SPEED_BYTES);
@@ -470,37 +488,75 @@ set_options(CURL *easy, MtHttpRequest *request)
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
 }
 
+/* Makes copies of what is sent; false when there is no memory. */
+static bool
+copy_message(MtHttpRequest *request, const MtHttpMessage *message)
+{
+	struct curl_slist *headers = NULL;
+	bool		copied = true;
+
+	for (struct curl_slist *header = request->pool->headers; copied && header != NULL; header = header->next)
+		copied = add_header(&headers, header->data);
+	if (copied && message->authorization != NULL)
+		copied = add_header(&headers, message->authorization);
+	if (copied && message->body != NULL)
+	{
+		copied = add_header(&headers, "Content-Type: application/json");
+		request->sent_body = malloc(message->length + 1);
+		copied = copied && request->sent_body != NULL;
+	}
+	request->headers = headers;
+	if (request->sent_body != NULL)
+	{
+		memcpy(request->sent_body, message->body, message->length);
+		request->sent_length = message->length;
+	}
+	return copied;
+}
+
+/* Hands the request to libcurl; false when there is no memory. */
+static bool
+attach(MtHttpRequest *request, const char *url)
+{
+	CURL	   *easy = curl_easy_init();
+
+	request->easy = easy;
+	if (easy == NULL)
+		return false;
+	set_options(easy, request);
+	if (request->sent_body != NULL)
+	{
+		curl_easy_setopt(easy, CURLOPT_POST, 1L);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->sent_body);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) request->sent_length);
+	}
+	/* The one option that copies what may be long. */
+	if (curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK && curl_multi_add_handle(request->pool->multi, easy) == CURLM_OK)
+		return true;
+	curl_easy_cleanup(easy);
+	request->easy = NULL;
+	return false;
+}
+
 /*
- * Sends a GET. The request comes back from mt_http_next_finished. NULL when there is no memory.
+ * Sends a message. The request comes back from mt_http_next_finished. NULL when there is no memory.
  */
 MtHttpRequest *
-mt_http_get(MtHttpPool *pool, const char *url, void *tag)
+mt_http_send(MtHttpPool *pool, const MtHttpMessage *message, void *tag)
 {
 	MtHttpRequest *request = calloc(1, sizeof(MtHttpRequest));
 	sigset_t	previous;
-	bool		accepted = false;
+	bool		accepted;
 
 	if (request == NULL)
 		return NULL;
 	request->tag = tag;
 	request->pool = pool;
-	request->plain = pg_strncasecmp(url, "https:", 6) != 0;
+	request->plain = pg_strncasecmp(message->url, "https:", 6) != 0;
 	dlist_push_tail(&pool->under_way, &request->node);
 
 	block_signals(&previous);
-	request->easy = curl_easy_init();
-	if (request->easy != NULL)
-	{
-		set_options(request->easy, request);
-		/* The one option that copies what may be long. */
-		accepted = curl_easy_setopt(request->easy, CURLOPT_URL, url) == CURLE_OK &&
-			curl_multi_add_handle(pool->multi, request->easy) == CURLM_OK;
-		if (!accepted)
-		{
-			curl_easy_cleanup(request->easy);
-			request->easy = NULL;
-		}
-	}
+	accepted = copy_message(request, message) && attach(request, message->url);
 	restore_signals(&previous);
 	if (accepted)
 		return request;
@@ -521,6 +577,9 @@ mt_http_free(MtHttpRequest *request)
 	restore_signals(&previous);
 	dlist_delete(&request->node);
 	large_bodies -= large_part(request->capacity);
+	/* It may be the answer to a sign-in. */
+	if (request->body != NULL)
+		explicit_bzero(request->body, request->length);
 	free(request->body);
 	free(request);
 }

@@ -22,6 +22,15 @@ typedef enum MtHttpOutcome
 	MT_HTTP_ADDRESS_REFUSED		/* the name resolved only to addresses that are not to be called */
 } MtHttpOutcome;
 
+/* What is sent. The texts are copied; the caller overwrites what is secret in them. */
+typedef struct MtHttpMessage
+{
+	const char *url;
+	const char *authorization;	/* a whole header line; NULL: none */
+	const char *body;			/* JSON of a POST; NULL: a GET */
+	size_t		length;			/* of the body */
+} MtHttpMessage;
+
 typedef struct MtHttpRequest
 {
 	void	   *tag;			/* the caller's */
@@ -37,6 +46,9 @@ typedef struct MtHttpRequest
 	dlist_node	node;
 	MtHttpPool *pool;
 	void	   *easy;
+	void	   *headers;
+	char	   *sent_body;
+	size_t		sent_length;
 	size_t		capacity;
 	bool		plain;			/* not TLS */
 	bool		sent;
@@ -61,7 +73,7 @@ extern void mt_http_pool_destroy(MtHttpPool *pool);
 extern int64 mt_http_pool_timer(const MtHttpPool *pool);
 extern void mt_http_pool_run(MtHttpPool *pool);
 extern void *mt_http_pool_owner(const MtHttpPool *pool);
-extern MtHttpRequest *mt_http_get(MtHttpPool *pool, const char *url, void *tag);
+extern MtHttpRequest *mt_http_send(MtHttpPool *pool, const MtHttpMessage *message, void *tag);
 extern void mt_http_free(MtHttpRequest *request);
 extern void mt_http_run(void);
 extern bool mt_http_any_finished(void);

@@ -21,6 +21,7 @@ mt_position_start(MtPosition *position)
 
 	memset(position, 0, sizeof(*position));
 	position->total = -1;
+	position->stage = pstrdup("");
 	position->after = pstrdup("");
 	position->again = kept.again;
 	position->error = kept.error;
@@ -57,11 +58,14 @@ read_again(MtPosition *position, json_object *object)
 	for (size_t i = 0; i < json_object_array_length(list); i++)
 	{
 		json_object *entry = json_object_array_get_idx(list, i);
-		char	   *user_id = json_object_is_type(entry, json_type_object) ? read_text(entry, "user") : NULL;
-		char	   *mindtickle_id = user_id != NULL ? read_text(entry, "id") : NULL;
+		MtItem		item = {0};
 
-		if (mindtickle_id != NULL)
-			(void) mt_position_again(position, user_id, mindtickle_id);
+		if (!json_object_is_type(entry, json_type_object))
+			continue;
+		item.key = read_text(entry, "key");
+		item.upstream_id = read_text(entry, "id");
+		if (item.key != NULL && item.upstream_id != NULL)
+			(void) mt_position_again(position, &item);
 	}
 }
 
@@ -81,7 +85,9 @@ mt_position_read(MtPosition *position, const char *json)
 	PG_TRY();
 	{
 		char	   *after = read_text(object, "after");
+		char	   *stage = read_text(object, "stage");
 
+		position->cursor.next = read_text(object, "next");
 		position->cursor.offset = read_count(object, "offset", 0);
 		position->cursor.limit = read_count(object, "limit", 0);
 		position->pages = read_count(object, "pages", 0);
@@ -91,6 +97,8 @@ mt_position_read(MtPosition *position, const char *json)
 		position->unsteady = json_object_object_get_ex(object, "unsteady", &member) && json_object_get_boolean(member);
 		if (after != NULL)
 			position->after = after;
+		if (stage != NULL)
+			position->stage = stage;
 		read_again(position, object);
 		position->round = (int) read_count(object, "round", 0);
 		position->lost = read_count(object, "lost", 0);
@@ -118,13 +126,20 @@ mt_position_write(const MtPosition *position)
 					 position->cursor.offset, position->cursor.limit, position->pages, position->total, position->seen,
 					 position->barren, position->unsteady ? "true" : "false", position->round, position->lost);
 	escape_json(&json, position->after);
+	appendStringInfoString(&json, ",\"stage\":");
+	escape_json(&json, position->stage);
+	if (position->cursor.next != NULL)
+	{
+		appendStringInfoString(&json, ",\"next\":");
+		escape_json(&json, position->cursor.next);
+	}
 	appendStringInfoString(&json, ",\"again\":[");
 	for (int i = 0; i < position->again_count; i++)
 	{
-		appendStringInfoString(&json, i == 0 ? "{\"user\":" : ",{\"user\":");
-		escape_json(&json, position->again[i].user_id);
+		appendStringInfoString(&json, i == 0 ? "{\"key\":" : ",{\"key\":");
+		escape_json(&json, position->again[i].key);
 		appendStringInfoString(&json, ",\"id\":");
-		escape_json(&json, position->again[i].mindtickle_id);
+		escape_json(&json, position->again[i].upstream_id);
 		appendStringInfoChar(&json, '}');
 	}
 	appendStringInfoChar(&json, ']');
@@ -138,42 +153,42 @@ mt_position_write(const MtPosition *position)
 }
 
 /*
- * Remembers a user to be asked for again. False when there are too many already.
+ * Remembers an item to be asked for again. False when there are too many already.
  */
 bool
-mt_position_again(MtPosition *position, const char *user_id, const char *mindtickle_id)
+mt_position_again(MtPosition *position, const MtItem *item)
 {
-	MtUserRef  *entry;
+	MtItem	   *entry;
 
 	for (int i = 0; i < position->again_count; i++)
-		if (strcmp(position->again[i].user_id, user_id) == 0)
+		if (strcmp(position->again[i].key, item->key) == 0)
 			return true;
 	if (position->again_count == MT_AGAIN_MAX)
 		return false;
 	if (position->again == NULL)
-		position->again = palloc(sizeof(MtUserRef) * MT_AGAIN_MAX);
+		position->again = palloc(sizeof(MtItem) * MT_AGAIN_MAX);
 	entry = &position->again[position->again_count++];
-	entry->user_id = pstrdup(user_id);
-	entry->mindtickle_id = pstrdup(mindtickle_id);
+	entry->key = pstrdup(item->key);
+	entry->upstream_id = pstrdup(item->upstream_id);
 	return true;
 }
 
 /*
- * Forgets a user that was to be asked for again.
+ * Forgets an item that was to be asked for again.
  */
 void
-mt_position_not_again(MtPosition *position, const char *user_id)
+mt_position_not_again(MtPosition *position, const char *key)
 {
 	for (int i = 0; i < position->again_count; i++)
 	{
-		MtUserRef	entry = position->again[i];
+		MtItem		entry = position->again[i];
 
-		if (strcmp(entry.user_id, user_id) != 0)
+		if (strcmp(entry.key, key) != 0)
 			continue;
-		memmove(&position->again[i], &position->again[i + 1], sizeof(MtUserRef) * (Size) (position->again_count - i - 1));
+		memmove(&position->again[i], &position->again[i + 1], sizeof(MtItem) * (Size) (position->again_count - i - 1));
 		position->again_count--;
-		pfree(entry.user_id);
-		pfree(entry.mindtickle_id);
+		pfree(entry.key);
+		pfree(entry.upstream_id);
 		return;
 	}
 }

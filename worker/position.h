@@ -9,17 +9,13 @@
 
 #include "contract.h"
 
-/* Users whose progress could not be read at first and is asked for again at the end of the phase; more than these are given up at once. */
+/* Items that could not be read at first and are asked for again at the end of the phase; more than these are given up at once. */
 #define MT_AGAIN_MAX 500
-
-typedef struct MtUserRef
-{
-	char	   *user_id;		/* ours */
-	char	   *mindtickle_id;	/* theirs */
-} MtUserRef;
 
 typedef struct MtPosition
 {
+	char	   *stage;			/* how the phase is done; "": not chosen yet */
+
 	/* of a listing */
 	MtCursor	cursor;			/* the next page */
 	int64		pages;			/* read so far */
@@ -28,12 +24,12 @@ typedef struct MtPosition
 	int			barren;			/* pages in a row that brought no new id */
 	bool		unsteady;		/* the total has changed while reading, so records may have moved between pages */
 
-	/* of the users' progress */
-	char	   *after;			/* the last user up to whom all are done */
-	MtUserRef  *again;			/* to be asked for again; NULL until there are some */
+	/* of items */
+	char	   *after;			/* the last one up to whom all are done */
+	MtItem	   *again;			/* to be asked for again; NULL until there are some */
 	int			again_count;
 	int			round;			/* how often that was done */
-	int64		lost;			/* users given up */
+	int64		lost;			/* items given up */
 
 	/* of the whole pull */
 	char	   *error;			/* why it will count as failed; NULL: it will not */
@@ -42,7 +38,7 @@ typedef struct MtPosition
 extern void mt_position_start(MtPosition *position);
 extern void mt_position_read(MtPosition *position, const char *json);
 extern char *mt_position_write(const MtPosition *position);
-extern bool mt_position_again(MtPosition *position, const char *user_id, const char *mindtickle_id);
-extern void mt_position_not_again(MtPosition *position, const char *user_id);
+extern bool mt_position_again(MtPosition *position, const MtItem *item);
+extern void mt_position_not_again(MtPosition *position, const char *key);
 
 #endif							/* MT_POSITION_H */

@@ -1,24 +1,24 @@
 /*
  * statements.c
- *		The SQL of the workers, all of it but the two questions of a worker's start, and what the gateway asks (gateway_sql.c).
+ *		The SQL of the workers: all of it but that of requests and pushes (errand_statements.c), that of the gateway (gateway_sql.c), and the two questions of a worker's start.
  *
- * Called inside mt_in_transaction. Each statement calls one function of the schema mindtickle; its plan is prepared at the first use and kept
- * for the life of the process. Values are parameters, always. Results are copied into the context that the caller names, for the others die
- * with the transaction. Mind that SPI leaves its own memory context as the current one, whichever it was before.
+ * Called inside mt_in_transaction. Each statement calls one function of the schema mindtickle. Values are parameters, always. Results are copied
+ * into the context that the caller names, for the others die with the transaction.
  */
 #include "statements.h"
 
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "statement.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
-
-typedef MtStatement Statement;
 
 static const char *const phase_names[] = {
 	[MT_PHASE_ROSTER] = "roster",
+	[MT_PHASE_TEAMS] = "teams",
+	[MT_PHASE_TEAM_MEMBERS] = "team_members",
+	[MT_PHASE_SERIES] = "series",
 	[MT_PHASE_CATALOG] = "catalog",
 	[MT_PHASE_PROGRESS] = "progress",
 	[MT_PHASE_QUIZ_RESULTS] = "quiz_results",
@@ -45,111 +45,13 @@ mt_phase_find(const char *name)
 	return MT_PHASE_END;
 }
 
-/* Runs the statement; the result is in SPI_tuptable, SPI_processed. */
-static void
-run(Statement *statement, Datum *values, const char *nulls)
-{
-	int			result;
-
-	if (statement->plan == NULL)
-	{
-		SPIPlanPtr	plan = SPI_prepare(statement->text, statement->argument_count, statement->arguments);
-
-		if (plan == NULL)
-			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-		if (SPI_keepplan(plan) != 0)
-			elog(ERROR, "SPI_keepplan failed");
-		statement->plan = plan;
-	}
-	result = SPI_execute_plan(statement->plan, values, nulls, false, 0);
-	if (result != SPI_OK_SELECT)
-		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(result));
-}
-
-/* Runs a statement that returns one row. */
-static void
-run_for_row(Statement *statement, Datum *values, const char *nulls)
-{
-	run(statement, values, nulls);
-	if (SPI_processed != 1)
-		elog(ERROR, "a function of mindtickle gave " UINT64_FORMAT " rows instead of one", (uint64) SPI_processed);
-}
-
-/* A column of a result's row; *isnull may be of no interest. */
-static Datum
-column(uint64 row, int number, bool *isnull)
-{
-	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number, isnull);
-}
-
-static bool
-column_bool(uint64 row, int number)
-{
-	bool		isnull;
-	Datum		value = column(row, number, &isnull);
-
-	return !isnull && DatumGetBool(value);
-}
-
-static int64
-column_int64(uint64 row, int number, int64 absent)
-{
-	bool		isnull;
-	Datum		value = column(row, number, &isnull);
-
-	return isnull ? absent : DatumGetInt64(value);
-}
-
-/* The column's text form in the given context; NULL when it is null. */
-static char *
-column_text(uint64 row, int number, MemoryContext context)
-{
-	char	   *value = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number);
-	char	   *copy;
-
-	if (value == NULL)
-		return NULL;
-	copy = MemoryContextStrdup(context, value);
-	pfree(value);
-	return copy;
-}
-
-/*
- * Runs a statement of another file; the result is in SPI_tuptable, SPI_processed.
- */
-void
-mt_statement_run(MtStatement *statement, Datum *values, const char *nulls)
-{
-	run(statement, values, nulls);
-}
-
-/*
- * The text form of a column of the first row, in the given context; NULL when it is null or there is no row.
- */
-char *
-mt_statement_text(int number, MemoryContext context)
-{
-	return SPI_processed == 0 ? NULL : column_text(0, number, context);
-}
-
-/* Runs a statement that returns one column of texts. Returns how many; *texts is in the given context, NULL for what is null. */
-static int
-run_for_texts(Statement *statement, MemoryContext context, char ***texts)
-{
-	run(statement, NULL, NULL);
-	*texts = MemoryContextAlloc(context, sizeof(char *) * (Size) Max(SPI_processed, 1));
-	for (uint64 i = 0; i < SPI_processed; i++)
-		(*texts)[i] = column_text(i, 1, context);
-	return (int) SPI_processed;
-}
-
 /*
  * Shows in mt_stat_worker what this worker is at; step NULL: it has ended that. With items, from 0 on, a round has ended well.
  */
 void
 mt_sql_worker_report(const char *step, int64 items)
 {
-	static Statement statement = {"SELECT mindtickle.worker_report($1, $2)", 2, {TEXTOID, INT8OID}};
+	static MtStatement statement = {"SELECT mindtickle.worker_report($1, $2)", 2, {TEXTOID, INT8OID}};
 	Datum		values[2];
 	char		nulls[2];
 
@@ -157,7 +59,7 @@ mt_sql_worker_report(const char *step, int64 items)
 	values[1] = Int64GetDatum(items);
 	nulls[0] = step == NULL ? 'n' : ' ';
 	nulls[1] = items < 0 ? 'n' : ' ';
-	run_for_row(&statement, values, nulls);
+	mt_run_for_row(&statement, values, nulls);
 }
 
 /*
@@ -166,10 +68,10 @@ mt_sql_worker_report(const char *step, int64 items)
 void
 mt_sql_worker_failed(const char *message)
 {
-	static Statement statement = {"SELECT mindtickle.worker_failed($1)", 1, {TEXTOID}};
+	static MtStatement statement = {"SELECT mindtickle.worker_failed($1)", 1, {TEXTOID}};
 	Datum		values[1] = {CStringGetTextDatum(message)};
 
-	run_for_row(&statement, values, NULL);
+	mt_run_for_row(&statement, values, NULL);
 }
 
 /*
@@ -178,11 +80,11 @@ mt_sql_worker_failed(const char *message)
 bool
 mt_sql_tenant_exists(const char *tenant)
 {
-	static Statement statement = {"SELECT mindtickle.tenant_exists($1)", 1, {TEXTOID}};
+	static MtStatement statement = {"SELECT mindtickle.tenant_exists($1)", 1, {TEXTOID}};
 	Datum		values[1] = {CStringGetTextDatum(tenant)};
 
-	run_for_row(&statement, values, NULL);
-	return column_bool(0, 1);
+	mt_run_for_row(&statement, values, NULL);
+	return mt_column_bool(0, 1);
 }
 
 /*
@@ -191,22 +93,24 @@ mt_sql_tenant_exists(const char *tenant)
 void
 mt_sql_overview(MtTenantVisitor visitor, void *argument)
 {
-	static Statement statement = {
-		"SELECT tenant_id, suspended, source_configured, open_jobs, next_sync_at, backoff_until, budget_until"
+	static MtStatement statement = {
+		"SELECT tenant_id, suspended, source_configured, open_job_id, next_sync_at, backoff_until, budget_until,"
+		" (pg_catalog.date_part('epoch', sync_interval) * 1000000)::pg_catalog.int8"
 		" FROM mindtickle.sync_overview()"
 	};
 
-	run(&statement, NULL, NULL);
+	mt_run(&statement, NULL, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		MtTenantRow row = {
-			.tenant_id = column_text(i, 1, CurrentMemoryContext),
-			.suspended = column_bool(i, 2),
-			.source_configured = column_bool(i, 3),
-			.open_jobs = column_bool(i, 4),
-			.next_sync_at = column_int64(i, 5, 0),
-			.backoff_until = column_int64(i, 6, 0),
-			.budget_until = column_int64(i, 7, 0),
+			.tenant_id = mt_column_text(i, 1, CurrentMemoryContext),
+			.suspended = mt_column_bool(i, 2),
+			.source_configured = mt_column_bool(i, 3),
+			.open_job_id = mt_column_int64(i, 4, 0),
+			.next_sync_at = mt_column_int64(i, 5, 0),
+			.backoff_until = mt_column_int64(i, 6, 0),
+			.budget_until = mt_column_int64(i, 7, 0),
+			.interval = mt_column_int64(i, 8, 0),
 		};
 
 		visitor(&row, argument);
@@ -214,18 +118,79 @@ mt_sql_overview(MtTenantVisitor visitor, void *argument)
 	}
 }
 
+/* An array of elements of a type, some of which are null where nulls is given. */
+static Datum
+array_of(Datum *elements, bool *nulls, int count, Oid type)
+{
+	int			lower = 1;
+	int16		length;
+	bool		by_value;
+	char		align;
+
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	return PointerGetDatum(construct_md_array(elements, nulls, 1, &count, &lower, type, length, by_value, align));
+}
+
 /*
- * Stores for each tenant (text) the moment (timestamptz) up to which its requests are accounted for.
+ * Stores how far the budgets of these tenants are accounted for.
  */
 void
-mt_sql_reserve_budget(Datum *tenants, Datum *until, int count)
+mt_sql_reserve_budget(const MtReservation *reservations, int count)
 {
-	static Statement statement = {"SELECT mindtickle.reserve_budget($1, $2)", 2, {TEXTARRAYOID, TIMESTAMPTZARRAYOID}};
-	Datum		values[2];
+	static MtStatement statement = {
+		"SELECT mindtickle.reserve_budget($1, $2, $3, $4, $5)", 5,
+		{TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID}
+	};
+	static const Oid types[5] = {TEXTOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID};
+	Datum		values[5];
+	Datum	   *elements[5];
+	bool	   *no_minutes = palloc(sizeof(bool) * (Size) count);
+	bool	   *no_hour = palloc(sizeof(bool) * (Size) count);
 
-	values[0] = PointerGetDatum(construct_array(tenants, count, TEXTOID, -1, false, TYPALIGN_INT));
-	values[1] = PointerGetDatum(construct_array(until, count, TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	run_for_row(&statement, values, NULL);
+	for (int i = 0; i < 5; i++)
+		elements[i] = palloc0(sizeof(Datum) * (Size) count);
+	for (int i = 0; i < count; i++)
+	{
+		const MtReservation *reservation = &reservations[i];
+
+		elements[0][i] = CStringGetTextDatum(reservation->tenant);
+		elements[1][i] = TimestampTzGetDatum(reservation->until);
+		no_minutes[i] = reservation->minutes == NULL;
+		if (reservation->minutes != NULL)
+			elements[2][i] = CStringGetTextDatum(reservation->minutes);
+		elements[3][i] = Int32GetDatum(reservation->left.of_minute);
+		elements[4][i] = Int32GetDatum(reservation->left.of_hour);
+		no_hour[i] = reservation->left.of_hour < 0;
+	}
+	for (int i = 0; i < 5; i++)
+		values[i] = array_of(elements[i], i == 2 ? no_minutes : i == 4 ? no_hour : NULL, count, types[i]);
+	mt_run_for_row(&statement, values, NULL);
+}
+
+/*
+ * What an earlier process has counted for the tenant's hour: requests of minutes, in minutes[MT_BUDGET_MINUTES], and how long ago it noted them.
+ * Returns how many minutes.
+ */
+int
+mt_sql_budget_of(const char *tenant, int *minutes, int64 *age)
+{
+	static MtStatement statement = {"SELECT age, minutes FROM mindtickle.budget_of($1)", 1, {TEXTOID}};
+	Datum		values[1] = {CStringGetTextDatum(tenant)};
+	Datum		array;
+	Datum	   *elements;
+	bool		isnull;
+	int			count;
+
+	mt_run_for_row(&statement, values, NULL);
+	*age = mt_column_int64(0, 1, 0);
+	array = mt_column(0, 2, &isnull);
+	if (isnull)
+		return 0;
+	deconstruct_array(DatumGetArrayTypeP(array), INT4OID, sizeof(int32), true, TYPALIGN_INT, &elements, NULL, &count);
+	count = Min(count, MT_BUDGET_MINUTES);
+	for (int i = 0; i < count; i++)
+		minutes[i] = DatumGetInt32(elements[i]);
+	return count;
 }
 
 /*
@@ -234,10 +199,10 @@ mt_sql_reserve_budget(Datum *tenants, Datum *until, int count)
 void
 mt_sql_enter_tenant(const char *tenant)
 {
-	static Statement statement = {"SELECT mindtickle.enter_tenant($1)", 1, {TEXTOID}};
+	static MtStatement statement = {"SELECT mindtickle.enter_tenant($1)", 1, {TEXTOID}};
 	Datum		values[1] = {CStringGetTextDatum(tenant)};
 
-	run_for_row(&statement, values, NULL);
+	mt_run_for_row(&statement, values, NULL);
 }
 
 /*
@@ -246,108 +211,177 @@ mt_sql_enter_tenant(const char *tenant)
 bool
 mt_sql_sync_open(const char *tenant, MemoryContext context, MtJobRow *row)
 {
-	static Statement statement = {
+	static MtStatement statement = {
 		"SELECT job_id, kind, phase, position, settings, credential, done, total FROM mindtickle.sync_open($1)", 1, {TEXTOID}
 	};
 	Datum		values[1] = {CStringGetTextDatum(tenant)};
 
-	run(&statement, values, NULL);
+	mt_run(&statement, values, NULL);
 	if (SPI_processed == 0)
 		return false;
-	row->job_id = column_int64(0, 1, 0);
-	row->kind = column_text(0, 2, context);
-	row->phase = column_text(0, 3, context);
-	row->position = column_text(0, 4, context);
-	row->settings = column_text(0, 5, context);
-	row->credential = column_text(0, 6, context);
-	row->done = column_int64(0, 7, 0);
-	row->total = column_int64(0, 8, -1);
+	row->job_id = mt_column_int64(0, 1, 0);
+	row->kind = mt_column_text(0, 2, context);
+	row->phase = mt_column_text(0, 3, context);
+	row->position = mt_column_text(0, 4, context);
+	row->settings = mt_column_text(0, 5, context);
+	row->credential = mt_column_text(0, 6, context);
+	row->done = mt_column_int64(0, 7, 0);
+	row->total = mt_column_int64(0, 8, -1);
 	return true;
 }
 
+/* Adds what a store function has returned. */
+static void
+add_counts(MtStoreCounts *counts)
+{
+	bool		isnull;
+
+	counts->received += DatumGetInt32(mt_column(0, 1, &isnull));
+	counts->changed += DatumGetInt32(mt_column(0, 2, &isnull));
+	counts->rejected += DatumGetInt32(mt_column(0, 3, &isnull));
+	counts->fresh += DatumGetInt32(mt_column(0, 4, &isnull));
+}
+
+#define STORE(function) {"SELECT received, changed, rejected, fresh FROM mindtickle." function "($1, $2, $3)", 3, {TEXTOID, INT8OID, BYTEAARRAYOID}}
+#define STORE_OF(function) \
+	{"SELECT received, changed, rejected, fresh FROM mindtickle." function "($1, $2, $4, $3)", 4, {TEXTOID, INT8OID, BYTEAARRAYOID, TEXTOID}}
+
 /*
- * Stores records (bytea) of a phase, and adds to counts what became of them. user_id is for progress only.
+ * Stores records (bytea), and adds to counts what became of them. key is that of the item they are of, NULL where they are of a listing.
  */
 void
-mt_sql_store(MtPhase phase, const char *tenant, int64 job_id, const char *user_id, Datum *records, int count, MtStoreCounts *counts)
+mt_sql_store(MtRecordKind kind, const char *tenant, int64 job_id, const char *key, Datum *records, int count, MtStoreCounts *counts)
 {
-	static Statement statements[] = {
-		[MT_PHASE_ROSTER] = {
-			"SELECT received, changed, rejected, fresh FROM mindtickle.store_users($1, $2, $3)", 3,
-			{TEXTOID, INT8OID, BYTEAARRAYOID}
-		},
-		[MT_PHASE_CATALOG] = {
-			"SELECT received, changed, rejected, fresh FROM mindtickle.store_courses($1, $2, $3)", 3,
-			{TEXTOID, INT8OID, BYTEAARRAYOID}
-		},
-		[MT_PHASE_PROGRESS] = {
-			"SELECT received, changed, rejected, fresh FROM mindtickle.store_progress($1, $2, $4, $3)", 4,
-			{TEXTOID, INT8OID, BYTEAARRAYOID, TEXTOID}
-		},
-		[MT_PHASE_QUIZ_RESULTS] = {
-			"SELECT received, changed, rejected, fresh FROM mindtickle.store_quiz_results($1, $2, $3)", 3,
-			{TEXTOID, INT8OID, BYTEAARRAYOID}
-		},
+	static MtStatement statements[] = {
+		[MT_RECORDS_USERS] = STORE("store_users"),
+		[MT_RECORDS_TEAMS] = STORE("store_teams"),
+		[MT_RECORDS_TEAM_MEMBERS] = STORE_OF("store_team_members"),
+		[MT_RECORDS_SERIES] = STORE("store_series"),
+		[MT_RECORDS_MODULES] = STORE_OF("store_modules"),
+		[MT_RECORDS_COURSES] = STORE("store_courses"),
+		[MT_RECORDS_PROGRESS] = STORE_OF("store_progress"),
+		[MT_RECORDS_HISTORY] = STORE_OF("store_history"),
+		[MT_RECORDS_REPORTS] = STORE_OF("store_reports"),
+		[MT_RECORDS_QUIZ_RESULTS] = STORE("store_quiz_results"),
 	};
 	Datum		values[4];
 
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = Int64GetDatum(job_id);
 	values[2] = PointerGetDatum(construct_array(records, count, BYTEAOID, -1, false, TYPALIGN_INT));
-	values[3] = user_id == NULL ? (Datum) 0 : CStringGetTextDatum(user_id);
-	run_for_row(&statements[phase], values, NULL);
-	for (int i = 0; i < 4; i++)
-	{
-		bool		isnull;
-		Datum		value = column(0, i + 1, &isnull);
-		int64		number = 0;
-
-		if (!isnull)
-			number = SPI_gettypeid(SPI_tuptable->tupdesc, i + 1) == INT8OID ? DatumGetInt64(value) : DatumGetInt32(value);
-		*(i == 0 ? &counts->received : i == 1 ? &counts->changed : i == 2 ? &counts->rejected : &counts->fresh) += number;
-	}
+	values[3] = key == NULL ? (Datum) 0 : CStringGetTextDatum(key);
+	mt_run_for_row(&statements[kind], values, NULL);
+	add_counts(counts);
 }
 
+/* What a stage goes over, as mindtickle.sync_items names it. */
+static const char *const over_names[] = {
+	[MT_OVER_USERS] = "users",
+	[MT_OVER_EMAILS] = "emails",
+	[MT_OVER_TEAMS] = "teams",
+	[MT_OVER_SERIES] = "series",
+	[MT_OVER_REPORTS] = "reports",
+};
+
 /*
- * The next active users behind the given one, in order. Returns how many; *users is in the given context.
+ * The next items behind the given key, in order. Returns how many; *items is in the given context.
  */
 int
-mt_sql_next_users(const char *tenant, int64 job_id, const char *after, int limit, MemoryContext context, MtUserRef **users)
+mt_sql_next_items(MtOver over, const char *tenant, int64 job_id, const char *after, int limit, MemoryContext context, MtItem **items)
 {
-	static Statement statement = {
-		"SELECT user_id, mindtickle_id FROM mindtickle.sync_next_users($1, $2, $3, $4)", 4, {TEXTOID, INT8OID, TEXTOID, INT4OID}
+	static MtStatement statement = {
+		"SELECT key, upstream_id FROM mindtickle.sync_items($1, $2, $3, $4, $5)", 5, {TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID}
 	};
-	Datum		values[4];
+	Datum		values[5];
 
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = Int64GetDatum(job_id);
-	values[2] = CStringGetTextDatum(after);
-	values[3] = Int32GetDatum(limit);
-	run(&statement, values, NULL);
-	*users = MemoryContextAlloc(context, sizeof(MtUserRef) * (Size) Max(SPI_processed, 1));
+	values[2] = CStringGetTextDatum(over_names[over]);
+	values[3] = CStringGetTextDatum(after);
+	values[4] = Int32GetDatum(limit);
+	mt_run(&statement, values, NULL);
+	*items = MemoryContextAlloc(context, sizeof(MtItem) * (Size) Max(SPI_processed, 1));
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		(*users)[i].user_id = column_text(i, 1, context);
-		(*users)[i].mindtickle_id = column_text(i, 2, context);
+		(*items)[i].key = mt_column_text(i, 1, context);
+		(*items)[i].upstream_id = mt_column_text(i, 2, context);
 	}
 	return (int) SPI_processed;
 }
 
 /*
- * How many users mt_sql_next_users will give altogether.
+ * How many items mt_sql_next_items will give altogether.
  */
 int64
-mt_sql_count_users(const char *tenant, int64 job_id)
+mt_sql_count_items(MtOver over, const char *tenant, int64 job_id)
 {
-	static Statement statement = {
-		"SELECT pg_catalog.count(*) FROM mindtickle.sync_next_users($1, $2, '', 2147483647)", 2, {TEXTOID, INT8OID}
+	static MtStatement statement = {
+		"SELECT pg_catalog.count(*) FROM mindtickle.sync_items($1, $2, $3, '', 2147483647)", 3, {TEXTOID, INT8OID, TEXTOID}
 	};
-	Datum		values[2];
+	Datum		values[3];
 
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = Int64GetDatum(job_id);
-	run_for_row(&statement, values, NULL);
-	return column_int64(0, 1, 0);
+	values[2] = CStringGetTextDatum(over_names[over]);
+	mt_run_for_row(&statement, values, NULL);
+	return mt_column_int64(0, 1, 0);
+}
+
+/*
+ * By what the costs of the ways to pull progress are estimated.
+ */
+void
+mt_sql_count_costs(const char *tenant, MtCounts *counts)
+{
+	static MtStatement statement = {"SELECT users, reports FROM mindtickle.sync_costs($1)", 1, {TEXTOID}};
+	Datum		values[1] = {CStringGetTextDatum(tenant)};
+
+	mt_run_for_row(&statement, values, NULL);
+	counts->users = mt_column_int64(0, 1, 0);
+	counts->reports = mt_column_int64(0, 2, 0);
+}
+
+/*
+ * Remembers which base URL knows the tenant's site.
+ */
+void
+mt_sql_note_site(const char *tenant, const char *base_url)
+{
+	static MtStatement statement = {"SELECT mindtickle.note_site($1, $2)", 2, {TEXTOID, TEXTOID}};
+	Datum		values[2] = {CStringGetTextDatum(tenant), CStringGetTextDatum(base_url)};
+
+	mt_run_for_row(&statement, values, NULL);
+}
+
+/* Runs a statement whose arguments are a tenant, a job and a phase. */
+static void
+run_for_phase(MtStatement *statement, const char *tenant, int64 job_id, MtPhase phase)
+{
+	Datum		values[3] = {CStringGetTextDatum(tenant), Int64GetDatum(job_id), CStringGetTextDatum(mt_phase_name(phase))};
+
+	mt_run_for_row(statement, values, NULL);
+}
+
+/*
+ * Passes over a phase for which there is nothing to ask.
+ */
+void
+mt_sql_sync_pass_phase(const char *tenant, int64 job_id, MtPhase phase)
+{
+	static MtStatement statement = {"SELECT mindtickle.sync_pass_phase($1, $2, $3)", 3, {TEXTOID, INT8OID, TEXTOID}};
+
+	run_for_phase(&statement, tenant, job_id, phase);
+}
+
+/*
+ * Forgets what the running listing has shown, for it is begun anew.
+ */
+void
+mt_sql_sync_forget_seen(const char *tenant, int64 job_id, MtPhase phase)
+{
+	static MtStatement statement = {"SELECT mindtickle.sync_forget_seen($1, $2, $3)", 3, {TEXTOID, INT8OID, TEXTOID}};
+
+	run_for_phase(&statement, tenant, job_id, phase);
 }
 
 /*
@@ -356,7 +390,7 @@ mt_sql_count_users(const char *tenant, int64 job_id)
 bool
 mt_sql_sync_advance(const char *tenant, int64 job_id, MtPhase phase, const char *position, int64 done, int64 total)
 {
-	static Statement statement = {
+	static MtStatement statement = {
 		"SELECT mindtickle.sync_advance($1, $2, $3, $4::pg_catalog.text::pg_catalog.jsonb, $5, $6)", 6,
 		{TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID}
 	};
@@ -368,8 +402,8 @@ mt_sql_sync_advance(const char *tenant, int64 job_id, MtPhase phase, const char 
 	values[3] = CStringGetTextDatum(position);
 	values[4] = Int64GetDatum(done);
 	values[5] = Int64GetDatum(total);
-	run_for_row(&statement, values, total < 0 ? "     n" : NULL);
-	return column_bool(0, 1);
+	mt_run_for_row(&statement, values, total < 0 ? "     n" : NULL);
+	return mt_column_bool(0, 1);
 }
 
 /*
@@ -378,7 +412,7 @@ mt_sql_sync_advance(const char *tenant, int64 job_id, MtPhase phase, const char 
 void
 mt_sql_sync_finish_phase(const char *tenant, int64 job_id, MtPhase phase, bool complete, const char *error)
 {
-	static Statement statement = {
+	static MtStatement statement = {
 		"SELECT mindtickle.sync_finish_phase($1, $2, $3, $4, $5)", 5, {TEXTOID, INT8OID, TEXTOID, BOOLOID, TEXTOID}
 	};
 	Datum		values[5];
@@ -388,7 +422,7 @@ mt_sql_sync_finish_phase(const char *tenant, int64 job_id, MtPhase phase, bool c
 	values[2] = CStringGetTextDatum(mt_phase_name(phase));
 	values[3] = BoolGetDatum(complete);
 	values[4] = error == NULL ? (Datum) 0 : CStringGetTextDatum(error);
-	run_for_row(&statement, values, error == NULL ? "    n" : NULL);
+	mt_run_for_row(&statement, values, error == NULL ? "    n" : NULL);
 }
 
 /*
@@ -397,7 +431,7 @@ mt_sql_sync_finish_phase(const char *tenant, int64 job_id, MtPhase phase, bool c
 void
 mt_sql_sync_close(const char *tenant, int64 job_id, const char *state, const char *error)
 {
-	static Statement statement = {
+	static MtStatement statement = {
 		"SELECT mindtickle.sync_close($1, $2, $3, $4)", 4, {TEXTOID, INT8OID, TEXTOID, TEXTOID}
 	};
 	Datum		values[4];
@@ -406,7 +440,7 @@ mt_sql_sync_close(const char *tenant, int64 job_id, const char *state, const cha
 	values[1] = Int64GetDatum(job_id);
 	values[2] = CStringGetTextDatum(state);
 	values[3] = error == NULL ? (Datum) 0 : CStringGetTextDatum(error);
-	run_for_row(&statement, values, error == NULL ? "   n" : NULL);
+	mt_run_for_row(&statement, values, error == NULL ? "   n" : NULL);
 }
 
 /*
@@ -415,32 +449,33 @@ mt_sql_sync_close(const char *tenant, int64 job_id, const char *state, const cha
 void
 mt_sql_sync_back_off(const char *tenant, TimestampTz until, const char *error)
 {
-	static Statement statement = {"SELECT mindtickle.sync_back_off($1, $2, $3)", 3, {TEXTOID, TIMESTAMPTZOID, TEXTOID}};
+	static MtStatement statement = {"SELECT mindtickle.sync_back_off($1, $2, $3)", 3, {TEXTOID, TIMESTAMPTZOID, TEXTOID}};
 	Datum		values[3];
 
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = TimestampTzGetDatum(until);
 	values[2] = CStringGetTextDatum(error);
-	run_for_row(&statement, values, NULL);
+	mt_run_for_row(&statement, values, NULL);
 }
 
 /*
- * Adds to the job's counters.
+ * Adds to the figures of the tenant and of a job, 0 for none: the requests, and how they ended, in the order of MtTally.
  */
 void
-mt_sql_sync_count(const char *tenant, int64 job_id, int64 requests, int64 throttled, int64 errors)
+mt_sql_sync_count(const char *tenant, int64 job_id, const int64 *tally, int count)
 {
-	static Statement statement = {
-		"SELECT mindtickle.sync_count($1, $2, $3, $4, $5)", 5, {TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID}
+	static MtStatement statement = {
+		"SELECT mindtickle.sync_count($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", 10,
+		{TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}
 	};
-	Datum		values[5];
+	Datum		values[10];
 
+	Assert(count == 8);
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = Int64GetDatum(job_id);
-	values[2] = Int64GetDatum(requests);
-	values[3] = Int64GetDatum(throttled);
-	values[4] = Int64GetDatum(errors);
-	run_for_row(&statement, values, NULL);
+	for (int i = 0; i < count; i++)
+		values[2 + i] = Int64GetDatum(tally[i]);
+	mt_run_for_row(&statement, values, NULL);
 }
 
 /*
@@ -449,9 +484,9 @@ mt_sql_sync_count(const char *tenant, int64 job_id, int64 requests, int64 thrott
 int
 mt_sql_take_dirty_tenants(MemoryContext context, char ***tenants)
 {
-	static Statement statement = {"SELECT mindtickle.take_dirty_tenants()"};
+	static MtStatement statement = {"SELECT mindtickle.take_dirty_tenants()"};
 
-	return run_for_texts(&statement, context, tenants);
+	return mt_run_for_texts(&statement, context, tenants);
 }
 
 /*
@@ -460,11 +495,11 @@ mt_sql_take_dirty_tenants(MemoryContext context, char ***tenants)
 int
 mt_sql_record_alerts(void)
 {
-	static Statement statement = {"SELECT mindtickle.record_alerts()"};
+	static MtStatement statement = {"SELECT mindtickle.record_alerts()"};
 	bool		isnull;
 
-	run_for_row(&statement, NULL, NULL);
-	return DatumGetInt32(column(0, 1, &isnull));
+	mt_run_for_row(&statement, NULL, NULL);
+	return DatumGetInt32(mt_column(0, 1, &isnull));
 }
 
 /*
@@ -473,14 +508,14 @@ mt_sql_record_alerts(void)
 int
 mt_sql_publish(const char *tenant, int max_rows)
 {
-	static Statement statement = {"SELECT mindtickle.publish($1, $2)", 2, {TEXTOID, INT4OID}};
+	static MtStatement statement = {"SELECT mindtickle.publish($1, $2)", 2, {TEXTOID, INT4OID}};
 	Datum		values[2];
 	bool		isnull;
 
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = Int32GetDatum(max_rows);
-	run_for_row(&statement, values, NULL);
-	return DatumGetInt32(column(0, 1, &isnull));
+	mt_run_for_row(&statement, values, NULL);
+	return DatumGetInt32(mt_column(0, 1, &isnull));
 }
 
 /*
@@ -489,10 +524,10 @@ mt_sql_publish(const char *tenant, int max_rows)
 void
 mt_sql_trim_tenant(const char *tenant)
 {
-	static Statement statement = {"SELECT mindtickle.trim_tenant($1)", 1, {TEXTOID}};
+	static MtStatement statement = {"SELECT mindtickle.trim_tenant($1)", 1, {TEXTOID}};
 	Datum		values[1] = {CStringGetTextDatum(tenant)};
 
-	run_for_row(&statement, values, NULL);
+	mt_run_for_row(&statement, values, NULL);
 }
 
 /*
@@ -502,9 +537,9 @@ mt_sql_trim_tenant(const char *tenant)
 int
 mt_sql_take_readiness_marks(MemoryContext context, char ***names)
 {
-	static Statement statement = {"SELECT mindtickle.take_readiness_marks()"};
+	static MtStatement statement = {"SELECT mindtickle.take_readiness_marks()"};
 
-	return run_for_texts(&statement, context, names);
+	return mt_run_for_texts(&statement, context, names);
 }
 
 /*
@@ -513,9 +548,9 @@ mt_sql_take_readiness_marks(MemoryContext context, char ***names)
 int
 mt_sql_tenants_to_fold(MemoryContext context, char ***tenants)
 {
-	static Statement statement = {"SELECT mindtickle.tenants_to_fold()"};
+	static MtStatement statement = {"SELECT mindtickle.tenants_to_fold()"};
 
-	return run_for_texts(&statement, context, tenants);
+	return mt_run_for_texts(&statement, context, tenants);
 }
 
 /*
@@ -525,11 +560,11 @@ mt_sql_tenants_to_fold(MemoryContext context, char ***tenants)
 int64
 mt_sql_fold_readiness(const char *tenant, bool details)
 {
-	static Statement statement = {"SELECT mindtickle.fold_readiness($1, $2)", 2, {TEXTOID, BOOLOID}};
+	static MtStatement statement = {"SELECT mindtickle.fold_readiness($1, $2)", 2, {TEXTOID, BOOLOID}};
 	Datum		values[2] = {CStringGetTextDatum(tenant), BoolGetDatum(details)};
 
-	run_for_row(&statement, values, NULL);
-	return column_int64(0, 1, 0);
+	mt_run_for_row(&statement, values, NULL);
+	return mt_column_int64(0, 1, 0);
 }
 
 /*
@@ -538,10 +573,10 @@ mt_sql_fold_readiness(const char *tenant, bool details)
 char *
 mt_sql_tend_readiness(MemoryContext context)
 {
-	static Statement statement = {"SELECT mindtickle.tend_readiness()"};
+	static MtStatement statement = {"SELECT mindtickle.tend_readiness()"};
 
-	run_for_row(&statement, NULL, NULL);
-	return column_text(0, 1, context);
+	mt_run_for_row(&statement, NULL, NULL);
+	return mt_column_text(0, 1, context);
 }
 
 /*
@@ -550,15 +585,15 @@ mt_sql_tend_readiness(MemoryContext context)
 void
 mt_sql_readiness_days(TimestampTz at, MtDayVisitor visitor, void *argument)
 {
-	static Statement statement = {"SELECT tenant_id, next_at FROM mindtickle.readiness_days_due($1)", 1, {TIMESTAMPTZOID}};
+	static MtStatement statement = {"SELECT tenant_id, next_at FROM mindtickle.readiness_days_due($1)", 1, {TIMESTAMPTZOID}};
 	Datum		values[1] = {TimestampTzGetDatum(at)};
 
-	run(&statement, values, NULL);
+	mt_run(&statement, values, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		char	   *tenant = column_text(i, 1, CurrentMemoryContext);
+		char	   *tenant = mt_column_text(i, 1, CurrentMemoryContext);
 
-		visitor(tenant, column_int64(i, 2, PG_INT64_MAX), argument);
+		visitor(tenant, mt_column_int64(i, 2, PG_INT64_MAX), argument);
 		pfree(tenant);
 	}
 }
@@ -569,12 +604,12 @@ mt_sql_readiness_days(TimestampTz at, MtDayVisitor visitor, void *argument)
 int
 mt_sql_close_readiness_day(const char *tenant, TimestampTz at)
 {
-	static Statement statement = {"SELECT mindtickle.close_readiness_day($1, $2)", 2, {TEXTOID, TIMESTAMPTZOID}};
+	static MtStatement statement = {"SELECT mindtickle.close_readiness_day($1, $2)", 2, {TEXTOID, TIMESTAMPTZOID}};
 	Datum		values[2] = {CStringGetTextDatum(tenant), TimestampTzGetDatum(at)};
 	bool		isnull;
 
-	run_for_row(&statement, values, NULL);
-	return DatumGetInt32(column(0, 1, &isnull));
+	mt_run_for_row(&statement, values, NULL);
+	return DatumGetInt32(mt_column(0, 1, &isnull));
 }
 
 /*
@@ -583,9 +618,9 @@ mt_sql_close_readiness_day(const char *tenant, TimestampTz at)
 int
 mt_sql_readiness_reruns(MemoryContext context, char ***tenants)
 {
-	static Statement statement = {"SELECT mindtickle.readiness_reruns_due()"};
+	static MtStatement statement = {"SELECT mindtickle.readiness_reruns_due()"};
 
-	return run_for_texts(&statement, context, tenants);
+	return mt_run_for_texts(&statement, context, tenants);
 }
 
 /*
@@ -594,9 +629,9 @@ mt_sql_readiness_reruns(MemoryContext context, char ***tenants)
 bool
 mt_sql_rerun_readiness(const char *tenant)
 {
-	static Statement statement = {"SELECT mindtickle.rerun_readiness($1)", 1, {TEXTOID}};
+	static MtStatement statement = {"SELECT mindtickle.rerun_readiness($1)", 1, {TEXTOID}};
 	Datum		values[1] = {CStringGetTextDatum(tenant)};
 
-	run_for_row(&statement, values, NULL);
-	return column_bool(0, 1);
+	mt_run_for_row(&statement, values, NULL);
+	return mt_column_bool(0, 1);
 }

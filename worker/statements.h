@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "budget.h"
 #include "contract.h"
 #include "datatype/timestamp.h"
 #include "position.h"
@@ -17,13 +18,23 @@ typedef struct MtTenantRow
 	char	   *tenant_id;
 	bool		suspended;
 	bool		source_configured;
-	bool		open_jobs;
+	int64		open_job_id;	/* 0: none */
 	TimestampTz next_sync_at;
 	TimestampTz backoff_until;
 	TimestampTz budget_until;
+	int64		interval;		/* between two pulls */
 } MtTenantRow;
 
 typedef void (*MtTenantVisitor) (const MtTenantRow *row, void *argument);
+
+/* How far a tenant's budget is accounted for. */
+typedef struct MtReservation
+{
+	const char *tenant;
+	TimestampTz until;
+	const char *minutes;		/* int4[] as text; NULL: the hour has no limit */
+	MtBudgetLeft left;
+} MtReservation;
 
 /* A job that was opened. */
 typedef struct MtJobRow
@@ -58,20 +69,25 @@ extern void mt_sql_worker_failed(const char *message);
 extern bool mt_sql_tenant_exists(const char *tenant);
 
 extern void mt_sql_overview(MtTenantVisitor visitor, void *argument);
-extern void mt_sql_reserve_budget(Datum *tenants, Datum *until, int count);
+extern void mt_sql_reserve_budget(const MtReservation *reservations, int count);
+extern int	mt_sql_budget_of(const char *tenant, int *minutes, int64 *age);
 extern void mt_sql_enter_tenant(const char *tenant);
 
 extern bool mt_sql_sync_open(const char *tenant, MemoryContext context, MtJobRow *row);
-extern void mt_sql_store(MtPhase phase, const char *tenant, int64 job_id, const char *user_id, Datum *records, int count,
+extern void mt_sql_store(MtRecordKind kind, const char *tenant, int64 job_id, const char *key, Datum *records, int count,
 						 MtStoreCounts *counts);
-extern int	mt_sql_next_users(const char *tenant, int64 job_id, const char *after, int limit, MemoryContext context,
-							  MtUserRef **users);
-extern int64 mt_sql_count_users(const char *tenant, int64 job_id);
+extern int	mt_sql_next_items(MtOver over, const char *tenant, int64 job_id, const char *after, int limit, MemoryContext context,
+							  MtItem **items);
+extern int64 mt_sql_count_items(MtOver over, const char *tenant, int64 job_id);
+extern void mt_sql_count_costs(const char *tenant, MtCounts *counts);
+extern void mt_sql_note_site(const char *tenant, const char *base_url);
+extern void mt_sql_sync_pass_phase(const char *tenant, int64 job_id, MtPhase phase);
+extern void mt_sql_sync_forget_seen(const char *tenant, int64 job_id, MtPhase phase);
 extern bool mt_sql_sync_advance(const char *tenant, int64 job_id, MtPhase phase, const char *position, int64 done, int64 total);
 extern void mt_sql_sync_finish_phase(const char *tenant, int64 job_id, MtPhase phase, bool complete, const char *error);
 extern void mt_sql_sync_close(const char *tenant, int64 job_id, const char *state, const char *error);
 extern void mt_sql_sync_back_off(const char *tenant, TimestampTz until, const char *error);
-extern void mt_sql_sync_count(const char *tenant, int64 job_id, int64 requests, int64 throttled, int64 errors);
+extern void mt_sql_sync_count(const char *tenant, int64 job_id, const int64 *tally, int count);
 
 extern int	mt_sql_take_dirty_tenants(MemoryContext context, char ***tenants);
 extern int	mt_sql_record_alerts(void);

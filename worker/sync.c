@@ -159,10 +159,11 @@ see_tenant(const MtTenantRow *row, void *argument)
 	}
 	tenant->listed = true;
 	tenant->wanted = row->source_configured && !row->suspended;
+	tenant->open_job_id = row->open_job_id;
 	tenant->backoff_until = to_monotonic(row->backoff_until, wall, now);
 	if (!tenant->wanted)
 		tenant->due_at = MT_NEVER;
-	else if (row->open_jobs)
+	else if (row->open_job_id != 0)
 		tenant->due_at = 0;
 	else
 		tenant->due_at = row->next_sync_at == 0 ? MT_NEVER : to_monotonic(row->next_sync_at, wall, now);
@@ -175,7 +176,7 @@ look_work(void *argument)
 	mt_sql_overview(see_tenant, NULL);
 }
 
-/* Gives up the pulls of all tenants, or of those that are not wanted any more; the latter are forgotten if they do not exist either. */
+/* Gives up the pulls of all tenants, or those that are not wanted any more; tenants that do not exist either are forgotten. */
 static void
 settle_tenants(bool all)
 {
@@ -185,7 +186,8 @@ settle_tenants(bool all)
 	hash_seq_init(&status, tenants);
 	while ((tenant = hash_seq_search(&status)) != NULL)
 	{
-		if (tenant->job != NULL && (all || !tenant->listed || !tenant->wanted))
+		if (tenant->job != NULL &&
+			(all || !tenant->listed || !tenant->wanted || tenant->job->job_id != tenant->open_job_id))
 			mt_job_release(tenant);
 		if (tenant->listed)
 		{
@@ -202,6 +204,7 @@ settle_tenants(bool all)
 		}
 		unschedule(tenant);
 		mt_budget_free(&tenant->budget);
+		mt_token_drop(tenant);
 		hash_search(tenants, tenant->tenant_id, HASH_REMOVE, NULL);
 	}
 }
@@ -244,13 +247,26 @@ look_due(int64 now)
 	return look_wanted || (job_count > 0 ? now >= look_at : look_stale);
 }
 
+/* The minutes as an int4[] in text; NULL when there are none. */
+static char *
+minutes_text(const int *minutes, int count)
+{
+	StringInfoData list;
+
+	if (count == 0)
+		return NULL;
+	initStringInfo(&list);
+	for (int i = 0; i < count; i++)
+		appendStringInfo(&list, "%c%d", i == 0 ? '{' : ',', minutes[i]);
+	appendStringInfoChar(&list, '}');
+	return list.data;
+}
+
 static void
 reserve_work(void *argument)
 {
 	List	   *wanting = argument;
-	int			count = list_length(wanting);
-	Datum	   *names = palloc(sizeof(Datum) * (Size) count);
-	Datum	   *until = palloc(sizeof(Datum) * (Size) count);
+	MtReservation *reservations = palloc(sizeof(MtReservation) * (Size) list_length(wanting));
 	TimestampTz wall = GetCurrentTimestamp();
 	int64		now = mt_now();
 	ListCell   *cell;
@@ -258,14 +274,17 @@ reserve_work(void *argument)
 	foreach(cell, wanting)
 	{
 		MtTenant   *tenant = lfirst(cell);
-		int			i = foreach_current_index(cell);
-		int64		start = Max(tenant->budget.next_at - now, 0);
+		int64		ahead = Max(tenant->budget.next_at - now, 0) + tenant->budget.interval + MT_BUDGET_AHEAD;
+		int			minutes[MT_BUDGET_MINUTES];
+		int			count = mt_budget_recount(&tenant->budget, now, ahead, minutes);
 
-		tenant->reserved_until = wall + start + tenant->budget.interval + MT_BUDGET_AHEAD;
-		names[i] = CStringGetTextDatum(tenant->tenant_id);
-		until[i] = TimestampTzGetDatum(tenant->reserved_until);
+		tenant->reserved_until = wall + ahead;
+		reservations[foreach_current_index(cell)] = (MtReservation) {
+			.tenant = tenant->tenant_id,.until = tenant->reserved_until,.minutes = minutes_text(minutes, count),
+			.left = mt_budget_left(&tenant->budget, now)
+		};
 	}
-	mt_sql_reserve_budget(names, until, count);
+	mt_sql_reserve_budget(reservations, list_length(wanting));
 }
 
 /*

@@ -19,15 +19,41 @@
 #include "lib/pairingheap.h"
 #include "position.h"
 #include "process.h"
+#include "source.h"
 
 #define MT_TENANT_ID_SIZE 64
 
 /* How far ahead of the clock a tenant's budget is reserved: one durable write for so many microseconds of requests. */
 #define MT_BUDGET_AHEAD (4 * MT_SECOND)
 
-/* How long a refused credential rests, and why. */
+/* How long a refused credential rests. */
 #define MT_REFUSED_PAUSE	(4 * MT_HOUR)
-#define MT_KEY_REFUSED		"MindTickle refuses the api_key (401): store a valid one with mt_set_credential"
+
+/* What an item has of its earlier pages. */
+typedef struct MtTrail
+{
+	MemoryContext context;
+	Datum	   *records;		/* bytea, in our data model; only where they are stored together */
+	int			count;
+	int			room;
+	Size		bytes;
+	uint64	   *urls;			/* hashes of the continuations */
+	int			pages;
+} MtTrail;
+
+/* What is counted of a tenant's requests; those after the requests themselves are how some of them ended. */
+typedef enum MtTally
+{
+	MT_TALLY_REQUESTS,
+	MT_TALLY_THROTTLED,			/* 429, or 503 with a pause */
+	MT_TALLY_UNREACHABLE,		/* no connection */
+	MT_TALLY_BROKEN,			/* no whole answer */
+	MT_TALLY_UNUSABLE,			/* 200, but not what was asked for */
+	MT_TALLY_SERVER_ERRORS,
+	MT_TALLY_CLIENT_ERRORS,
+	MT_TALLY_REFUSED,			/* 401, 403 */
+	MT_TALLIES
+} MtTally;
 
 typedef enum MtSlotState
 {
@@ -37,17 +63,21 @@ typedef enum MtSlotState
 	MT_SLOT_FINISHED			/* stored or given up, and an earlier user is not */
 } MtSlotState;
 
-/* One page of a listing, or one user's progress, until it is stored. */
+/* One page of a listing, or one item with its pages, until it is stored. A sign-in is one too, outside the job's list. */
 typedef struct MtSlot
 {
 	dlist_node	node;
 	MtSlotState state;
-	MtCursor	cursor;			/* of a listing */
-	MtUserRef	user;			/* of the progress */
-	bool		again;			/* the user has failed before */
+	MtCursor	cursor;			/* the page that is asked for */
+	MtItem		item;			/* key NULL: none, this is a page of a listing or a sign-in */
+	MtTrail    *trail;			/* of an item; NULL: this is its first page */
+	bool		again;			/* the item has failed before */
+	bool		refused;		/* once, with a token that was as good as any */
+	uint64		token;			/* serial of the one it was sent with */
 	int			tries;			/* that failed, of this round */
 	int64		not_before;
 	uint64		ticket;			/* of the budget */
+	int64		sent_at;		/* when it was handed to libcurl */
 	int			base_url;		/* where it was sent */
 	MtHttpRequest *request;		/* NULL: none under way and no answer kept */
 } MtSlot;
@@ -57,60 +87,71 @@ typedef struct MtJob
 {
 	MemoryContext context;
 	int64		job_id;
-	const MtContract *contract;
-	char	  **base_urls;
-	int			base_url_count;
-	int			base_url;		/* in use */
-	char	   *secret;			/* to be kept out of logs */
-	uint64		secret_hash;
+	MtSource	source;
 	MtHttpPool *pool;
+	MtSlot	   *sign_in;		/* NULL: none is wanted or under way */
+	int			sites_tried;	/* base URLs that do not know the site, of this sign-in */
 
 	MtPhase		phase;
+	const MtStage *stage;		/* how it is done */
+	bool		stage_worked;	/* something of it was stored, so its right is there */
 	MtPosition	position;		/* as saved */
 	int64		done;
 	int64		total;			/* -1: not known */
 
-	dlist_head	slots;			/* in the order of the listing or of the users */
+	dlist_head	slots;			/* in the order of the listing or of the items */
 	int			slot_count;
 	int			finished_count;
 	int			under_way;
 	int			window;			/* most slots at once that are not finished */
 	MtCursor	next;			/* the page of the next slot */
 
-	MemoryContext users_context;
-	MtUserRef  *users;			/* of the next slots */
-	int			user_count;
-	int			next_user;
-	bool		users_end;		/* no others follow */
-	bool		users_again;	/* they are those of position.again */
+	MemoryContext items_context;
+	MtItem	   *items;			/* of the next slots */
+	int			item_count;
+	int			next_item;
+	bool		items_end;		/* no others follow */
+	bool		items_again;	/* they are those of position.again */
 
 	int			failures_in_row;
 	int			rounds;			/* back-offs since something was stored */
 	int			throttled_in_row;
 	uint32		complained;		/* kinds of failure that the log has seen */
 	int64		failures;		/* of the whole pull, here */
-
-	/* to be added to the job's counters */
-	int64		requests;
-	int64		throttled;
-	int64		errors;
+	int64		ignored;		/* records left out, likewise */
 } MtJob;
+
+/* What a sign-in has brought. It outlives the pull. */
+typedef struct MtToken
+{
+	char	   *text;			/* NULL: none */
+	uint64		serial;			/* of the last one there was */
+	uint64		secret_hash;	/* of what signed in */
+	char	   *base_url;		/* where it is valid */
+	int64		refresh_at;
+	int64		expires_at;
+} MtToken;
 
 typedef struct MtTenant
 {
 	char		tenant_id[MT_TENANT_ID_SIZE];	/* the key of the hash table */
 	bool		listed;			/* by the last overview */
 	bool		wanted;			/* has a source and is not suspended */
+	int64		open_job_id;	/* of the pull that is queued or running, as of the last overview; 0: none */
 	int64		due_at;			/* when the next pull may be opened */
 	int64		backoff_until;
 	int64		hold_until;		/* because of trouble of our own */
 	int			troubles;		/* in a row */
 	uint64		refused_secret; /* hash of a key that was refused just now */
+	uint64		refused_reporting;	/* hash of a reporting user that was refused */
+	int64		reporting_rests_until;	/* he is not tried again before */
+	MtToken		token;
 
 	MtBudget	budget;
 	TimestampTz reserved_until; /* as stored: what is sent must leave one interval of it */
 	bool		started;		/* its budget knows what an earlier process has used */
 	bool		wants_budget;
+	int64		tally[MT_TALLIES];	/* to be added to the figures in the database */
 
 	MtJob	   *job;			/* NULL: none under way */
 	dlist_node	job_node;		/* in the list of those with a job */
@@ -138,25 +179,39 @@ extern void mt_job_flush_counters(MtTenant *tenant, bool all);
 
 /* tenant_pull.c */
 extern void mt_pull_start_phase(MtJob *job);
+extern void mt_pull_free_slot(MtTenant *tenant, MtSlot *slot);
 extern void mt_pull_drop_slot(MtTenant *tenant, MtSlot *slot);
 extern void mt_pull_drop_slots(MtTenant *tenant);
 extern void mt_pull_step(MtTenant *tenant);
 
+/* tenant_token.c */
+extern bool mt_token_wanted(MtTenant *tenant, int64 now);
+extern bool mt_token_usable(const MtTenant *tenant, int64 now);
+extern void mt_token_ask(MtTenant *tenant);
+extern void mt_token_answer(MtTenant *tenant, MtSlot *slot);
+extern void mt_token_drop(MtTenant *tenant);
+
 /* tenant_answer.c */
 extern void mt_pull_answer(MtTenant *tenant, MtHttpRequest *request);
+extern bool mt_pull_failed(MtTenant *tenant, MtSlot *slot, const char *reason);
+extern void mt_pull_refused(MtTenant *tenant, int status);
+extern char *mt_pull_refusal(const MtJob *job, int status);
 extern bool mt_pull_unusable(MtTenant *tenant, MtSlot *slot, const char *problem);
 
 /* tenant_store.c */
-typedef enum MtUserEnd
+typedef enum MtItemEnd
 {
-	MT_USER_STORED,
-	MT_USER_ABSENT,				/* there is none upstream */
-	MT_USER_AGAIN,				/* to be asked for again at the end of the phase */
-	MT_USER_LOST				/* given up in this pull */
-} MtUserEnd;
+	MT_ITEM_STORED,
+	MT_ITEM_ABSENT,				/* there is none upstream */
+	MT_ITEM_AGAIN,				/* to be asked for again at the end of the phase */
+	MT_ITEM_LOST				/* given up in this pull */
+} MtItemEnd;
 
 extern bool mt_store_answers(MtTenant *tenant, MtSlot *slot);
-extern bool mt_store_user_end(MtTenant *tenant, MtSlot *slot, MtUserEnd how);
-extern bool mt_store_phase_end(MtTenant *tenant, bool complete, const char *error);
+extern bool mt_store_item_end(MtTenant *tenant, MtSlot *slot, MtItemEnd how);
+extern bool mt_store_phase_end(MtTenant *tenant, bool complete, bool forgivable, const char *error);
+extern bool mt_store_restart(MtTenant *tenant, const char *error);
+extern bool mt_store_choose_stage(MtTenant *tenant);
+extern void mt_store_forget_trail(MtSlot *slot);
 
 #endif							/* MT_TENANT_H */

@@ -3,13 +3,14 @@
  *		What an answer means for the pull: stored, tried again, given up, or everything put off.
  *
  * Called by sync.c for each request that is over, in the order in which they ended. Good answers go on to tenant_store.c. The rest is decided
- * by status alone; bodies of errors have no stable shape and are shown to the log only, shortened and without the key.
+ * by status alone; bodies of errors have no stable shape and are shown to the log only, shortened and without secrets.
  *
- *	401, 403			the job fails; nothing is sent for hours
- *	404 of a user		there is nothing to store
+ *	401, 403			with a token: it is dropped, and the request repeated once with another; at the reporting URL: that source is left out;
+ *						else, and a second time, the job fails and nothing is sent for hours; but a second 403 ends the phase alone
+ *	404 of an item		there is nothing to store
  *	429					nothing is sent for as long as the answer says, or ever longer
- *	other 4xx			the user is given up; a listing's phase fails
- *	everything else		tried again, a few times; then a user is left for the end of the phase, and for a page the tenant backs off
+ *	other 4xx			the item is given up; a listing's phase fails; a continuation has expired, and is begun anew
+ *	everything else		tried again, a few times; then an item is left for the end of the phase, and for a page the tenant backs off
  */
 #include "tenant.h"
 
@@ -34,52 +35,41 @@
 /* Bytes of an error's body that are logged. */
 #define EXCERPT_MAX			300
 
-/* Kinds of failure, each of which the log sees once in a pull. */
-typedef enum Complaint
-{
-	COMPLAINT_UNREACHABLE,
-	COMPLAINT_BROKEN,
-	COMPLAINT_GARBAGE,
-	COMPLAINT_THROTTLED,
-	COMPLAINT_SERVER_ERROR,
-	COMPLAINT_CLIENT_ERROR
-} Complaint;
-
 /* The start of the body, fit for a line of a log. */
 static char *
-excerpt(const MtJob *job, const MtHttpRequest *request)
+excerpt(const MtJob *job, const char *token, const MtHttpRequest *request)
 {
-	size_t		secret_length = strlen(job->secret);
-	size_t		length = Min(request->length, EXCERPT_MAX);
+	size_t		longest = mt_source_longest_secret(&job->source);
 	char	   *text;
-	char	   *found;
 
 	if (request->body == NULL)
 		return NULL;
-	/* So much more that a key that is cut off at the end is still found whole. */
-	text = pnstrdup(request->body, Min(request->length, EXCERPT_MAX + secret_length));
-	while ((found = strstr(text, job->secret)) != NULL)
-		memset(found, '*', secret_length);
-	text[Min(strlen(text), length)] = '\0';
+	if (token != NULL)
+		longest = Max(longest, strlen(token));
+	/* So much more that a secret that is cut off at the end is still found whole. */
+	text = pnstrdup(request->body, Min(request->length, EXCERPT_MAX + longest));
+	mt_source_blot(&job->source, token, text);
+	text[Min(strlen(text), EXCERPT_MAX)] = '\0';
 	for (char *c = text; *c != '\0'; c++)
 		if ((unsigned char) *c < ' ' || (unsigned char) *c >= 0x7f)
 			*c = '.';
 	return text;
 }
 
-/* Logs the first failure of its kind in a pull. */
+/* Counts a failure, and logs the first of its kind in a pull. */
 static void
-complain(MtTenant *tenant, const MtHttpRequest *request, Complaint kind, const char *reason)
+complain(MtTenant *tenant, const MtHttpRequest *request, MtTally kind, const char *reason)
 {
 	MtJob	   *job = tenant->job;
 	char	   *body = NULL;
 
 	job->failures++;
+	tenant->tally[kind]++;
 	if ((job->complained & (1u << kind)) != 0)
 		return;
 	job->complained |= 1u << kind;
 	if (request != NULL && request->outcome == MT_HTTP_ANSWERED && request->status != 200)
-		body = excerpt(job, request);
+		body = excerpt(job, tenant->token.text, request);
 	ereport(LOG,
 			(errmsg("a request for tenant \"%s\" failed (%s): %s", tenant->tenant_id, mt_phase_name(job->phase), reason),
 			 body == NULL ? 0 : errdetail("The answer begins: %s", body)));
@@ -109,18 +99,21 @@ rest(MtTenant *tenant, const char *reason)
 		return false;
 	}
 	job->failures_in_row = 0;
+	if (job->sign_in != NULL)
+		job->sign_in->tries = 0;
 	dlist_foreach(iter, &job->slots)
 		dlist_container(MtSlot, node, iter.cur)->tries = 0;
 	return mt_job_back_off(tenant, mt_jitter(Min(MT_SECOND << job->rounds, LAST_BACK_OFF)), reason);
 }
 
-/* A slot's request has failed in a way that may pass: the answer, if any, is dropped. False when the job is gone or the phase has ended. */
-static bool
-failed(MtTenant *tenant, MtSlot *slot, const char *reason)
+/*
+ * A slot's request has failed in a way that may pass: the answer, if any, is dropped. False when the job is gone or the phase has ended.
+ */
+bool
+mt_pull_failed(MtTenant *tenant, MtSlot *slot, const char *reason)
 {
 	MtJob	   *job = tenant->job;
 
-	job->errors++;
 	job->failures_in_row++;
 	slot->tries++;
 	wait_again(slot, mt_jitter(FIRST_RETRY_PAUSE << (slot->tries - 1)));
@@ -128,8 +121,8 @@ failed(MtTenant *tenant, MtSlot *slot, const char *reason)
 		return rest(tenant, reason);
 	if (slot->tries < TRIES_MAX)
 		return true;
-	if (job->phase == MT_PHASE_PROGRESS)
-		return mt_store_user_end(tenant, slot, MT_USER_AGAIN);
+	if (slot->item.key != NULL)
+		return mt_store_item_end(tenant, slot, MT_ITEM_AGAIN);
 	return rest(tenant, reason);
 }
 
@@ -141,8 +134,8 @@ mt_pull_unusable(MtTenant *tenant, MtSlot *slot, const char *problem)
 {
 	char	   *reason = psprintf("the answer is not usable: %s", problem);
 
-	complain(tenant, slot->request, COMPLAINT_GARBAGE, reason);
-	return failed(tenant, slot, reason);
+	complain(tenant, slot->request, MT_TALLY_UNUSABLE, reason);
+	return mt_pull_failed(tenant, slot, reason);
 }
 
 /* A whole number of the given unit as microseconds, or -1. */
@@ -186,7 +179,6 @@ throttled(MtTenant *tenant, MtSlot *slot, const MtHttpRequest *request)
 	int			status = request->status;
 	bool		resting = tenant->backoff_until > mt_now();
 
-	job->throttled++;
 	wait_again(slot, 0);
 	/* Those that were under way together are one refusal. */
 	if (!resting && ++job->throttled_in_row > THROTTLED_MAX)
@@ -201,24 +193,79 @@ throttled(MtTenant *tenant, MtSlot *slot, const MtHttpRequest *request)
 		(void) mt_job_back_off(tenant, pause, psprintf("MindTickle asked for a pause (%d)", status));
 }
 
-/* The credential does not count. One that was replaced meanwhile is tried before the job fails. */
-static void
-refused(MtTenant *tenant, int status)
+/*
+ * What is wrong with the credential, and how to mend it; palloc'd.
+ */
+char *
+mt_pull_refusal(const MtJob *job, int status)
+{
+	const char *secrets = job->source.contract->sign_in == NULL ? "api_key" : "api_key and secret_key";
+
+	if (status == 403)
+		return psprintf("MindTickle denies the api_key access to the %s (403): it needs the right %s; grant it there, store another key with "
+						"mt_set_credential, or correct the company_id", mt_phase_name(job->phase), job->stage->right);
+	return psprintf("MindTickle refuses the %s (%d): store valid ones with mt_set_credential", secrets, status);
+}
+
+/*
+ * The credential does not count. One that was replaced meanwhile is tried before the job fails.
+ */
+void
+mt_pull_refused(MtTenant *tenant, int status)
 {
 	MtJob	   *job = tenant->job;
 
-	if (status == 403)
-		mt_job_fail(tenant,
-					psprintf("MindTickle denies the api_key access to the %s (403): it needs the rights users:read, courses:read and "
-							 "analytics:read; grant them there, store another key with mt_set_credential, or correct the company_id", mt_phase_name(job->phase)),
-					MT_REFUSED_PAUSE);
-	else if (tenant->refused_secret != job->secret_hash)
+	mt_token_drop(tenant);
+	if (tenant->refused_secret != job->source.secret_hash)
 	{
-		tenant->refused_secret = job->secret_hash;
+		tenant->refused_secret = job->source.secret_hash;
 		mt_job_reopen(tenant);
 	}
 	else
-		mt_job_fail(tenant, MT_KEY_REFUSED, MT_REFUSED_PAUSE);
+		mt_job_fail(tenant, mt_pull_refusal(job, status), MT_REFUSED_PAUSE);
+}
+
+/* The reporting user does not count: the phase is done in another way, and the tenant is told. */
+static void
+reporting_refused(MtTenant *tenant, int status)
+{
+	MtJob	   *job = tenant->job;
+
+	tenant->refused_reporting = job->source.reporting_hash;
+	tenant->reporting_rests_until = mt_now() + MT_REFUSED_PAUSE;
+	job->source.reporting_refused = true;
+	(void) mt_store_restart(tenant,
+							psprintf("MindTickle refuses the reporting_user (%d), so scores are not pulled: store a valid reporting_user and "
+									 "reporting_password with mt_set_credential, or correct the reporting_url", status));
+}
+
+/* 401 or 403. */
+static void
+unauthorized(MtTenant *tenant, MtSlot *slot, int status)
+{
+	MtJob	   *job = tenant->job;
+
+	if (job->stage->host == MT_HOST_REPORTING)
+		reporting_refused(tenant, status);
+	else if (job->source.contract->sign_in == NULL && status == 403)
+		mt_job_fail(tenant, mt_pull_refusal(job, status), MT_REFUSED_PAUSE);
+	else if (job->source.contract->sign_in == NULL)
+		mt_pull_refused(tenant, status);
+	else if (slot->token != tenant->token.serial || tenant->token.text == NULL)
+		/* Another request has found that out before. */
+		wait_again(slot, 0);
+	else if (!slot->refused)
+	{
+		slot->refused = true;
+		mt_token_drop(tenant);
+		wait_again(slot, 0);
+	}
+	else if (status == 401)
+		mt_pull_refused(tenant, status);
+	else if (slot->item.key != NULL && job->stage_worked)
+		(void) mt_store_item_end(tenant, slot, MT_ITEM_LOST);
+	else
+		(void) mt_store_phase_end(tenant, false, false, mt_pull_refusal(job, status));
 }
 
 /* No connection: the next base URL is tried. A host that may not be called is no matter of patience. */
@@ -226,16 +273,42 @@ static void
 unreachable(MtTenant *tenant, MtSlot *slot, const char *reason)
 {
 	MtJob	   *job = tenant->job;
+	MtSource   *source = &job->source;
 	bool		barred = slot->request->outcome == MT_HTTP_ADDRESS_REFUSED;
+	bool		other_host = slot != job->sign_in && job->stage->host != MT_HOST_API;
 
-	if (barred && slot->base_url == job->base_url_count - 1)
+	if (barred && (other_host || slot->base_url == source->base_url_count - 1))
 	{
-		mt_job_fail(tenant, psprintf("the base URL may not be called: %s; http and loopback need allow_http", reason), 0);
+		mt_job_fail(tenant, psprintf("the %s may not be called: %s; http and loopback need allow_http", other_host ? "reporting_url" : "base URL",
+									 reason), 0);
 		return;
 	}
-	if (slot->base_url == job->base_url)
-		job->base_url = (job->base_url + 1) % job->base_url_count;
-	(void) failed(tenant, slot, reason);
+	/* A token is valid only where it was issued, so where there is one only a sign-in goes elsewhere. */
+	if (!other_host && slot->base_url == source->base_url && (source->contract->sign_in == NULL || slot == job->sign_in))
+		source->base_url = (source->base_url + 1) % source->base_url_count;
+	(void) mt_pull_failed(tenant, slot, reason);
+}
+
+/* The usual form of an item's answer is too large, or refused: the other one is asked for. */
+static void
+ask_otherwise(MtTenant *tenant, MtSlot *slot, const char *reason)
+{
+	mt_store_forget_trail(slot);
+	slot->cursor.other_form = true;
+	(void) mt_pull_failed(tenant, slot, reason);
+}
+
+/* As what an answer with a status other than 200 is counted. */
+static MtTally
+tally_of(const MtHttpRequest *request)
+{
+	int			status = request->status;
+
+	if (status == 429 || (status == 503 && retry_after(request) > 0))
+		return MT_TALLY_THROTTLED;
+	if (status == 401 || status == 403)
+		return MT_TALLY_REFUSED;
+	return status / 100 == 4 ? MT_TALLY_CLIENT_ERRORS : MT_TALLY_SERVER_ERRORS;
 }
 
 /* An answer with a status other than 200. */
@@ -245,30 +318,36 @@ judge_status(MtTenant *tenant, MtSlot *slot, MtHttpRequest *request)
 	MtJob	   *job = tenant->job;
 	int			status = request->status;
 	char	   *reason = psprintf("status %d", status);
+	bool		sign_in = slot == job->sign_in;
+	bool		continuation = slot->cursor.next != NULL;
 
-	if (status == 404 && job->phase == MT_PHASE_PROGRESS)
+	if (status == 404 && slot->item.key != NULL && !continuation)
 	{
-		(void) mt_store_user_end(tenant, slot, MT_USER_ABSENT);
+		(void) mt_store_item_end(tenant, slot, MT_ITEM_ABSENT);
 		return;
 	}
-	complain(tenant, request,
-			 status == 429 ? COMPLAINT_THROTTLED : status / 100 == 4 ? COMPLAINT_CLIENT_ERROR : COMPLAINT_SERVER_ERROR, reason);
-	if (status == 401 || status == 403)
-		refused(tenant, status);
-	else if (status == 429 || (status == 503 && retry_after(request) > 0))
+	complain(tenant, request, tally_of(request), reason);
+	if (tally_of(request) == MT_TALLY_THROTTLED)
 		throttled(tenant, slot, request);
 	else if (status / 100 != 4 || status == 408 || status == 425)
-		(void) failed(tenant, slot, reason);
-	else if (job->phase == MT_PHASE_PROGRESS)
+		(void) mt_pull_failed(tenant, slot, reason);
+	else if (sign_in)
+		mt_token_answer(tenant, slot);
+	else if (status == 401 || status == 403)
+		unauthorized(tenant, slot, status);
+	else if (continuation && slot->item.key != NULL)
 	{
-		job->errors++;
-		(void) mt_store_user_end(tenant, slot, MT_USER_LOST);
+		mt_store_forget_trail(slot);
+		(void) mt_pull_failed(tenant, slot, reason);
 	}
+	else if (continuation)
+		(void) mt_store_restart(tenant, psprintf("a continuation of the listing was refused with status %d", status));
+	else if (slot->item.key != NULL && job->stage->two_forms && !slot->cursor.other_form)
+		ask_otherwise(tenant, slot, reason);
+	else if (slot->item.key != NULL)
+		(void) mt_store_item_end(tenant, slot, MT_ITEM_LOST);
 	else
-	{
-		job->errors++;
-		(void) mt_store_phase_end(tenant, false, psprintf("the listing was refused with status %d", status));
-	}
+		(void) mt_store_phase_end(tenant, false, false, psprintf("the listing was refused with status %d", status));
 }
 
 /*
@@ -282,7 +361,7 @@ mt_pull_answer(MtTenant *tenant, MtHttpRequest *request)
 
 	mt_budget_settled(&tenant->budget, slot->ticket, mt_now());
 	job->under_way--;
-	job->requests++;
+	tenant->tally[MT_TALLY_REQUESTS]++;
 	slot->state = MT_SLOT_ANSWERED;
 
 	switch (request->outcome)
@@ -293,18 +372,27 @@ mt_pull_answer(MtTenant *tenant, MtHttpRequest *request)
 			else
 			{
 				job->throttled_in_row = 0;
-				(void) mt_store_answers(tenant, slot);
+				if (slot == job->sign_in)
+					mt_token_answer(tenant, slot);
+				else
+					(void) mt_store_answers(tenant, slot);
 			}
 			break;
 		case MT_HTTP_UNREACHABLE:
 		case MT_HTTP_ADDRESS_REFUSED:
-			complain(tenant, request, COMPLAINT_UNREACHABLE, request->error);
+			complain(tenant, request, MT_TALLY_UNREACHABLE, request->error);
 			unreachable(tenant, slot, pstrdup(request->error));
 			break;
-		case MT_HTTP_BROKEN:
 		case MT_HTTP_TOO_LARGE:
-			complain(tenant, request, COMPLAINT_BROKEN, request->error);
-			(void) failed(tenant, slot, pstrdup(request->error));
+			complain(tenant, request, MT_TALLY_BROKEN, request->error);
+			if (job->stage->two_forms && slot->item.key != NULL && !slot->cursor.other_form)
+				ask_otherwise(tenant, slot, pstrdup(request->error));
+			else
+				(void) mt_pull_failed(tenant, slot, pstrdup(request->error));
+			break;
+		case MT_HTTP_BROKEN:
+			complain(tenant, request, MT_TALLY_BROKEN, request->error);
+			(void) mt_pull_failed(tenant, slot, pstrdup(request->error));
 			break;
 	}
 }

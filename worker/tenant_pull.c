@@ -1,9 +1,9 @@
 /*
  * tenant_pull.c
- *		The sending side of a tenant's pull: which page or user is asked for next, and when.
+ *		The sending side of a tenant's pull: which page or item is asked for next, and when.
  *
  * Called by sync.c whenever the tenant's moment has come, and after each of its answers. A pull keeps a small window of slots, each a page of
- * a listing or a user's progress. Pages behind the first are asked for ahead of their turn once the listing's length is known; they are stored
+ * a listing or an item, such as a user, with all its pages. Pages behind the first are asked for ahead of their turn once the listing's length is known; they are stored
  * in order all the same.
  *
  * No request goes out unless the budget allows it now and its use is stored already: reserved_until, as the database has it, is at least one
@@ -16,21 +16,21 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* Users fetched at once from the database. */
-#define USERS_CHUNK		100
-/* Users in memory, most of them finished while an earlier one is slow. */
-#define USER_SLOTS_MAX	256
+/* Items fetched at once from the database. */
+#define ITEMS_CHUNK		100
+/* Items in memory, most of them finished while an earlier one is slow. */
+#define ITEM_SLOTS_MAX	256
 /* How long a pull waits for others to end when there are too many. */
 #define ROOM_PAUSE		MT_SECOND
-/* How often users that failed are asked for again at the end of the phase, and how long before. */
+/* How often items that failed are asked for again at the end of the phase, and how long before. */
 #define AGAIN_ROUNDS	3
 #define AGAIN_PAUSE		(5 * MT_SECOND)
 
-typedef struct UsersWork
+typedef struct ItemsWork
 {
 	MtTenant   *tenant;
 	const char *after;
-} UsersWork;
+} ItemsWork;
 
 /*
  * Makes the queue of a phase ready, from the job's position.
@@ -39,17 +39,18 @@ void
 mt_pull_start_phase(MtJob *job)
 {
 	job->next = job->position.cursor;
-	MemoryContextReset(job->users_context);
-	job->users = NULL;
-	job->user_count = job->next_user = 0;
-	job->users_end = job->users_again = false;
+	job->stage_worked = false;
+	MemoryContextReset(job->items_context);
+	job->items = NULL;
+	job->item_count = job->next_item = 0;
+	job->items_end = job->items_again = false;
 }
 
 /*
- * Forgets a slot; a request under way is ended.
+ * Frees a slot that is in no list; a request under way is ended.
  */
 void
-mt_pull_drop_slot(MtTenant *tenant, MtSlot *slot)
+mt_pull_free_slot(MtTenant *tenant, MtSlot *slot)
 {
 	MtJob	   *job = tenant->job;
 
@@ -62,14 +63,26 @@ mt_pull_drop_slot(MtTenant *tenant, MtSlot *slot)
 		job->finished_count--;
 	if (slot->request != NULL)
 		mt_http_free(slot->request);
-	dlist_delete(&slot->node);
-	job->slot_count--;
-	if (slot->user.user_id != NULL)
+	mt_store_forget_trail(slot);
+	if (slot->cursor.next != NULL)
+		pfree(slot->cursor.next);
+	if (slot->item.key != NULL)
 	{
-		pfree(slot->user.user_id);
-		pfree(slot->user.mindtickle_id);
+		pfree(slot->item.key);
+		pfree(slot->item.upstream_id);
 	}
 	pfree(slot);
+}
+
+/*
+ * Forgets a slot.
+ */
+void
+mt_pull_drop_slot(MtTenant *tenant, MtSlot *slot)
+{
+	dlist_delete(&slot->node);
+	tenant->job->slot_count--;
+	mt_pull_free_slot(tenant, slot);
 }
 
 /*
@@ -107,6 +120,8 @@ fill_listing(MtJob *job)
 			return;
 		slot = add_slot(job);
 		slot->cursor = job->next;
+		if (job->next.next != NULL)
+			slot->cursor.next = MemoryContextStrdup(job->context, job->next.next);
 		job->next.offset += job->next.limit;
 		/* Without a length there is nothing to be ahead of. */
 		if (job->next.limit == 0)
@@ -115,37 +130,38 @@ fill_listing(MtJob *job)
 }
 
 static void
-users_work(void *argument)
+items_work(void *argument)
 {
-	UsersWork  *work = argument;
+	ItemsWork  *work = argument;
 	MtJob	   *job = work->tenant->job;
 
 	mt_sql_enter_tenant(work->tenant->tenant_id);
-	job->user_count = mt_sql_next_users(work->tenant->tenant_id, job->job_id, work->after, USERS_CHUNK, job->users_context, &job->users);
+	job->item_count = mt_sql_next_items(job->stage->over, work->tenant->tenant_id, job->job_id, work->after, ITEMS_CHUNK,
+										job->items_context, &job->items);
 }
 
-/* Fetches the next users behind the last one. False when the job is gone. */
+/* Fetches the next items behind the last one. False when the job is gone. */
 static bool
-fetch_users(MtTenant *tenant)
+fetch_items(MtTenant *tenant)
 {
 	MtJob	   *job = tenant->job;
-	UsersWork	work = {.tenant = tenant};
+	ItemsWork	work = {.tenant = tenant};
 	MtFailure	failure;
 
-	work.after = pstrdup(job->user_count > 0 ? job->users[job->user_count - 1].user_id : job->position.after);
-	MemoryContextReset(job->users_context);
-	job->users = NULL;
-	job->user_count = job->next_user = 0;
-	if (!mt_in_transaction(users_work, &work, &failure))
+	work.after = pstrdup(job->item_count > 0 ? job->items[job->item_count - 1].key : job->position.after);
+	MemoryContextReset(job->items_context);
+	job->items = NULL;
+	job->item_count = job->next_item = 0;
+	if (!mt_in_transaction(items_work, &work, &failure))
 	{
 		mt_job_trouble(tenant, &failure);
 		return false;
 	}
-	job->users_end = job->user_count < USERS_CHUNK;
+	job->items_end = job->item_count < ITEMS_CHUNK;
 	return true;
 }
 
-/* Queues the users that failed, once more. */
+/* Queues the items that failed, once more. */
 static void
 queue_again(MtJob *job)
 {
@@ -153,46 +169,46 @@ queue_again(MtJob *job)
 	MemoryContext previous;
 
 	position->round++;
-	MemoryContextReset(job->users_context);
-	previous = MemoryContextSwitchTo(job->users_context);
-	job->users = palloc(sizeof(MtUserRef) * (Size) position->again_count);
+	MemoryContextReset(job->items_context);
+	previous = MemoryContextSwitchTo(job->items_context);
+	job->items = palloc(sizeof(MtItem) * (Size) position->again_count);
 	for (int i = 0; i < position->again_count; i++)
 	{
-		job->users[i].user_id = pstrdup(position->again[i].user_id);
-		job->users[i].mindtickle_id = pstrdup(position->again[i].mindtickle_id);
+		job->items[i].key = pstrdup(position->again[i].key);
+		job->items[i].upstream_id = pstrdup(position->again[i].upstream_id);
 	}
 	MemoryContextSwitchTo(previous);
-	job->user_count = position->again_count;
-	job->next_user = 0;
-	job->users_again = true;
+	job->item_count = position->again_count;
+	job->next_item = 0;
+	job->items_again = true;
 }
 
 static void
-add_user_slot(MtJob *job)
+add_item_slot(MtJob *job)
 {
-	MtUserRef  *user = &job->users[job->next_user++];
+	MtItem	   *item = &job->items[job->next_item++];
 	MtSlot	   *slot = add_slot(job);
 
-	slot->user.user_id = MemoryContextStrdup(job->context, user->user_id);
-	slot->user.mindtickle_id = MemoryContextStrdup(job->context, user->mindtickle_id);
-	slot->again = job->users_again;
+	slot->item.key = MemoryContextStrdup(job->context, item->key);
+	slot->item.upstream_id = MemoryContextStrdup(job->context, item->upstream_id);
+	slot->again = job->items_again;
 	if (slot->again)
 		slot->not_before = mt_now() + mt_jitter(AGAIN_PAUSE * job->position.round);
 }
 
-/* The next users. False when the phase, and with it perhaps the job, is over. */
+/* The next items. False when the phase, and with it perhaps the job, is over. */
 static bool
-fill_users(MtTenant *tenant)
+fill_items(MtTenant *tenant)
 {
 	MtJob	   *job = tenant->job;
 
-	while (job->slot_count - job->finished_count < job->window && job->slot_count < USER_SLOTS_MAX)
+	while (job->slot_count - job->finished_count < job->window && job->slot_count < ITEM_SLOTS_MAX)
 	{
-		if (job->next_user < job->user_count)
-			add_user_slot(job);
-		else if (!job->users_end)
+		if (job->next_item < job->item_count)
+			add_item_slot(job);
+		else if (!job->items_end)
 		{
-			if (!fetch_users(tenant))
+			if (!fetch_items(tenant))
 				return false;
 		}
 		else if (job->slot_count > 0)
@@ -203,26 +219,37 @@ fill_users(MtTenant *tenant)
 		{
 			int64		lost = job->position.lost + job->position.again_count;
 
-			(void) mt_store_phase_end(tenant, lost == 0,
-									  lost == 0 ? NULL : psprintf("users whose progress could not be read: " INT64_FORMAT, lost));
+			/* Users who could not be read are counted; they do not fail the pull. */
+			(void) mt_store_phase_end(tenant, lost == 0, job->phase == MT_PHASE_PROGRESS,
+									  lost == 0 ? NULL : psprintf("items that could not be read (%s): " INT64_FORMAT, job->stage->name, lost));
 			return false;
 		}
 	}
 	return true;
 }
 
-static char *
-request_url(MtJob *job, const MtSlot *slot)
+/* Writes the slot's request; returns the host it goes to. */
+static MtHost
+write_call(const MtTenant *tenant, const MtSlot *slot, MtCall *call)
 {
-	StringInfoData url;
+	const MtJob *job = tenant->job;
 
-	initStringInfo(&url);
-	appendStringInfoString(&url, job->base_urls[job->base_url]);
-	if (slot->user.mindtickle_id != NULL)
-		job->contract->user_path(&url, slot->user.mindtickle_id);
+	initStringInfo(&call->target);
+	initStringInfo(&call->body);
+	call->from_root = false;
+	if (slot == job->sign_in)
+	{
+		job->source.contract->sign_in->request(&job->source, call);
+		return MT_HOST_API;
+	}
+	if (slot->cursor.next != NULL)
+	{
+		appendStringInfoString(&call->target, slot->cursor.next);
+		call->from_root = true;
+	}
 	else
-		job->contract->page_path(&url, job->phase, &slot->cursor);
-	return url.data;
+		job->stage->request(&job->source, slot->item.key == NULL ? NULL : &slot->item, &slot->cursor, call);
+	return job->stage->host;
 }
 
 /* Sends the slot's request. */
@@ -230,11 +257,33 @@ static void
 send_slot(MtTenant *tenant, MtSlot *slot, int64 now)
 {
 	MtJob	   *job = tenant->job;
-	char	   *url = request_url(job, slot);
+	MtCall		call;
+	MtHost		host = write_call(tenant, slot, &call);
+	char	   *url = mt_source_url(&job->source, host, &call);
+	char	   *authorization = NULL;
+	MtHttpMessage message = {.url = url};
 
-	slot->base_url = job->base_url;
+	if (slot != job->sign_in)
+		authorization = mt_source_authorization(&job->source, host, tenant->token.text);
+	message.authorization = authorization;
+	if (call.body.len > 0)
+	{
+		message.body = call.body.data;
+		message.length = (size_t) call.body.len;
+	}
+	slot->base_url = job->source.base_url;
+	slot->token = tenant->token.serial;
+	slot->sent_at = now;
 	slot->ticket = mt_budget_take(&tenant->budget, now);
-	slot->request = mt_http_get(job->pool, url, slot);
+	slot->request = mt_http_send(job->pool, &message, slot);
+	if (authorization != NULL)
+	{
+		explicit_bzero(authorization, strlen(authorization));
+		pfree(authorization);
+	}
+	explicit_bzero(call.body.data, (size_t) call.body.len);
+	pfree(call.body.data);
+	pfree(call.target.data);
 	pfree(url);
 	if (slot->request == NULL)
 	{
@@ -247,38 +296,61 @@ send_slot(MtTenant *tenant, MtSlot *slot, int64 now)
 	job->under_way++;
 }
 
-/* Sends what is due and allowed. Returns when something more is: MT_NEVER when that depends on an answer. */
+/*
+ * Sends the slot if it is due and allowed. False when the others must wait as well. *wake: when something more is due, as far as that does not
+ * depend on an answer.
+ */
+static bool
+try_slot(MtTenant *tenant, MtSlot *slot, int64 *wake)
+{
+	int64		now = mt_now();
+	int64		allowed;
+
+	if (slot->state != MT_SLOT_WAITING)
+		return true;
+	if (slot->not_before > now)
+	{
+		*wake = Min(*wake, slot->not_before);
+		return true;
+	}
+	allowed = Max(mt_budget_next(&tenant->budget, now, false), tenant->backoff_until);
+	if (allowed > now)
+	{
+		*wake = Min(*wake, allowed);
+		return false;
+	}
+	if (tenant->reserved_until < GetCurrentTimestamp() + tenant->budget.interval)
+	{
+		/* sync.c stores a reservation for all that want one, and wakes them. */
+		tenant->wants_budget = true;
+		return false;
+	}
+	send_slot(tenant, slot, now);
+	return true;
+}
+
+/* Sends what is due and allowed; a sign-in first. Returns when something more is: MT_NEVER when that depends on an answer. */
 static int64
 send_due(MtTenant *tenant)
 {
 	MtJob	   *job = tenant->job;
+	int64		now = mt_now();
 	int64		wake = MT_NEVER;
 	dlist_iter	iter;
 
-	dlist_foreach(iter, &job->slots)
+	if (job->source.contract->sign_in != NULL && job->stage->host == MT_HOST_API && job->slot_count > job->finished_count)
 	{
-		MtSlot	   *slot = dlist_container(MtSlot, node, iter.cur);
-		int64		now = mt_now();
-		int64		allowed;
-
-		if (slot->state != MT_SLOT_WAITING)
-			continue;
-		if (slot->not_before > now)
-		{
-			wake = Min(wake, slot->not_before);
-			continue;
-		}
-		allowed = Max(mt_budget_next(&tenant->budget, now), tenant->backoff_until);
-		if (allowed > now)
-			return Min(wake, allowed);
-		if (tenant->reserved_until < GetCurrentTimestamp() + tenant->budget.interval)
-		{
-			/* sync.c stores a reservation for all that want one, and wakes them. */
-			tenant->wants_budget = true;
+		if (mt_token_wanted(tenant, now))
+			mt_token_ask(tenant);
+		if (job->sign_in != NULL && !try_slot(tenant, job->sign_in, &wake))
 			return wake;
-		}
-		send_slot(tenant, slot, now);
+		/* They wait for the answer to the sign-in. */
+		if (!mt_token_usable(tenant, now))
+			return wake;
 	}
+	dlist_foreach(iter, &job->slots)
+		if (!try_slot(tenant, dlist_container(MtSlot, node, iter.cur), &wake))
+			break;
 	return wake;
 }
 
@@ -307,8 +379,8 @@ mt_pull_step(MtTenant *tenant)
 		mt_job_open(tenant);
 	}
 	/* A phase may end without a request, and then the next one begins. */
-	while (tenant->job != NULL && tenant->job->phase == MT_PHASE_PROGRESS && tenant->backoff_until <= now)
-		if (fill_users(tenant))
+	while (tenant->job != NULL && tenant->job->stage->over != MT_OVER_LISTING && tenant->backoff_until <= now)
+		if (fill_items(tenant))
 			break;
 	if (tenant->job == NULL)
 	{
@@ -316,7 +388,7 @@ mt_pull_step(MtTenant *tenant)
 		mt_sync_wake(tenant, Max(Max(tenant->due_at, tenant->backoff_until), tenant->hold_until));
 		return;
 	}
-	if (tenant->job->phase != MT_PHASE_PROGRESS)
+	if (tenant->job->stage->over == MT_OVER_LISTING)
 		fill_listing(tenant->job);
 	if (mt_http_pool_timer(tenant->job->pool) <= now)
 		mt_http_pool_run(tenant->job->pool);

@@ -11,6 +11,7 @@
  */
 #include "tenant.h"
 
+#include "common/hashfn.h"
 #include "statements.h"
 #include "utils/memutils.h"
 #if PG_VERSION_NUM >= 160000
@@ -20,6 +21,11 @@
 /* A listing ends after so many pages, whatever it says; and after so many in a row that brought no usable record. */
 #define PAGES_MAX		10000
 #define BARREN_MAX		10
+/* How often a listing is begun anew because a continuation failed or led back. */
+#define RESTARTS_MAX	3
+/* Most pages of an item, and most bytes of records that wait for its last page. */
+#define ITEM_PAGES_MAX	1000
+#define GATHERED_MAX	(4 * 1024 * 1024)
 /* Records stored by one statement: at most so many, and no more once they have so many bytes. */
 #define BATCH_RECORDS	1000
 #define BATCH_BYTES		(4 * 1024 * 1024)
@@ -29,7 +35,10 @@ typedef struct StoreWork
 	MtTenant   *tenant;
 	MtSlot	   *slot;			/* NULL: the phase ends without an answer */
 	MtPage	   *page;
-	MtUserEnd	how;			/* of a user */
+	char	   *next;			/* the continuation; NULL: none */
+	MtItemEnd	how;			/* of an item */
+	bool		item_goes_on;	/* with another page */
+	bool		restarts;		/* the phase, perhaps in another way */
 	bool		ends;			/* the phase */
 	bool		complete;
 	const char *error;			/* of the phase */
@@ -38,12 +47,33 @@ typedef struct StoreWork
 	bool		closed;			/* the job is over */
 } StoreWork;
 
-/* Stores the page's records, in batches. */
+/* A record in our data model, as a bytea in the current context; 0 where it tells nothing that we know of. */
+static Datum
+canonical_record(MtJob *job, const MtPage *page, int index)
+{
+	StringInfoData record;
+
+	initStringInfo(&record);
+	/* Room for the header of a bytea, which is what it becomes. */
+	appendStringInfoSpaces(&record, VARHDRSZ);
+	job->stage->canonical_record(&job->source, page, page->records[index], &record);
+	if (record.len == VARHDRSZ)
+	{
+		job->ignored++;
+		return (Datum) 0;
+	}
+	SET_VARSIZE(record.data, record.len);
+	return PointerGetDatum(record.data);
+}
+
+/* Stores the page's records, in batches; what belongs together in as few as its stage allows. */
 static void
-store_records(MtTenant *tenant, const char *user_id, const MtPage *page, MtStoreCounts *counts)
+store_records(MtTenant *tenant, const char *key, const MtPage *page, MtStoreCounts *counts)
 {
 	MtJob	   *job = tenant->job;
-	Datum	   *records = palloc(sizeof(Datum) * BATCH_RECORDS);
+	MtTogether	together = job->stage->together;
+	int			most = together == MT_TOGETHER_NOT ? BATCH_RECORDS : Max(page->count, 1);
+	Datum	   *records = palloc(sizeof(Datum) * (Size) most);
 	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "mindtickle records", ALLOCSET_DEFAULT_SIZES);
 	int			next = 0;
 
@@ -53,19 +83,16 @@ store_records(MtTenant *tenant, const char *user_id, const MtPage *page, MtStore
 		Size		bytes = 0;
 		int			count = 0;
 
-		while (next < page->count && count < BATCH_RECORDS && bytes < BATCH_BYTES)
+		while (next < page->count && count < most && (bytes < BATCH_BYTES || together == MT_TOGETHER_ALWAYS))
 		{
-			StringInfoData record;
+			Datum		record = canonical_record(job, page, next++);
 
-			initStringInfo(&record);
-			/* Room for the header of a bytea, which is what it becomes. */
-			appendStringInfoSpaces(&record, VARHDRSZ);
-			job->contract->canonical_record(job->phase, page->records[next++], &record);
-			SET_VARSIZE(record.data, record.len);
-			records[count++] = PointerGetDatum(record.data);
-			bytes += (Size) record.len;
+			if (record == (Datum) 0)
+				continue;
+			bytes += VARSIZE_ANY(DatumGetPointer(record));
+			records[count++] = record;
 		}
-		mt_sql_store(job->phase, tenant->tenant_id, job->job_id, user_id, records, count, counts);
+		mt_sql_store(job->stage->records, tenant->tenant_id, job->job_id, key, records, count, counts);
 		MemoryContextSwitchTo(previous);
 		MemoryContextReset(batch);
 	} while (next < page->count);
@@ -78,6 +105,7 @@ account_page(StoreWork *work, const MtStoreCounts *counts)
 	MtJob	   *job = work->tenant->job;
 	MtPosition *position = &job->position;
 	MtPage	   *page = work->page;
+	bool		continued = work->next != NULL || position->cursor.next != NULL;
 
 	position->pages++;
 	/* Of those rejected some are fresh and some cannot be told apart. */
@@ -89,6 +117,7 @@ account_page(StoreWork *work, const MtStoreCounts *counts)
 		position->total = page->total;
 	position->cursor.offset += page->step;
 	position->cursor.limit = page->limit;
+	position->cursor.next = work->next == NULL ? NULL : pstrdup(work->next);
 	job->done += counts->received;
 	job->total = position->total;
 
@@ -96,8 +125,15 @@ account_page(StoreWork *work, const MtStoreCounts *counts)
 		work->error = "a page of the listing brought nothing new: the listing repeats itself";
 	else if (position->pages >= PAGES_MAX)
 		work->error = "the listing does not end";
-	work->ends = work->error != NULL || page->step == 0 || page->count == 0 ||
-		(position->total >= 0 && position->cursor.offset >= position->total);
+	/* Continuations that led back may not do so the next time. */
+	work->restarts = work->error != NULL && continued && position->round < RESTARTS_MAX;
+	if (work->restarts)
+		return;
+	if (continued)
+		work->ends = work->error != NULL || page->count == 0 || work->next == NULL;
+	else
+		work->ends = work->error != NULL || page->step == 0 || page->count == 0 ||
+			(position->total >= 0 && position->cursor.offset >= position->total);
 	if (!work->ends || work->error != NULL)
 		return;
 
@@ -111,9 +147,9 @@ account_page(StoreWork *work, const MtStoreCounts *counts)
 	}
 }
 
-/* Moves the position over the users that are done. */
+/* Moves the position over the items that are done. */
 static void
-account_user(StoreWork *work)
+account_item(StoreWork *work)
 {
 	MtJob	   *job = work->tenant->job;
 	MtPosition *position = &job->position;
@@ -124,15 +160,15 @@ account_user(StoreWork *work)
 	slot->state = MT_SLOT_FINISHED;
 	job->finished_count++;
 	job->done++;
-	if (work->how == MT_USER_AGAIN && !mt_position_again(position, slot->user.user_id, slot->user.mindtickle_id))
-		work->how = MT_USER_LOST;
-	if (work->how == MT_USER_LOST)
+	if (work->how == MT_ITEM_AGAIN && !mt_position_again(position, &slot->item))
+		work->how = MT_ITEM_LOST;
+	if (work->how == MT_ITEM_LOST)
 		position->lost++;
 	if (slot->again)
 	{
 		job->done--;
-		if (work->how != MT_USER_AGAIN)
-			mt_position_not_again(position, slot->user.user_id);
+		if (work->how != MT_ITEM_AGAIN)
+			mt_position_not_again(position, slot->item.key);
 		return;
 	}
 	dlist_foreach(iter, &job->slots)
@@ -141,13 +177,69 @@ account_user(StoreWork *work)
 
 		if (earlier->state != MT_SLOT_FINISHED)
 			break;
-		after = earlier->user.user_id;
+		after = earlier->item.key;
 	}
 	if (after != NULL)
 	{
 		pfree(position->after);
 		position->after = pstrdup(after);
 	}
+}
+
+/* Begins a phase at its start. Its way of being done is chosen by choose_stage. */
+static void
+begin_phase(MtJob *job)
+{
+	mt_position_start(&job->position);
+	job->done = 0;
+	job->total = -1;
+}
+
+/*
+ * Finds out how the phase is done: as saved with the position if that is still possible, else anew and from its start. Phases that the contract
+ * does not have, or for which nothing is configured, are passed over. False when there is none left.
+ */
+static bool
+choose_stage(MtTenant *tenant)
+{
+	MtJob	   *job = tenant->job;
+	MemoryContext previous = MemoryContextSwitchTo(job->context);
+	const MtStage *stage = NULL;
+
+	if (job->position.stage[0] != '\0')
+		stage = mt_contract_stage(&job->source, job->phase, job->position.stage);
+	if (stage == NULL && job->position.stage[0] != '\0')
+		begin_phase(job);
+	while (stage == NULL && job->phase != MT_PHASE_END)
+	{
+		MtCounts	counts = {0};
+
+		if (job->phase == MT_PHASE_PROGRESS)
+			mt_sql_count_costs(tenant->tenant_id, &counts);
+		stage = mt_contract_choose(&job->source, job->phase, &counts);
+		if (stage != NULL)
+			continue;
+		mt_sql_sync_pass_phase(tenant->tenant_id, job->job_id, job->phase);
+		job->phase++;
+	}
+	job->stage = stage;
+	if (stage != NULL && job->position.stage[0] == '\0')
+	{
+		job->position.stage = MemoryContextStrdup(job->context, stage->name);
+		if (stage->over != MT_OVER_LISTING)
+			job->total = mt_sql_count_items(stage->over, tenant->tenant_id, job->job_id);
+	}
+	MemoryContextSwitchTo(previous);
+	return stage != NULL;
+}
+
+/*
+ * The same for a job that is opened, inside a transaction of the tenant. False when nothing is left to do.
+ */
+bool
+mt_store_choose_stage(MtTenant *tenant)
+{
+	return choose_stage(tenant);
 }
 
 /* Goes on to the next phase; behind the last the job is over. */
@@ -159,22 +251,41 @@ end_phase(StoreWork *work)
 	MtPosition *position = &job->position;
 	MemoryContext previous;
 
+	/* What the reporting user would have brought is missing. */
+	if (job->phase == MT_PHASE_PROGRESS && job->source.reporting_refused)
+	{
+		work->complete = false;
+		if (work->error == NULL)
+			work->error = "scores were not pulled, for the reporting_user is refused";
+	}
 	mt_sql_sync_finish_phase(tenant->tenant_id, job->job_id, job->phase, work->complete, work->error);
 	previous = MemoryContextSwitchTo(job->context);
 	if (work->error != NULL && !work->forgivable && position->error == NULL)
 		position->error = psprintf("%s: %s", mt_phase_name(job->phase), work->error);
-	if (job->phase + 1 == MT_PHASE_END)
-		work->closed = true;
-	else
-	{
-		mt_position_start(position);
-		job->phase++;
-		job->done = 0;
-		job->total = -1;
-	}
+	begin_phase(job);
+	job->phase++;
 	MemoryContextSwitchTo(previous);
-	if (job->phase == MT_PHASE_PROGRESS)
-		job->total = mt_sql_count_users(tenant->tenant_id, job->job_id);
+	work->closed = !choose_stage(tenant);
+}
+
+/* Begins the phase anew: a listing from its start, items in another way, and then the reason will be the error of the pull. */
+static void
+restart_phase(StoreWork *work)
+{
+	MtTenant   *tenant = work->tenant;
+	MtJob	   *job = tenant->job;
+	int			round = job->position.round;
+	MemoryContext previous;
+
+	mt_sql_sync_forget_seen(tenant->tenant_id, job->job_id, job->phase);
+	previous = MemoryContextSwitchTo(job->context);
+	if (job->stage->over != MT_OVER_LISTING && job->position.error == NULL)
+		job->position.error = psprintf("%s: %s", mt_phase_name(job->phase), work->error);
+	begin_phase(job);
+	if (job->stage->over == MT_OVER_LISTING)
+		job->position.round = round + 1;
+	MemoryContextSwitchTo(previous);
+	work->closed = !choose_stage(tenant);
 }
 
 static void
@@ -190,21 +301,29 @@ store_work(void *argument)
 	snprintf(step, sizeof(step), "storing %s of %s", mt_phase_name(job->phase), tenant->tenant_id);
 	mt_sql_worker_report(step, -1);
 	mt_sql_enter_tenant(tenant->tenant_id);
-	if (work->page != NULL && (work->page->count > 0 || job->phase == MT_PHASE_PROGRESS))
-		store_records(tenant, work->slot->user.user_id, work->page, &counts);
+	if (work->slot != NULL && work->slot->trail != NULL && job->stage->together != MT_TOGETHER_NOT)
+		mt_sql_store(job->stage->records, tenant->tenant_id, job->job_id, work->slot->item.key, work->slot->trail->records,
+					 work->slot->trail->count, &counts);
+	else if (work->page != NULL && (work->page->count > 0 || work->slot->item.key != NULL))
+		store_records(tenant, work->slot->item.key, work->page, &counts);
 
 	previous = MemoryContextSwitchTo(job->context);
-	if (work->slot != NULL && job->phase == MT_PHASE_PROGRESS)
-		account_user(work);
+	if (work->slot != NULL && work->slot->item.key != NULL)
+	{
+		if (!work->item_goes_on)
+			account_item(work);
+	}
 	else if (work->page != NULL)
 		account_page(work, &counts);
 	MemoryContextSwitchTo(previous);
-	if (work->ends)
+	if (work->restarts)
+		restart_phase(work);
+	else if (work->ends)
 		end_phase(work);
 
 	mt_job_flush_counters(tenant, work->ends);
-	work->cancelled = !mt_sql_sync_advance(tenant->tenant_id, job->job_id, job->phase, mt_position_write(&job->position), job->done,
-										   job->total);
+	work->cancelled = !mt_sql_sync_advance(tenant->tenant_id, job->job_id, Min(job->phase, MT_PHASE_END - 1),
+										   mt_position_write(&job->position), job->done, job->total);
 	if (work->closed && !work->cancelled)
 		mt_sql_sync_close(tenant->tenant_id, job->job_id, job->position.error == NULL ? "done" : "failed", job->position.error);
 	mt_sql_worker_report("pulling", counts.received);
@@ -216,6 +335,9 @@ report_end(const MtTenant *tenant)
 {
 	const MtJob *job = tenant->job;
 
+	if (job->ignored > 0)
+		ereport(LOG,
+				(errmsg("the pull of tenant \"%s\" left out " INT64_FORMAT " records that tell nothing known", tenant->tenant_id, job->ignored)));
 	if (job->position.error != NULL)
 		ereport(LOG, (errmsg("the pull of tenant \"%s\" failed: %s", tenant->tenant_id, job->position.error)));
 	else if (job->failures > 0)
@@ -248,13 +370,32 @@ store(StoreWork *work)
 		mt_sync_look();
 		return false;
 	}
-	if (work->ends)
+	if (work->ends || work->restarts)
 	{
 		mt_pull_drop_slots(tenant);
 		mt_pull_start_phase(job);
 		return false;
 	}
+	if (work->page != NULL)
+	{
+		job->stage_worked = true;
+		job->failures_in_row = job->rounds = 0;
+	}
 	return true;
+}
+
+/* Takes the slot's answer apart. *next: the continuation, NULL when there is none. NULL, or what is wrong with the answer. */
+static const char *
+read_page(MtJob *job, const MtSlot *slot, MtPage *page, char **next)
+{
+	const char *problem = job->stage->read_page(slot->request->body, slot->request->length, &slot->cursor, page);
+
+	*next = NULL;
+	/* An empty page ends a listing, whatever it says. */
+	if (problem != NULL || page->next.start == NULL || page->count == 0)
+		return problem;
+	*next = mt_continuation(page->next);
+	return *next == NULL ? "where it goes on cannot be read" : NULL;
 }
 
 /* Stores the page at the head of the window. False when nothing behind it can be stored now. */
@@ -264,7 +405,7 @@ store_page(MtTenant *tenant, MtSlot *slot)
 	MtJob	   *job = tenant->job;
 	MtPage		page;
 	StoreWork	work = {.tenant = tenant, .slot = slot, .page = &page};
-	const char *problem = job->contract->read_page(job->phase, slot->request->body, slot->request->length, &slot->cursor, &page);
+	const char *problem = read_page(job, slot, &page, &work.next);
 
 	if (problem != NULL)
 	{
@@ -273,7 +414,6 @@ store_page(MtTenant *tenant, MtSlot *slot)
 	}
 	if (!store(&work))
 		return false;
-	job->failures_in_row = job->rounds = 0;
 	mt_pull_drop_slot(tenant, slot);
 
 	/* The page may have been longer or shorter than foreseen: then those asked for ahead are not the next ones. */
@@ -287,7 +427,7 @@ store_page(MtTenant *tenant, MtSlot *slot)
 	return true;
 }
 
-/* Drops the users at the head of the window that are done. */
+/* Drops the items at the head of the window that are done. */
 static void
 drop_finished(MtTenant *tenant)
 {
@@ -303,29 +443,150 @@ drop_finished(MtTenant *tenant)
 	}
 }
 
-/* Stores a user's progress. False when the job is gone or the phase has ended. */
+/*
+ * Forgets the earlier pages of an item, which will be asked for from the first.
+ */
+void
+mt_store_forget_trail(MtSlot *slot)
+{
+	if (slot->trail == NULL)
+		return;
+	MemoryContextDelete(slot->trail->context);
+	slot->trail = NULL;
+	if (slot->cursor.next != NULL)
+		pfree(slot->cursor.next);
+	slot->cursor.next = NULL;
+}
+
+static void
+begin_trail(MtJob *job, MtSlot *slot)
+{
+	MemoryContext context = AllocSetContextCreate(job->context, "mindtickle pages of an item", ALLOCSET_SMALL_SIZES);
+
+	slot->trail = MemoryContextAllocZero(context, sizeof(MtTrail));
+	slot->trail->context = context;
+	slot->trail->urls = MemoryContextAlloc(context, sizeof(uint64) * ITEM_PAGES_MAX);
+}
+
+/* Notes a continuation. False when it was followed before, or there have been too many. */
 static bool
-store_user(MtTenant *tenant, MtSlot *slot)
+note_url(MtTrail *trail, const char *url)
+{
+	uint64		hash = hash_bytes_extended((const unsigned char *) url, (int) strlen(url), 0);
+
+	for (int i = 0; i < trail->pages; i++)
+		if (trail->urls[i] == hash)
+			return false;
+	if (trail->pages == ITEM_PAGES_MAX)
+		return false;
+	trail->urls[trail->pages++] = hash;
+	return true;
+}
+
+/* Keeps the records of a page until the last page of its item is there. False when they are too many. */
+static bool
+gather(MtJob *job, MtTrail *trail, const MtPage *page)
+{
+	MemoryContext previous = MemoryContextSwitchTo(trail->context);
+
+	if (trail->count + page->count > trail->room)
+	{
+		trail->room = trail->count + Max(page->count, 64);
+		trail->records = trail->records == NULL ? palloc(sizeof(Datum) * (Size) trail->room) :
+			repalloc(trail->records, sizeof(Datum) * (Size) trail->room);
+	}
+	for (int i = 0; i < page->count; i++)
+	{
+		Datum		record = canonical_record(job, page, i);
+
+		if (record == (Datum) 0)
+			continue;
+		trail->bytes += VARSIZE_ANY(DatumGetPointer(record));
+		/* Without the room that a string was given to grow. */
+		trail->records[trail->count++] = PointerGetDatum(repalloc(DatumGetPointer(record), VARSIZE_ANY(DatumGetPointer(record))));
+	}
+	MemoryContextSwitchTo(previous);
+	return trail->bytes <= GATHERED_MAX;
+}
+
+/* Its records are stored, other pages follow. */
+static void
+empty_trail(MtTrail *trail)
+{
+	for (int i = 0; i < trail->count; i++)
+		pfree(DatumGetPointer(trail->records[i]));
+	trail->count = 0;
+	trail->bytes = 0;
+}
+
+/* The item has another page. */
+static void
+wait_for_page(MtJob *job, MtSlot *slot, const char *next)
+{
+	mt_http_free(slot->request);
+	slot->request = NULL;
+	slot->state = MT_SLOT_WAITING;
+	slot->not_before = 0;
+	slot->tries = 0;
+	slot->refused = false;
+	if (slot->cursor.next != NULL)
+		pfree(slot->cursor.next);
+	slot->cursor.next = MemoryContextStrdup(job->context, next);
+}
+
+/* Stores an item, or one of its pages. False when the job is gone or the phase has ended. */
+static bool
+store_item(MtTenant *tenant, MtSlot *slot)
 {
 	MtJob	   *job = tenant->job;
 	MtPage		page;
-	StoreWork	work = {.tenant = tenant, .slot = slot, .page = &page, .how = MT_USER_STORED};
-	const char *problem = job->contract->read_page(job->phase, slot->request->body, slot->request->length, NULL, &page);
+	StoreWork	work = {.tenant = tenant, .slot = slot, .page = &page, .how = MT_ITEM_STORED};
+	const char *problem = read_page(job, slot, &page, &work.next);
+	bool		full;
 
+	if (problem == NULL && work.next != NULL)
+	{
+		if (slot->trail == NULL)
+			begin_trail(job, slot);
+		if (!note_url(slot->trail, work.next))
+			problem = "its continuations lead back, or do not end";
+	}
 	if (problem != NULL)
+	{
+		mt_store_forget_trail(slot);
 		return mt_pull_unusable(tenant, slot, problem);
+	}
+	if (job->stage->together != MT_TOGETHER_NOT && slot->trail != NULL)
+	{
+		full = !gather(job, slot->trail, &page);
+		if (full && job->stage->together == MT_TOGETHER_ALWAYS)
+			return mt_store_item_end(tenant, slot, MT_ITEM_LOST);
+		/* The rest of them comes with the next page. */
+		if (!full && work.next != NULL)
+		{
+			wait_for_page(job, slot, work.next);
+			return true;
+		}
+	}
+	work.item_goes_on = work.next != NULL;
 	if (!store(&work))
 		return false;
-	job->failures_in_row = job->rounds = 0;
-	/* The slot may have to wait for an earlier user, its answer not. */
+	if (work.item_goes_on)
+	{
+		empty_trail(slot->trail);
+		wait_for_page(job, slot, work.next);
+		return true;
+	}
+	/* The slot may have to wait for an earlier item, its answer not. */
 	mt_http_free(slot->request);
 	slot->request = NULL;
+	mt_store_forget_trail(slot);
 	drop_finished(tenant);
 	return true;
 }
 
 /*
- * Stores what can be now that the slot has its answer: a user's progress at once, pages in their order. False when the job is gone or the phase
+ * Stores what can be now that the slot has its answer: an item at once, pages of a listing in their order. False when the job is gone or the phase
  * has ended.
  */
 bool
@@ -333,8 +594,8 @@ mt_store_answers(MtTenant *tenant, MtSlot *slot)
 {
 	MtJob	   *job = tenant->job;
 
-	if (job->phase == MT_PHASE_PROGRESS)
-		return store_user(tenant, slot);
+	if (slot->item.key != NULL)
+		return store_item(tenant, slot);
 	while (!dlist_is_empty(&job->slots))
 	{
 		MtSlot	   *head = dlist_head_element(MtSlot, node, &job->slots);
@@ -348,13 +609,14 @@ mt_store_answers(MtTenant *tenant, MtSlot *slot)
 }
 
 /*
- * Is done with a user whose progress was not stored. False when the job is gone.
+ * Is done with an item that was not stored. False when the job is gone.
  */
 bool
-mt_store_user_end(MtTenant *tenant, MtSlot *slot, MtUserEnd how)
+mt_store_item_end(MtTenant *tenant, MtSlot *slot, MtItemEnd how)
 {
 	StoreWork	work = {.tenant = tenant, .slot = slot, .how = how};
 
+	mt_store_forget_trail(slot);
 	if (!store(&work))
 		return false;
 	drop_finished(tenant);
@@ -362,15 +624,27 @@ mt_store_user_end(MtTenant *tenant, MtSlot *slot, MtUserEnd how)
 }
 
 /*
- * Ends the phase without an answer. Always false, like the others: the job may be gone, and what was under way is dropped.
+ * Ends the phase without an answer; forgivable: its error does not fail the pull. Always false, like the others: the job may be gone, and what
+ * was under way is dropped.
  */
 bool
-mt_store_phase_end(MtTenant *tenant, bool complete, const char *error)
+mt_store_phase_end(MtTenant *tenant, bool complete, bool forgivable, const char *error)
 {
-	StoreWork	work = {.tenant = tenant, .ends = true, .complete = complete, .error = error};
+	StoreWork	work = {.tenant = tenant, .ends = true, .complete = complete, .forgivable = forgivable, .error = error};
 
-	/* Users who could not be read are counted; they do not fail the pull. */
-	work.forgivable = tenant->job->phase == MT_PHASE_PROGRESS;
+	return store(&work);
+}
 
+/*
+ * Begins the phase anew, for the reason given: a listing whose continuation is gone, or items that must be read in another way. Always false.
+ */
+bool
+mt_store_restart(MtTenant *tenant, const char *error)
+{
+	const MtJob *job = tenant->job;
+	StoreWork	work = {.tenant = tenant, .restarts = true, .error = error};
+
+	if (job->stage->over == MT_OVER_LISTING && job->position.round >= RESTARTS_MAX)
+		return mt_store_phase_end(tenant, false, false, error);
 	return store(&work);
 }

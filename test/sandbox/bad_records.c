@@ -94,6 +94,43 @@ static const BadKind quiz_results[] = {
 	{"score_array", RESULT_START "\"quizId\":\"$i\",\"score\":[50]" RESULT_END}
 };
 
+static const BadKind live_users[] = {
+	{"missing_id", "{\"email\":\"no.id@bad.example\",\"name\":\"No Id\",\"userState\":\"ACTIVE\"}"},
+	{"empty_id", "{\"id\":\"\",\"email\":\"empty@bad.example\",\"userState\":\"ACTIVE\"}"},
+	{"long_id", "{\"id\":\"$l\",\"email\":\"long@bad.example\",\"userState\":\"ACTIVE\"}"},
+	{"email_array", "{\"id\":\"$i\",\"email\":[\"a@bad.example\"],\"userState\":\"ACTIVE\"}"},
+	{"name_nul", "{\"id\":\"$i\",\"email\":\"n$i@bad.example\",\"name\":\"Nul \\u0000 Name\"}"},
+	{"name_surrogate", "{\"id\":\"$i\",\"email\":\"s$i@bad.example\",\"name\":\"Lone \\ud83d surrogate\"}"},
+	{"too_deep", "{\"id\":\"$i\",\"email\":\"d$i@bad.example\",\"name\":$d}"},
+	{"bad_utf8", "{\"id\":\"$i\",\"email\":\"u$i@bad.example\",\"name\":\"Bad \xff\xfe\xc3( bytes\"}"},
+	{"not_an_object", "42"},
+	{"id_object", "{\"id\":{\"value\":\"$i\"},\"email\":\"o$i@bad.example\"}"}
+};
+
+static const BadKind live_modules[] = {
+	{"missing_id", "{\"name\":\"No Id\",\"moduleType\":\"COURSE\"}"},
+	{"empty_id", "{\"id\":\"\",\"name\":\"Empty Id\",\"moduleType\":\"COURSE\"}"},
+	{"long_id", "{\"id\":\"$l\",\"name\":\"Long Id\",\"moduleType\":\"COURSE\"}"},
+	{"name_nul", "{\"id\":\"$i\",\"name\":\"Nul \\u0000 Name\",\"moduleType\":\"COURSE\"}"},
+	{"bad_utf8", "{\"id\":\"$i\",\"name\":\"Bad \xed\xa0\x80 bytes\",\"moduleType\":\"COURSE\"}"},
+	{"not_an_object", "[\"$i\",\"Name\"]"}
+};
+
+#define ROW_START "{\"UserId\":\"$u\",\"ModuleId\":\"$i\",\"HasStarted\":true,\"HasCompleted\":true,"
+
+static const BadKind live_rows[] = {
+	{"missing_module", "{\"UserId\":\"$u\",\"HasStarted\":true,\"HasCompleted\":true,\"EndTime\":\"2024-06-01T00:00:00Z\"}"},
+	{"missing_learner", "{\"ModuleId\":\"$i\",\"HasStarted\":true,\"HasCompleted\":true,\"EndTime\":\"2024-06-01T00:00:00Z\"}"},
+	{"score_word", ROW_START "\"Score\":\"87,5 %\",\"MaxScore\":100}"},
+	{"score_nan", ROW_START "\"Score\":\"NaN\",\"MaxScore\":100}"},
+	{"score_above_max", ROW_START "\"Score\":150,\"MaxScore\":100}"},
+	{"score_negative", ROW_START "\"Score\":-1,\"MaxScore\":100}"},
+	{"score_huge", ROW_START "\"Score\":1e999,\"MaxScore\":1e999}"},
+	{"bad_end_time", ROW_START "\"EndTime\":\"2024-02-30T25:61:00Z\"}"},
+	{"completed_word", "{\"UserId\":\"$u\",\"ModuleId\":\"$i\",\"HasStarted\":true,\"HasCompleted\":\"perhaps\"}"},
+	{"not_an_object", "\"$i\""}
+};
+
 typedef struct BadTable
 {
 	const char *name;
@@ -103,7 +140,8 @@ typedef struct BadTable
 
 #define TABLE(kinds) {#kinds, kinds, (int) (sizeof(kinds) / sizeof((kinds)[0]))}
 
-static const BadTable tables[BAD_RESOURCES] = {TABLE(users), TABLE(courses), TABLE(progress), TABLE(quiz_results)};
+static const BadTable tables[BAD_RESOURCES] = {TABLE(users), TABLE(courses), TABLE(progress), TABLE(quiz_results),
+TABLE(live_users), TABLE(live_modules), TABLE(live_rows)};
 
 uint64_t
 mt_bad_count(const DataSet *data, uint64_t good)
@@ -124,6 +162,26 @@ mt_bad_progress(const DataSet *data, int user, uint64_t *first)
 
 	*first = (uint64_t) user * per_hundred / 100;
 	return (uint64_t) (user + 1) * per_hundred / 100 - *first;
+}
+
+uint64_t
+mt_bad_modules(const DataSet *data, int series, uint64_t *first)
+{
+	*first = (uint64_t) series * (uint64_t) data->bad_percent;
+	return ((uint64_t) data->bad_percent + 9) / 10;
+}
+
+uint64_t
+mt_bad_rows(const DataSet *data, int learners)
+{
+	return mt_bad_count(data, (uint64_t) learners);
+}
+
+void
+mt_bad_count_kinds(BadResource resource, uint64_t first, uint64_t count, uint64_t *by_kind)
+{
+	for (; count > 0; count--, first++)
+		by_kind[first % (uint64_t) tables[resource].count]++;
 }
 
 static void

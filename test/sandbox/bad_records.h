@@ -13,6 +13,9 @@ typedef enum BadResource
 	BAD_COURSES,
 	BAD_PROGRESS,
 	BAD_QUIZ_RESULTS,
+	BAD_LIVE_USERS,				/* of the live contract, from here on */
+	BAD_LIVE_MODULES,
+	BAD_LIVE_ROWS,
 	BAD_RESOURCES				/* the last: how many */
 } BadResource;
 
@@ -24,6 +27,13 @@ extern uint64_t mt_bad_before(uint64_t good, uint64_t bad, uint64_t position);
 
 /* Which bad records, by number, a user's course list gets. */
 extern uint64_t mt_bad_progress(const DataSet *data, int user, uint64_t *first);
+
+/* Likewise a series; and how many a whole report to so many learners gets. */
+extern uint64_t mt_bad_modules(const DataSet *data, int series, uint64_t *first);
+extern uint64_t mt_bad_rows(const DataSet *data, int learners);
+
+/* Adds the bad records from first on to the counts by kind. */
+extern void mt_bad_count_kinds(BadResource resource, uint64_t first, uint64_t count, uint64_t *by_kind);
 
 /* Appends the bad record of that number. */
 extern void mt_bad_write(Buffer *buffer, const DataSet *data, BadResource resource, uint64_t number);

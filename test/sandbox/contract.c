@@ -9,12 +9,12 @@
 
 #include <string.h>
 
-static const Contract *const contracts[] = {&mt_contract_reference};
+static const Contract *const contracts[] = {&mt_contract_reference, &mt_contract_live};
 
 #define CONTRACTS ((int) (sizeof(contracts) / sizeof(contracts[0])))
 
 const Contract *
-mt_contract_find(const char *path, int *first_route)
+mt_contract_find(Host host, const char *path, int *first_route)
 {
 	int			first = 0;
 	int			i;
@@ -24,7 +24,8 @@ mt_contract_find(const char *path, int *first_route)
 		size_t		length = strlen(contracts[i]->prefix);
 		int			routes = 0;
 
-		if (strncmp(path, contracts[i]->prefix, length) == 0 && (path[length] == '/' || path[length] == '\0'))
+		if ((contracts[i]->hosts >> host & 1) != 0 && strncmp(path, contracts[i]->prefix, length) == 0 &&
+			(path[length] == '/' || path[length] == '\0'))
 		{
 			*first_route = first;
 			return contracts[i];

@@ -13,6 +13,7 @@
 
 typedef struct Contract
 {
+	unsigned	hosts;			/* a bit for each host that speaks it */
 	const char *prefix;			/* all its paths begin so */
 	const char *const *routes;	/* names for the counters, ended by NULL */
 
@@ -25,14 +26,18 @@ typedef struct Contract
 	 */
 	Tenant	   *(*identify) (Call *call, int route);
 
+	/* The kinds of fault that a request may meet. */
+	unsigned	(*faults) (const Call *call, int route);
+
 	/* Makes the reply. Called without any lock held. */
 	void		(*answer) (Call *call, Tenant *tenant, int route);
 } Contract;
 
 extern const Contract mt_contract_reference;
+extern const Contract mt_contract_live;
 
-/* The contract a path belongs to, NULL when there is none; *first_route is where its counters begin. */
-extern const Contract *mt_contract_find(const char *path, int *first_route);
+/* The contract that a host speaks under a path, NULL when there is none; *first_route is where its counters begin. */
+extern const Contract *mt_contract_find(Host host, const char *path, int *first_route);
 
 /* The name of a counter over all contracts; NULL after the last. */
 extern const char *mt_route_name(int counter);

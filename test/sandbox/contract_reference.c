@@ -96,8 +96,9 @@ identify(Call *call, int route)
 		return NULL;
 	}
 	tenant = mt_tenant_by_key(header + 7);
-	if (tenant == NULL)
+	if (tenant == NULL || tenant->live)
 	{
+		tenant = NULL;
 		mt_global_stats.wrong_keys++;
 		mt_reply_error(&call->reply, MHD_HTTP_UNAUTHORIZED, "UNAUTHORIZED", "unknown key");
 	}
@@ -623,4 +624,12 @@ answer(Call *call, Tenant *tenant, int route)
 	}
 }
 
-const Contract mt_contract_reference = {"/v2", route_names, find_route, identify, answer};
+static unsigned
+faults(const Call *call, int route)
+{
+	(void) call;
+	(void) route;
+	return FAULTS_OF_ALL;
+}
+
+const Contract mt_contract_reference = {1U << HOST_MAIN, "/v2", route_names, find_route, identify, faults, answer};

@@ -7,6 +7,7 @@
  */
 #include "control.h"
 
+#include "arrivals.h"
 #include "tenant.h"
 #include "truth.h"
 
@@ -32,6 +33,54 @@ bad_request(Call *call, const char *description)
 	mt_reply_error(&call->reply, MHD_HTTP_BAD_REQUEST, "BAD_REQUEST", description);
 }
 
+/* Appends ,"name":"text" of a text that is not terminated; gives it back. */
+static void
+put_text(Buffer *buffer, const char *name, Buffer *text)
+{
+	mt_buffer_bytes(text, "", 1);
+	mt_buffer_format(buffer, ",\"%s\":", name);
+	mt_buffer_json(buffer, text->data);
+	mt_buffer_free(text);
+}
+
+/* Appends with what a tenant of the live contract is configured, and its newest credentials. */
+static void
+put_live(Buffer *buffer, Tenant *tenant)
+{
+	char		api_key[API_KEY_SIZE];
+	char		secret_key[SECRET_KEY_SIZE];
+	Buffer		first = {0};
+	Buffer		second = {0};
+	int			generation;
+
+	pthread_mutex_lock(&tenant->lock);
+	generation = tenant->access.generation;
+	pthread_mutex_unlock(&tenant->lock);
+	mt_session_keys(tenant, generation, api_key, secret_key);
+	mt_buffer_format(buffer, ",\"region\":\"%s\",\"learning_site\":\"%s\",\"api_key\":\"%s\",\"secret_key\":\"%s\"",
+					 mt_host_name(tenant->region), tenant->site, api_key, secret_key);
+	mt_host_url(&first, HOST_GLOBAL);
+	mt_host_url(&second, HOST_US);
+	mt_buffer_format(buffer, ",\"base_urls\":[\"%.*s\",\"%.*s\"]", (int) first.length, first.data, (int) second.length,
+					 second.data);
+	mt_buffer_free(&first);
+	mt_buffer_free(&second);
+	if (tenant->reporting)
+	{
+		mt_session_reporting(tenant, &first, &second);
+		put_text(buffer, "reporting_user", &first);
+		put_text(buffer, "reporting_password", &second);
+		mt_host_url(&first, HOST_ADMIN);
+		mt_buffer_text(&first, "/Odata.svc");
+		put_text(buffer, "reporting_url", &first);
+	}
+	mt_host_url(&first, HOST_ADMIN);
+	mt_buffer_format(&first, "/scim/%s", tenant->name);
+	put_text(buffer, "scim_url", &first);
+	mt_session_scim(tenant, &first);
+	put_text(buffer, "scim_token", &first);
+}
+
 /* Appends what a tenant is and holds at its revision. */
 static void
 put_tenant(Buffer *buffer, Tenant *tenant)
@@ -46,6 +95,9 @@ put_tenant(Buffer *buffer, Tenant *tenant)
 		mt_buffer_text(buffer, "null");
 	else
 		mt_buffer_json(buffer, tenant->company);
+	mt_buffer_format(buffer, ",\"contract\":\"%s\"", tenant->live ? "live" : "reference");
+	if (tenant->live)
+		put_live(buffer, tenant);
 	mt_buffer_format(buffer, ",\"revision\":%d,\"users\":%d,\"courses\":%d,\"quiz_results\":%llu}",
 					 tenant->listing.revision, tenant->listing.users, tenant->data.courses,
 					 (unsigned long long) mt_listing_results(&tenant->listing));
@@ -125,9 +177,10 @@ answer_truth(Call *call)
 		return;
 	}
 	if (table != NULL)
-		call->reply.stream = mt_truth_open(&tenant->data, table, revisions, count);
+		call->reply.stream = mt_truth_open(tenant, table, revisions, count);
 	if (call->reply.stream == NULL)
-		bad_request(call, "table is users, courses, progress, quiz_results, quizzes or rejects");
+		bad_request(call, "table is users, courses, progress, quiz_results, quizzes or rejects; of live tenants "
+					"also teams or team_members");
 }
 
 static void
@@ -207,13 +260,15 @@ answer_limits(Call *call)
 	Tenant	   *tenant = named_tenant(call);
 	long		per_second;
 	long		per_minute;
+	long		per_hour;
 
 	if (tenant == NULL)
 		return;
 	if (!mt_call_number(call, "rps", 0, 1000000, -1, &per_second) ||
-		!mt_call_number(call, "rpm", 0, 1000000, -1, &per_minute))
+		!mt_call_number(call, "rpm", 0, 1000000, -1, &per_minute) ||
+		!mt_call_number(call, "rph", 0, 1000000, -1, &per_hour))
 	{
-		bad_request(call, "rps and rpm are whole numbers, 0 for no limit");
+		bad_request(call, "rps, rpm and rph are whole numbers, 0 for no limit");
 		return;
 	}
 	pthread_mutex_lock(&tenant->lock);
@@ -221,8 +276,121 @@ answer_limits(Call *call)
 		tenant->rate.per_second = (int) per_second;
 	if (per_minute >= 0)
 		tenant->rate.per_minute = (int) per_minute;
+	if (per_hour >= 0)
+		tenant->rate.per_hour = (int) per_hour;
 	pthread_mutex_unlock(&tenant->lock);
 	mt_buffer_text(&call->reply.body, "{\"status\":\"ok\"}");
+}
+
+/* The tenant that the query names, if it is of the live contract; else the reply is an error. */
+static Tenant *
+named_live_tenant(Call *call)
+{
+	Tenant	   *tenant = named_tenant(call);
+
+	if (tenant == NULL || tenant->live)
+		return tenant;
+	bad_request(call, "not a tenant of the live contract");
+	return NULL;
+}
+
+/* Issues a new key pair; the ones before are void, but for the last one if asked. */
+static void
+answer_rotate(Call *call)
+{
+	Tenant	   *tenant = named_live_tenant(call);
+	long		keep;
+
+	if (tenant == NULL)
+		return;
+	if (!mt_call_number(call, "keep", 0, 1, 0, &keep))
+	{
+		bad_request(call, "keep is 0 or 1");
+		return;
+	}
+	pthread_mutex_lock(&tenant->lock);
+	tenant->access.first_generation = tenant->access.generation + (keep == 0);
+	tenant->access.generation++;
+	pthread_mutex_unlock(&tenant->lock);
+	put_tenant(&call->reply.body, tenant);
+}
+
+/* Takes all tokens or all cursors back that were issued so far. */
+static void
+answer_revoke(Call *call)
+{
+	Tenant	   *tenant = named_live_tenant(call);
+	const char *what = mt_call_query(call, "what");
+
+	if (tenant == NULL)
+		return;
+	if (what == NULL || (strcmp(what, "tokens") != 0 && strcmp(what, "cursors") != 0))
+	{
+		bad_request(call, "what is tokens or cursors");
+		return;
+	}
+	pthread_mutex_lock(&tenant->lock);
+	if (what[0] == 't')
+		tenant->access.first_token = tenant->access.next_token;
+	else
+		tenant->access.first_cursor = tenant->access.next_cursor;
+	pthread_mutex_unlock(&tenant->lock);
+	mt_buffer_text(&call->reply.body, "{\"status\":\"ok\"}");
+}
+
+/* Refuses the right key pair, too, with that status; 0: no longer. */
+static void
+answer_refuse(Call *call)
+{
+	Tenant	   *tenant = named_live_tenant(call);
+	long		status;
+
+	if (tenant == NULL)
+		return;
+	if (!mt_call_number(call, "status", 0, 599, -1, &status) || (status != 0 && status < 400))
+	{
+		bad_request(call, "status is 400 to 599, or 0");
+		return;
+	}
+	pthread_mutex_lock(&tenant->lock);
+	tenant->access.refusal = (int) status;
+	pthread_mutex_unlock(&tenant->lock);
+	mt_buffer_text(&call->reply.body, "{\"status\":\"ok\"}");
+}
+
+static void
+answer_arrivals(Call *call)
+{
+	long		first;
+
+	if (mt_call_number(call, "from", 0, LONG_MAX, 0, &first))
+		mt_arrivals_write(&call->reply.body, first);
+	else
+		bad_request(call, "from is a whole number");
+}
+
+static void
+answer_pushes(Call *call)
+{
+	Tenant	   *tenant = named_live_tenant(call);
+
+	if (tenant == NULL)
+		return;
+	pthread_mutex_lock(&tenant->scim.lock);
+	mt_scim_write_journal(&tenant->scim, &call->reply.body);
+	pthread_mutex_unlock(&tenant->scim.lock);
+}
+
+static void
+answer_provisioned(Call *call)
+{
+	Tenant	   *tenant = named_live_tenant(call);
+
+	if (tenant == NULL)
+		return;
+	pthread_mutex_lock(&tenant->scim.lock);
+	mt_scim_write_users(&tenant->scim, &call->reply.body);
+	pthread_mutex_unlock(&tenant->scim.lock);
 }
 
 static void
@@ -246,6 +414,12 @@ static const Endpoint endpoints[] = {
 	{"revision", MHD_HTTP_METHOD_POST, answer_revision},
 	{"faults", MHD_HTTP_METHOD_POST, answer_faults},
 	{"limits", MHD_HTTP_METHOD_POST, answer_limits},
+	{"rotate", MHD_HTTP_METHOD_POST, answer_rotate},
+	{"revoke", MHD_HTTP_METHOD_POST, answer_revoke},
+	{"refuse", MHD_HTTP_METHOD_POST, answer_refuse},
+	{"arrivals", MHD_HTTP_METHOD_GET, answer_arrivals},
+	{"pushes", MHD_HTTP_METHOD_GET, answer_pushes},
+	{"provisioned", MHD_HTTP_METHOD_GET, answer_provisioned},
 	{"stop", MHD_HTTP_METHOD_POST, answer_stop}
 };
 

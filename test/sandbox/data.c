@@ -277,9 +277,8 @@ mt_data_course(const DataSet *data, int course, Course *result)
 		snprintf(result->title, sizeof(result->title), "%s %d", titles[random / 8 % COUNT_OF(titles)], course);
 }
 
-/* The day on which things of that revision happen. */
-static int64_t
-revision_day(int revision)
+int64_t
+mt_data_day(int revision)
 {
 	return REVISIONS_START + (revision - 1) * DAY;
 }
@@ -314,19 +313,19 @@ mt_data_life(const DataSet *data, int user, int course, Life *life)
 	if (created == 0)
 		life->assigned_at = HISTORY_START + (int64_t) (times % (300 * DAY));
 	else
-		life->assigned_at = revision_day(created);
+		life->assigned_at = mt_data_day(created);
 	times >>= 20;
 	if (life->started == 0)
 		life->started_at = life->assigned_at + 3600 + (int64_t) (times % (20 * DAY));
 	else
-		life->started_at = revision_day(life->started) + 100 + (int64_t) (times % 39000);
+		life->started_at = mt_data_day(life->started) + 100 + (int64_t) (times % 39000);
 	times >>= 16;
 	if (life->completed == 0)
 		life->completed_at = life->started_at + DAY + (int64_t) (times % (30 * DAY));
 	else if (life->completed == life->started)
-		life->completed_at = revision_day(life->completed) + 60000 + (int64_t) (times % 20000);
+		life->completed_at = mt_data_day(life->completed) + 60000 + (int64_t) (times % 20000);
 	else
-		life->completed_at = revision_day(life->completed) + (int64_t) (times % 80000);
+		life->completed_at = mt_data_day(life->completed) + (int64_t) (times % 80000);
 	return true;
 }
 

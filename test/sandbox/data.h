@@ -53,13 +53,25 @@ typedef enum Topic
 	TOPIC_QUIZ,
 	TOPIC_ATTEMPT,
 	TOPIC_ANSWERS,
-	TOPIC_ID
+	TOPIC_ID,
+	TOPIC_LIVE_MANAGER,
+	TOPIC_LIVE_PROFILE,
+	TOPIC_LIVE_STATE,
+	TOPIC_LIVE_GROUP,
+	TOPIC_LIVE_SERIES,
+	TOPIC_LIVE_PERFORMANCE,
+	TOPIC_LIVE_SCORE,
+	TOPIC_LIVE_SPELLING,
+	TOPIC_LIVE_STATEMENT,
+	TOPIC_LIVE_KEY
 } Topic;
 
 typedef enum IdKind
 {
 	ID_USER = 1,
 	ID_COURSE = 2,
+	ID_SERIES = 3,
+	ID_GROUP = 4,
 	ID_QUIZ = 5,
 	ID_PHANTOM = 9				/* a bad record's: no good record has it */
 } IdKind;
@@ -145,6 +157,9 @@ extern int	mt_data_user_count(const DataSet *data, int revision);
 /* Is the user in the listing, and is he active, at that revision? */
 extern bool mt_data_user_listed(const DataSet *data, int user, int revision);
 extern bool mt_data_user_active(const DataSet *data, int user, int revision);
+
+/* The day, in seconds since 1970, on which things of a revision from 1 on happen. */
+extern int64_t mt_data_day(int revision);
 
 /* Fills in one user, one course. */
 extern void mt_data_person(const DataSet *data, int user, int revision, Person *person);

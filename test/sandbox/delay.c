@@ -34,6 +34,7 @@ wake_due(void *unused)
 			struct MHD_Connection *connection = first->connection;
 
 			/* Taken out before: once resumed, its memory may be gone. */
+			first->is_over = true;
 			first = first->next;
 			MHD_resume_connection(connection);
 		}

@@ -14,6 +14,7 @@ typedef struct Delay
 {
 	struct MHD_Connection *connection;
 	int64_t		due;			/* monotonic nanoseconds */
+	bool		is_over;		/* it has slept; for the owner to clear */
 	struct Delay *next;
 } Delay;
 

@@ -5,7 +5,7 @@
  * Called by the options and the control endpoints to set percentages, and by
  * the HTTP front once per request. The draw depends on the seed, the tenant
  * and the number of the request only, so a run can be repeated. It never
- * produces the faulty answer itself: http.c does.
+ * produces the faulty answer itself: fault_answer.c does.
  */
 #include "faults.h"
 
@@ -15,7 +15,9 @@
 #include <string.h>
 
 static const char *const names[FAULT_KINDS] = {
-	"error500", "slow", "truncated", "html200", "reset", "wrong429", "odd429", "empty200"
+	"error500", "slow", "truncated", "html200", "reset", "wrong429", "odd429", "empty200", "html400", "error403",
+	"error404", "redirect", "garbage", "encoding", "deep", "huge", "bomb", "drip", "hang", "revoked", "loop",
+	"endless", "strangers"
 };
 
 const char *
@@ -55,7 +57,7 @@ mt_fault_set(FaultPlan *plan, Fault fault, const char *percent)
 }
 
 Fault
-mt_fault_draw(FaultPlan *plan, uint64_t key, uint64_t *flavour)
+mt_fault_draw(FaultPlan *plan, uint64_t key, unsigned kinds, uint64_t *flavour)
 {
 	DataSet		dice = {.key = key};
 	uint64_t	random = mt_draw(&dice, 0, plan->drawn++, 0);
@@ -67,6 +69,8 @@ mt_fault_draw(FaultPlan *plan, uint64_t key, uint64_t *flavour)
 	{
 		if (rest < plan->share[kind])
 		{
+			if ((kinds & FAULT_BIT(kind)) == 0)
+				break;
 			plan->given[kind]++;
 			return (Fault) kind;
 		}

@@ -20,10 +20,29 @@ typedef enum Fault
 	FAULT_WRONG429,
 	FAULT_ODD429,
 	FAULT_EMPTY200,
+	FAULT_HTML400,
+	FAULT_ERROR403,
+	FAULT_ERROR404,
+	FAULT_REDIRECT,
+	FAULT_GARBAGE,
+	FAULT_ENCODING,
+	FAULT_DEEP,
+	FAULT_HUGE,
+	FAULT_BOMB,
+	FAULT_DRIP,
+	FAULT_HANG,
+	FAULT_REVOKED,				/* this and what follows: by the live contract only */
+	FAULT_LOOP,
+	FAULT_ENDLESS,
+	FAULT_STRANGERS,
 	FAULT_NONE					/* the last: the number of kinds */
 } Fault;
 
 #define FAULT_KINDS ((int) FAULT_NONE)
+
+/* A set of kinds. */
+#define FAULT_BIT(fault) (1U << (fault))
+#define FAULTS_OF_ALL	(FAULT_BIT(FAULT_REVOKED) - 1)
 
 typedef struct FaultPlan
 {
@@ -39,7 +58,7 @@ extern Fault mt_fault_find(const char *name);
 /* Sets the percentage of a kind; false when it is none or all together pass 100. */
 extern bool mt_fault_set(FaultPlan *plan, Fault fault, const char *percent);
 
-/* Decides about one request; *flavour then picks among the variants of a kind. */
-extern Fault mt_fault_draw(FaultPlan *plan, uint64_t key, uint64_t *flavour);
+/* Decides about one request that may meet these kinds; *flavour then picks among the variants of a kind. */
+extern Fault mt_fault_draw(FaultPlan *plan, uint64_t key, unsigned kinds, uint64_t *flavour);
 
 #endif							/* SANDBOX_FAULTS_H */

@@ -23,24 +23,27 @@ allow_many_descriptors(void)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;
-	limit.rlim_cur = limit.rlim_max < 8192 ? limit.rlim_max : 8192;
+	limit.rlim_cur = limit.rlim_max < 65536 ? limit.rlim_max : 65536;
 	(void) setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* Writes the port to the file in one step, so that no reader finds half of it. */
+/* Writes the ports to the file in one step, so that no reader finds half of it: the main one, then those with names. */
 static bool
-write_port_file(const char *name, int port)
+write_port_file(const char *name)
 {
 	size_t		size = strlen(name) + 5;
 	char	   *temporary = mt_allocate(size, 1);
 	FILE	   *file;
 	bool		written = false;
+	Host		host;
 
 	snprintf(temporary, size, "%s.new", name);
 	file = fopen(temporary, "w");
 	if (file != NULL)
 	{
-		written = fprintf(file, "%d\n", port) > 0;
+		written = fprintf(file, "%d\n", mt_host_port(HOST_MAIN)) > 0;
+		for (host = HOST_MAIN + 1; host < HOSTS && mt_host_port(host) != 0; host++)
+			written = fprintf(file, "%s %d\n", mt_host_name(host), mt_host_port(host)) > 0 && written;
 		written = fclose(file) == 0 && written && rename(temporary, name) == 0;
 	}
 	if (!written)
@@ -59,6 +62,7 @@ main(int argc, char **argv)
 
 	mt_options_read(argc, argv, &options);
 	mt_tenants_prepare(options.seed);
+	mt_session_prepare(options.seed);
 
 	/* Blocked before any thread starts, so that only sigwait below gets them. */
 	signal(SIGPIPE, SIG_IGN);
@@ -69,9 +73,9 @@ main(int argc, char **argv)
 	allow_many_descriptors();
 	if (!mt_http_start(&options))
 		return 1;
-	printf("mindtickle-sandbox: listening on %s:%d, %d tenants\n", options.listen, mt_http_port(), mt_tenant_count());
+	printf("mindtickle-sandbox: listening on %s:%d, %d tenants\n", options.listen, mt_host_port(HOST_MAIN), mt_tenant_count());
 	fflush(stdout);
-	if (options.port_file != NULL && !write_port_file(options.port_file, mt_http_port()))
+	if (options.port_file != NULL && !write_port_file(options.port_file))
 		status = 1;
 	else
 		sigwait(&ending, &received);

@@ -18,6 +18,7 @@
 #define MAX_USERS	1000000
 #define MAX_COURSES	999
 #define MAX_TENANTS	10000
+#define PORT_OPTION	256			/* of the host with number 0 */
 
 /* One --tenant or --tenants, read but not yet made. */
 typedef struct Wish
@@ -31,8 +32,19 @@ typedef struct Wish
 	int			courses;
 	int			per_second;
 	int			per_minute;
+	int			per_hour;
 	int			bad_percent;
+	int			live;			/* 0, 1, and 2: each in turn */
+	int			region;			/* likewise, 1 is the US one */
+	int			reporting;
+	int			token_seconds;
+	int			report_page;
 } Wish;
+
+/* The words that a field knows, by number. */
+static const char *const contracts[] = {"reference", "live", "both", NULL};
+static const char *const regions[] = {"global", "us", "both", NULL};
+static const char *const yes_or_no[] = {"no", "yes", "both", NULL};
 
 static const char help[] =
 	"mindtickle-sandbox stands in for MindTickle's API: demo, tests and benchmarks.\n"
@@ -41,7 +53,7 @@ static const char help[] =
 	"\n"
 	"  --listen ADDRESS         IPv4 address to listen on (127.0.0.1)\n"
 	"  --port PORT              port, 0 for any free one (8090)\n"
-	"  --port-file FILE         write the port there once listening\n"
+	"  --port-file FILE         write the port there once listening; more lines name the live hosts\n"
 	"  --seed N                 all data depend on it (1)\n"
 	"  --threads N              threads that serve (1)\n"
 	"  --tenant NAME[,FIELD=VALUE]...\n"
@@ -52,14 +64,23 @@ static const char help[] =
 	"                             courses  number of courses (12)\n"
 	"                             rps      requests in any second, 0: no limit (4)\n"
 	"                             rpm      requests in any minute, 0: no limit (60)\n"
+	"                             rph      requests in any hour, 0: no limit (0)\n"
 	"                             bad      bad records per 100 good ones\n"
+	"                             contract reference, live, or both: in turn (reference)\n"
+	"                             region   of a live tenant: global, us, or both (global)\n"
+	"                             reporting  has a live tenant a reporting user: yes, no, or both (yes)\n"
+	"                             token    how many seconds a live token is good (3600)\n"
+	"                             page     rows on a page of the live report, 0: one page (1000)\n"
 	"  --tenants N[,FIELD=VALUE]...\n"
 	"                           tenant-0001 to tenant-N, of 5 to 400 users unless said\n"
 	"  --bad-records PERCENT    bad records of tenants that do not say (0)\n"
 	"  --fault KIND=PERCENT     share of requests with a fault, for all tenants; may be\n"
-	"                           repeated. Kinds: error500, slow, truncated, html200,\n"
-	"                           reset, wrong429, odd429, empty200\n"
+	"                           repeated. The kinds are in README.md\n"
 	"  --slow-ms N              how long a slow answer takes (2000)\n"
+	"  --hang-ms N              how long one that hangs takes (120000)\n"
+	"  --minute-ms N            how long a minute of the limits is, and a 60th of an hour (60000)\n"
+	"  --global-port, --us-port, --admin-port, --elsewhere-port PORT\n"
+	"                           ports of the live contract's hosts (0: any free one)\n"
 	"  --help                   this text\n"
 	"\n"
 	"It runs in the foreground until SIGTERM, SIGINT or POST /sandbox/stop.\n";
@@ -90,6 +111,18 @@ read_number(const char *what, const char *text, long long minimum, long long max
 	return value;
 }
 
+/* The number of a word. */
+static int
+read_word(const char *field, const char *text, const char *const *words)
+{
+	int			i;
+
+	for (i = 0; words[i] != NULL; i++)
+		if (strcmp(words[i], text) == 0)
+			return i;
+	fail("%s cannot be \"%s\"", field, text);
+}
+
 /* Reads the comma-separated fields into the wish; cuts the text up. */
 static void
 read_fields(char *text, Wish *wish)
@@ -116,6 +149,18 @@ read_fields(char *text, Wish *wish)
 			wish->per_second = (int) read_number(field, value, 0, 1000000);
 		else if (strcmp(field, "rpm") == 0)
 			wish->per_minute = (int) read_number(field, value, 0, 1000000);
+		else if (strcmp(field, "rph") == 0)
+			wish->per_hour = (int) read_number(field, value, 0, 1000000);
+		else if (strcmp(field, "contract") == 0)
+			wish->live = read_word(field, value, contracts);
+		else if (strcmp(field, "region") == 0)
+			wish->region = read_word(field, value, regions);
+		else if (strcmp(field, "reporting") == 0)
+			wish->reporting = read_word(field, value, yes_or_no);
+		else if (strcmp(field, "token") == 0)
+			wish->token_seconds = (int) read_number(field, value, 1, 1000000);
+		else if (strcmp(field, "page") == 0)
+			wish->report_page = (int) read_number(field, value, 0, 1000000);
 		else if (strcmp(field, "bad") == 0)
 			wish->bad_percent = (int) read_number(field, value, 0, 100);
 		else
@@ -139,7 +184,8 @@ read_wish(const char *text, bool numbered, Wish *wish)
 	char	   *whole = rest;
 	char	   *first = strsep(&rest, ",");
 
-	*wish = (Wish) {.text = whole, .users = -1, .courses = -1, .per_second = -1, .per_minute = -1, .bad_percent = -1};
+	*wish = (Wish) {.text = whole, .users = -1, .courses = -1, .per_second = -1, .per_minute = -1,
+		.per_hour = -1, .bad_percent = -1, .reporting = 1, .report_page = -1};
 	if (numbered)
 		wish->number = (int) read_number("--tenants", first, 1, MAX_TENANTS);
 	else
@@ -171,6 +217,13 @@ make_tenant(const Wish *wish, const char *name, int default_users, const FaultPl
 	tenant->data.bad_percent = wish->bad_percent >= 0 ? wish->bad_percent : bad_percent;
 	tenant->rate.per_second = wish->per_second >= 0 ? wish->per_second : 4;
 	tenant->rate.per_minute = wish->per_minute >= 0 ? wish->per_minute : 60;
+	tenant->rate.per_hour = wish->per_hour >= 0 ? wish->per_hour : 0;
+	/* "both": the first tenant one way, the second the other; regions change after two, reporting after four. */
+	tenant->live = wish->live == 2 ? tenant->number % 2 == 1 : wish->live == 1;
+	tenant->region = (wish->region == 2 ? tenant->number / 2 % 2 == 1 : wish->region == 1) ? HOST_US : HOST_GLOBAL;
+	tenant->reporting = wish->reporting == 2 ? tenant->number / 4 % 2 == 0 : wish->reporting != 0;
+	tenant->token_seconds = wish->token_seconds > 0 ? wish->token_seconds : 3600;
+	tenant->report_page = wish->report_page >= 0 ? wish->report_page : 1000;
 	tenant->faults = *faults;
 }
 
@@ -219,7 +272,11 @@ mt_options_read(int argc, char **argv, Options *options)
 		{"port-file", required_argument, NULL, 'P'}, {"seed", required_argument, NULL, 's'},
 		{"threads", required_argument, NULL, 't'}, {"tenant", required_argument, NULL, 'n'},
 		{"tenants", required_argument, NULL, 'N'}, {"fault", required_argument, NULL, 'f'},
-		{"slow-ms", required_argument, NULL, 'w'}, {"bad-records", required_argument, NULL, 'b'},
+		{"slow-ms", required_argument, NULL, 'w'}, {"hang-ms", required_argument, NULL, 'W'},
+		{"minute-ms", required_argument, NULL, 'm'}, {"global-port", required_argument, NULL, PORT_OPTION + HOST_GLOBAL},
+		{"us-port", required_argument, NULL, PORT_OPTION + HOST_US},
+		{"admin-port", required_argument, NULL, PORT_OPTION + HOST_ADMIN},
+		{"elsewhere-port", required_argument, NULL, PORT_OPTION + HOST_ELSEWHERE}, {"bad-records", required_argument, NULL, 'b'},
 		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}
 	};
 	Wish	   *wishes = mt_allocate((size_t) argc, sizeof(Wish));
@@ -229,7 +286,7 @@ mt_options_read(int argc, char **argv, Options *options)
 	int			option;
 	int			i;
 
-	*options = (Options) {.listen = "127.0.0.1", .port = 8090, .threads = 1, .slow_ms = 2000, .seed = 1};
+	*options = (Options) {.listen = "127.0.0.1", .ports = {8090}, .threads = 1, .slow_ms = 2000, .hang_ms = 120000, .seed = 1};
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
 	{
 		switch (option)
@@ -238,7 +295,19 @@ mt_options_read(int argc, char **argv, Options *options)
 				options->listen = optarg;
 				break;
 			case 'p':
-				options->port = (int) read_number("--port", optarg, 0, 65535);
+				options->ports[HOST_MAIN] = (int) read_number("--port", optarg, 0, 65535);
+				break;
+			case PORT_OPTION + HOST_GLOBAL:
+			case PORT_OPTION + HOST_US:
+			case PORT_OPTION + HOST_ADMIN:
+			case PORT_OPTION + HOST_ELSEWHERE:
+				options->ports[option - PORT_OPTION] = (int) read_number("a port", optarg, 0, 65535);
+				break;
+			case 'W':
+				options->hang_ms = (int) read_number("--hang-ms", optarg, 0, 3600000);
+				break;
+			case 'm':
+				mt_rate_set_minute((int) read_number("--minute-ms", optarg, 1000, 60000));
 				break;
 			case 'P':
 				options->port_file = optarg;

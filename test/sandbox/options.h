@@ -5,15 +5,18 @@
 #ifndef SANDBOX_OPTIONS_H
 #define SANDBOX_OPTIONS_H
 
+#include "host.h"
+
 #include <stdint.h>
 
 typedef struct Options
 {
 	const char *listen;			/* IPv4 address */
-	int			port;			/* 0: any free one */
+	int			ports[HOSTS];	/* 0: any free one */
 	const char *port_file;		/* NULL: none */
 	int			threads;
 	int			slow_ms;
+	int			hang_ms;
 	uint64_t	seed;
 } Options;
 

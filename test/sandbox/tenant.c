@@ -7,6 +7,8 @@
  */
 #include "tenant.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,12 +24,14 @@ typedef struct TenantIndex
 
 static const char *name_of(const Tenant *tenant);
 static const char *key_of(const Tenant *tenant);
+static const char *site_of(const Tenant *tenant);
 
 static Tenant **tenants = NULL;
 static int	tenant_count = 0;
 static int	tenant_capacity = 0;
 static TenantIndex by_name = {name_of, NULL, 0};
 static TenantIndex by_key = {key_of, NULL, 0};
+static TenantIndex by_site = {site_of, NULL, 0};
 
 static const char *
 name_of(const Tenant *tenant)
@@ -39,6 +43,24 @@ static const char *
 key_of(const Tenant *tenant)
 {
 	return tenant->key;
+}
+
+static const char *
+site_of(const Tenant *tenant)
+{
+	return tenant->site;
+}
+
+/* Writes the site's host name. Two names may meet in one: then the later tenant is refused. */
+static void
+make_site(const char *name, char *site)
+{
+	size_t		length = strlen(name);
+	size_t		i;
+
+	for (i = 0; i < length; i++)
+		site[i] = name[i] == '_' ? '-' : (char) tolower((unsigned char) name[i]);
+	snprintf(site + length, SITE_SIZE - length, ".mindtickle.example");
 }
 
 /* The slot of that text, or the free one where it belongs. */
@@ -67,6 +89,7 @@ rebuild(TenantIndex *index)
 Tenant *
 mt_tenant_add(char *name, char *key, char *company)
 {
+	char		site[SITE_SIZE];
 	Tenant	   *tenant;
 
 	if (tenant_count == tenant_capacity)
@@ -81,18 +104,24 @@ mt_tenant_add(char *name, char *key, char *company)
 		tenants = larger;
 		rebuild(&by_name);
 		rebuild(&by_key);
+		rebuild(&by_site);
 	}
-	if (*find_slot(&by_name, name) != NULL || *find_slot(&by_key, key) != NULL)
+	make_site(name, site);
+	if (*find_slot(&by_name, name) != NULL || *find_slot(&by_key, key) != NULL || *find_slot(&by_site, site) != NULL)
 		return NULL;
 	tenant = mt_allocate(1, sizeof(Tenant));
+	tenant->number = tenant_count;
 	tenant->name = name;
+	strcpy(tenant->site, site);
 	tenant->key = key;
 	tenant->company = company;
 	tenant->data.name = name;
 	pthread_mutex_init(&tenant->lock, NULL);
 	mt_listing_init(&tenant->listing);
+	mt_scim_init(&tenant->scim);
 	*find_slot(&by_name, name) = tenant;
 	*find_slot(&by_key, key) = tenant;
+	*find_slot(&by_site, site) = tenant;
 	tenants[tenant_count++] = tenant;
 	return tenant;
 }
@@ -142,6 +171,23 @@ mt_tenant_by_key(const char *key)
 	return *find_slot(&by_key, key);
 }
 
+Tenant *
+mt_tenant_by_site(const char *site)
+{
+	return *find_slot(&by_site, site);
+}
+
+bool
+mt_tenants_live(void)
+{
+	int			i;
+
+	for (i = 0; i < tenant_count; i++)
+		if (tenants[i]->live)
+			return true;
+	return false;
+}
+
 int
 mt_tenant_count(void)
 {
@@ -161,6 +207,11 @@ mt_tenants_free(void)
 
 	for (i = 0; i < tenant_count; i++)
 	{
+		int			selection;
+
+		for (selection = 0; selection < SELECTIONS; selection++)
+			free(tenants[i]->selections[selection].users);
+		mt_scim_free(&tenants[i]->scim);
 		free(tenants[i]->name);
 		free(tenants[i]->key);
 		free(tenants[i]->company);
@@ -172,4 +223,5 @@ mt_tenants_free(void)
 	free(tenants);
 	free(by_name.slots);
 	free(by_key.slots);
+	free(by_site.slots);
 }

@@ -166,14 +166,15 @@ INSERT INTO call (role_name, statement) VALUES
 	('none', 'mindtickle.right_of_service(1259, 1, ''SELECT'')'), ('none', 'mindtickle.added_rights()'), ('none', 'mindtickle.role_dangers()'), ('none', 'mindtickle.expected_policy(''users'')'), ('none', 'mindtickle.tenant_tables()'),
 	('none', 'mindtickle.invoker_view(''{security_invoker=on}'')'), ('none', 'mindtickle.add_probe_row(''mindtickle.course'', ''hp'')'), ('none', 'mindtickle.probe(''hp_admin'', ''hp'', ''SELECT'', ''{}'')'),
 	('none', 'mindtickle.probe_role(''hp_admin'', ''{mt-probe-x,mt-probe-y}'', ''{mindtickle.users}'', ''{public.mt_users}'')'), ('none', 'mindtickle.probe_isolation()'),
-	('mindtickle_service', 'mindtickle.enter_tenant(''hp'')'), ('mindtickle_service', 'mindtickle.emit_event(''hp'', ''user_changed'', ''{}'')'), ('mindtickle_service', 'mindtickle.request_sync(''hp'', ''x'')'),
+	('mindtickle_service', 'mindtickle.enter_tenant(''hp'')'), ('mindtickle_service', 'mindtickle.emit_event(''hp'', ''user_changed'', ''{}'')'), ('mindtickle_service', 'mindtickle.request_sync(''hp'', ''x'')'), ('mindtickle_service', 'mindtickle.require_source(''hp'')'),
+	('mindtickle_service', 'mindtickle.request_pull(''hp'', ''p1'')'), ('mindtickle_service', 'mindtickle.pull_result(1)'), ('mindtickle_service', 'mindtickle.take_sync_look()'), ('mindtickle_service', 'mindtickle.take_requests()'), ('mindtickle_service', 'mindtickle.request_step(1, ''x'')'), ('mindtickle_service', 'mindtickle.finish_request(1, NULL, ''P0002'', ''x'', ''y'')'),
 	('mindtickle_service', 'mindtickle.take_marks()'), ('mindtickle_service', 'mindtickle.take_readiness_marks()'), ('mindtickle_service', 'mindtickle.worker_report(''x'', 1)'), ('mindtickle_service', 'mindtickle.worker_failed(''x'')'), ('mindtickle_service', 'mindtickle.tenant_exists(''hp'')'), ('mindtickle_service', 'mindtickle.take_dirty_tenants()'), ('mindtickle_service', 'mindtickle.take_alerts()'), ('mindtickle_service', 'mindtickle.record_alerts()'), ('mindtickle_service', 'mindtickle.sync_overview()'),
-	('mindtickle_service', 'mindtickle.reserve_budget(''{hp}'', pg_catalog.array_append(NULL, pg_catalog.now()))'), ('mindtickle_service', 'mindtickle.sync_open(''hp'')'),
+	('mindtickle_service', 'mindtickle.reserve_budget(''{hp}'', pg_catalog.array_append(NULL, pg_catalog.now()), pg_catalog.array_append(NULL, ''{1}''::pg_catalog.text), ''{1}'', ''{1}'')'), ('mindtickle_service', 'mindtickle.budget_of(''hp'')'), ('mindtickle_service', 'mindtickle.next_pull(''hp'')'), ('mindtickle_service', 'mindtickle.tenant_stat(''hp'')'), ('none', 'mindtickle.tenant_stats()'), ('mindtickle_service', 'mindtickle.cancel_job(''hp'', 1, ''x'')'), ('mindtickle_service', 'mindtickle.sync_open(''hp'')'),
 	('mindtickle_service', 'mindtickle.store_users(''hp'', 1, ''{"{\"mindtickleId\": \"p1\", \"email\": \"p1@example.com\"}", "{bad"}'')'), ('mindtickle_service', 'mindtickle.store_courses(''hp'', 1, ''{"{\"courseId\": \"c\", \"title\": \"C\"}", "[]"}'')'),
 	('mindtickle_service', 'mindtickle.store_progress(''hp'', 1, ''p1'', ''{"{\"courseId\": \"c\", \"status\": \"completed\"}"}'')'),
 	('mindtickle_service', 'mindtickle.store_quiz_results(''hp'', 1, ''{"{\"resultId\": \"r\", \"userId\": \"p1\", \"courseId\": \"c\", \"quizId\": \"q\", \"submittedAt\": \"2026-01-01\"}"}'')'),
 	('mindtickle_service', 'mindtickle.sync_next_users(''hp'', 1, ''0'', 10)'), ('mindtickle_service', 'mindtickle.sync_advance(''hp'', 1, ''catalog'', ''{"page": 2}'', 1, 2)'), ('mindtickle_service', 'mindtickle.deactivate_absent_users(''hp'', 1)'),
-	('mindtickle_service', 'mindtickle.sync_finish_phase(''hp'', 1, ''roster'', true, NULL)'), ('mindtickle_service', 'mindtickle.sync_finish_phase(''hp'', 1, ''catalog'', false, ''x'')'), ('mindtickle_service', 'mindtickle.sync_count(''hp'', 1, 1, 1, 1)'),
+	('mindtickle_service', 'mindtickle.sync_finish_phase(''hp'', 1, ''roster'', true, NULL)'), ('mindtickle_service', 'mindtickle.sync_finish_phase(''hp'', 1, ''catalog'', false, ''x'')'), ('mindtickle_service', 'mindtickle.sync_count(''hp'', 1, 1, 1, 1, 1, 1, 1, 1, 1)'),
 	('mindtickle_service', 'mindtickle.sync_close(''hp'', 1, ''failed'', ''x'')'), ('mindtickle_service', 'mindtickle.sync_back_off(''hp'', pg_catalog.now(), ''x'')'),
 	('mindtickle_service', 'mindtickle.readiness_details(''hp'', true)'), ('mindtickle_service', 'mindtickle.readiness_people(''hp'')'), ('mindtickle_service', 'mindtickle.readiness_by_user(''hp'')'), ('mindtickle_service', 'mindtickle.readiness_by_team(''hp'')'),
 	('mindtickle_service', 'mindtickle.readiness_by_course(''hp'')'), ('mindtickle_service', 'mindtickle.readiness_trend(''hp'', NULL, NULL)'), ('mindtickle_service', 'mindtickle.verify_readiness(''hp'')'), ('mindtickle_service', 'mindtickle.tenants_to_fold()'),
@@ -198,20 +199,20 @@ INSERT INTO outcome SELECT 0, 'mindtickle_service', s, pg_temp.hostile('mindtick
 SELECT is_empty($$SELECT statement, result FROM outcome WHERE place = 0 AND result !~ '^(28000|42501|22P02|42883|22023|22021): '$$, 'also where it fails');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_catalog.pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 		JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'mindtickle'
-	WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('worker_attach', 'read_secret_file', 'fold_readiness')
+	WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('worker_attach', 'read_secret_file', 'fold_readiness', 'mt_sync_course_progress', 'mt_cancel_job')
 		AND NOT EXISTS (SELECT FROM outcome AS o WHERE o.statement ~ ('\.' || p.proname || '\('))$$, 'no function was forgotten');
 SELECT matches(pg_temp.hostile('none', '', 'SELECT mindtickle.worker_attach(''none'')'), '^22023: ', 'worker_attach');
 SELECT matches(pg_temp.hostile('none', '', 'SELECT mindtickle.read_secret_file(''hp'', ''x'')'), '^55000: ', 'read_secret_file');
 
 -- Refusals and faults on the way there.
 SELECT is_empty($$SELECT c, r FROM unnest(ARRAY['public.mt_readiness(''hp-other'')', 'public.mt_upsert_progress(''hp'', ''u'', ''{}'')', 'public.mt_process_quiz_result(''hp'', ''[]'')', 'public.mt_provision_user(''hp'', ''{}'')',
-		'public.mt_configure_tenant(''hp'', ''{"base_urls": ["x"]}'')', 'public.mt_configure_tenant(''hp'', ''{"timezone": "x"}'')', 'public.mt_deactivate_user(''hp'', ''nobody'')', 'public.mt_score_quiz(''[7]'')']) AS c,
-	pg_temp.hostile('hp_admin', 'hp', 'SELECT ' || c) AS r WHERE r !~ '^(42501|22023|P0002): '$$, 'errors run nothing either');
+		'public.mt_configure_tenant(''hp'', ''{"base_urls": ["x"]}'')', 'public.mt_configure_tenant(''hp'', ''{"timezone": "x"}'')', 'public.mt_deactivate_user(''hp'', ''nobody'')', 'public.mt_score_quiz(''[7]'')', 'public.mt_sync_course_progress(''hp'', ''u'')', 'public.mt_cancel_job(''hp'', 0)']) AS c,
+	pg_temp.hostile('hp_admin', 'hp', 'SELECT ' || c) AS r WHERE r !~ '^(42501|22023|P0002|25001): '$$, 'errors run nothing either');
 SELECT is_empty($$SELECT c, r FROM unnest(ARRAY['public.mt_create_tenant(''hp'', ''x'')', 'public.mt_create_tenant(''%'', ''x'')', 'public.mt_grant_tenant(''hp'', ''hp_none'', ''reader'')', 'public.mt_grant_tenant(''hp'', ''hp_spare'', ''x'')',
 		'public.mt_drop_tenant(''hp-none'')', 'public.mt_set_credential(''hp'', ''{"x": 1}'')']) AS c, pg_temp.hostile('none', '', 'SELECT ' || c) AS r WHERE r !~ '^(42710|22023|42704): '$$, 'nor those of the owner''s functions');
 
 -- Views and tables, with rows in them.
-SELECT is_empty($$SELECT v, r FROM (SELECT c.oid::regclass::text AS v FROM pg_catalog.pg_class AS c WHERE c.relkind = 'v' AND c.relname ~ '^mt_' AND c.relname NOT IN ('mt_security_alerts', 'mt_stat_worker') AND c.relnamespace = 'public'::regnamespace
+SELECT is_empty($$SELECT v, r FROM (SELECT c.oid::regclass::text AS v FROM pg_catalog.pg_class AS c WHERE c.relkind = 'v' AND c.relname ~ '^mt_' AND c.relname NOT IN ('mt_security_alerts', 'mt_stat_tenant', 'mt_stat_worker') AND c.relnamespace = 'public'::regnamespace
 		UNION ALL SELECT c.oid::regclass::text FROM pg_catalog.pg_class AS c WHERE c.relkind = 'r' AND c.relnamespace = 'mindtickle'::regnamespace AND has_table_privilege('hp_admin', c.oid, 'SELECT')) AS v (v),
 	pg_temp.hostile('hp_admin', 'hp', 'SELECT * FROM ' || CASE WHEN v ~ '\.' THEN v ELSE 'public.' || v END) AS r WHERE r <> 'ok'$$, 'views, tables and their policies');
 SELECT is((SELECT count(*) FROM unnest('{mt_users,mt_courses,mt_course_progress,mt_quiz_results,mt_readiness_reports,mt_events,mt_dead_letters,mt_sync_jobs}'::text[]) AS v,

@@ -33,7 +33,7 @@ CREATE TEMP TABLE objects_before AS SELECT * FROM pg_temp.objects();
 CREATE TEMP TABLE argument (type regtype, fitting text, odd text);
 INSERT INTO argument VALUES ('text', '''sql''', ''''''), ('name', '''fx_reader''', '''fx none such'''), ('jsonb', '''{"userId": "user b7"}''', '''[{"": [1e9]}, null]'''), ('bool', 'true', 'false'),
 	('int4', '10', '''-2147483648'''), ('int8', '1', '''-9223372036854775808'''), ('numeric', '1', '''NaN'''), ('oid', '''mindtickle.users''::regclass', '0'), ('regclass', '''mindtickle.users''', '0'),
-	('bytea', '''x''', ''''''), ('bytea[]', '''{}''', '''{NULL,"\\xff"}'''), ('text[]', '''{sql}''', '''{{a,NULL},{"",b}}'''), ('name[]', '''{fx_reader}''', '''{}'''),
+	('bytea', '''x''', ''''''), ('bytea[]', '''{}''', '''{NULL,"\\xff"}'''), ('int4[]', '''{1}''', '''{NULL}'''), ('text[]', '''{sql}''', '''{{a,NULL},{"",b}}'''), ('name[]', '''{fx_reader}''', '''{}'''),
 	('regclass[]', '''{}''', '''{0}'''), ('timestamptz', 'now()', '''-infinity'''), ('timestamptz[]', 'ARRAY[now()]', '''{}'''), ('date', '''2026-01-02''', '''infinity'''),
 	('interval', '''1 s''', '''-1 s'''), ('json', '''{}''', '''[]''');
 CREATE FUNCTION pg_temp.functions() RETURNS TABLE (signature text, for_all bool, variant text, statement text) LANGUAGE sql AS $$
@@ -51,6 +51,7 @@ SELECT is_empty('SELECT signature FROM function WHERE statement IS NULL', 'there
 SELECT is((SELECT string_agg(DISTINCT signature, E'\n' ORDER BY signature) FROM function WHERE for_all),
 	'mindtickle.row_allowed(text,oid)
 mt_aggregate_readiness(text)
+mt_cancel_job(text,bigint)
 mt_configure_tenant(text,jsonb)
 mt_create_token(text,text,text[],interval)
 mt_deactivate_user(text,text)
@@ -64,6 +65,7 @@ mt_readiness_trend(text,date,date)
 mt_rebuild_readiness(text)
 mt_revoke_token(text,text)
 mt_set_tenant(text,text)
+mt_sync_course_progress(text,text,interval)
 mt_sync_tenant(text)
 mt_upsert_progress(text,text,jsonb)
 mt_verify_readiness(text)', 'these functions with a tenant may be called by everybody');

@@ -73,7 +73,7 @@ $$;
 CREATE TEMP TABLE target AS SELECT * FROM pg_temp.targets();
 SELECT is((SELECT string_agg(kind || ' ' || relations, E'\n' ORDER BY kind) FROM (SELECT kind, string_agg(relation, ' ' ORDER BY relation COLLATE "C") AS relations
 		FROM target WHERE kind <> 'toast' GROUP BY kind) AS k),
-	'blind mt_security_alerts mt_stat_worker
+	'blind mt_security_alerts mt_stat_tenant mt_stat_worker
 open mindtickle.course mindtickle.course_progress mindtickle.dead_letter mindtickle.event mindtickle.quiz mindtickle.quiz_submission mindtickle.readiness_daily mindtickle.readiness_report mindtickle.sync_resource mindtickle.team mindtickle.team_member mindtickle.users
 part mindtickle.sync_job mindtickle.tenant
 sequence mindtickle.api_token_token_id_seq mindtickle.dead_letter_letter_id_seq mindtickle.event_overflow_overflow_id_seq mindtickle.outbox_outbox_id_seq mindtickle.security_alert_alert_id_seq mindtickle.sync_job_job_id_seq

@@ -116,7 +116,7 @@ SELECT is(pg_temp.as_role('pl_writer', $$SELECT mt_process_quiz_result('pl', '{"
 SELECT is(pg_temp.as_role('pl_writer', $$SELECT mt_process_quiz_result('pl', '{"userId": "m1", "courseId": "c1", "quizId": "q", "submittedAt": "2026-01-01T00:00:00Z", "score": 56, "attempt": 1}')$$) LIKE '23505: %', true, 'and other content is refused');
 SELECT is(pg_temp.service($$SELECT string_agg(user_id, ' ') FROM mindtickle.sync_next_users('pl', 1, 'm1', 2)$$), 'm2 m3', 'users in the order of their ids');
 SELECT is((SELECT string_agg(concat_ws(' ', requests, throttled, errors), ',') FROM mindtickle.sync_job WHERE tenant_id = 'pl'), '0 0 0', 'figures of the job');
-SELECT pg_temp.service(format($$SELECT mindtickle.sync_count('pl', %s, 3, 2, 1), mindtickle.sync_count('pl', %s, 3, 2, 1)$$, :job, :job)) \g /dev/null
+SELECT pg_temp.service(format($$SELECT mindtickle.sync_count('pl', %s, 3, 2, 1, 0, 0, 0, 0, 0), mindtickle.sync_count('pl', %s, 3, 2, 0, 0, 0, 0, 1, 0)$$, :job, :job)) \g /dev/null
 SELECT is((SELECT string_agg(concat_ws(' ', requests, throttled, errors), ',') FROM mindtickle.sync_job WHERE tenant_id = 'pl'), '6 4 2', 'add up');
 
 -- Who is absent from a complete listing is deactivated, unless it is not sure who was in it.
@@ -163,12 +163,12 @@ SELECT is((SELECT count(*) FROM pg_temp.events('pl') WHERE topic = 'sync.failed'
 
 -- The budget only rises.
 UPDATE mindtickle.sync_budget SET budget_until = now() WHERE tenant_id IN ('pl', 'pl-other');
-SELECT is(pg_temp.service($$SELECT mindtickle.reserve_budget('{pl,pl-other,pl-none}', ARRAY[now() + interval '10 s', now() - interval '10 s', now()])$$), NULL, 'budgets of several tenants at once');
+SELECT is(pg_temp.service($$SELECT mindtickle.reserve_budget('{pl,pl-other,pl-none}', ARRAY[now() + interval '10 s', now() - interval '10 s', now()], ARRAY['{3,0,1}', NULL, NULL], '{57,60,60}', '{96,NULL,NULL}')$$), NULL, 'budgets of several tenants at once');
 SELECT results_eq($$SELECT tenant_id COLLATE "default", budget_until - now() FROM mindtickle.sync_budget WHERE tenant_id ~ '^pl' ORDER BY tenant_id$$, $$VALUES ('pl', interval '10 s'), ('pl-other', interval '0')$$, 'none is lowered');
 SET LOCAL mindtickle.tenant = '';
-SELECT is(pg_temp.as_role('mindtickle_service', $$SELECT string_agg(concat_ws(' ', tenant_id, suspended, source_configured, open_jobs), ', ' ORDER BY tenant_id) FROM mindtickle.sync_overview() WHERE tenant_id ~ '^pl'$$), 'pl f t f, pl-other f f f', 'the overview of all tenants');
+SELECT is(pg_temp.as_role('mindtickle_service', $$SELECT string_agg(concat_ws(' ', tenant_id, suspended, source_configured, open_job_id, extract(epoch FROM sync_interval)::int), ', ' ORDER BY tenant_id) FROM mindtickle.sync_overview() WHERE tenant_id ~ '^pl'$$), 'pl f t 900, pl-other f f 900', 'the overview of all tenants');
 SET LOCAL mindtickle.tenant = 'pl';
-SELECT is(pg_temp.as_role('pl_writer', $$SELECT mindtickle.reserve_budget('{pl}', ARRAY[now()])$$), '42501: permission denied for function reserve_budget', 'all that is the worker''s');
+SELECT is(pg_temp.as_role('pl_writer', $$SELECT mindtickle.reserve_budget('{pl}', ARRAY[now()], '{NULL}', '{1}', '{1}')$$), '42501: permission denied for function reserve_budget', 'all that is the worker''s');
 
 -- Retention.
 SELECT pg_temp.service($$SELECT mindtickle.publish('pl', 1000)$$) \g /dev/null

@@ -4,7 +4,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(86);
+SELECT plan(87);
 
 CREATE TEMP VIEW extension_object AS
 	SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
@@ -74,7 +74,9 @@ SELECT is(pg_temp.columns_of('mindtickle.security_alert'),
 	'alert_id bigint !, at timestamptz !, session_role text !, current_role text, client_addr inet, database text !, tenant_in_force text C, '
 	'tenant_asked text C, object text, count bigint !, last_at timestamptz !', 'columns of security_alert');
 SELECT is(pg_temp.columns_of('mindtickle.sync_budget'),
-	'tenant_id text C !, budget_until timestamptz !', 'columns of sync_budget');
+	'tenant_id text C !, budget_until timestamptz !, noted_at timestamptz, minutes integer[], minute_left integer, hour_left integer, '
+	'requests bigint !, throttled bigint !, unreachable bigint !, broken bigint !, unusable bigint !, server_errors bigint !, '
+	'client_errors bigint !, refused bigint !', 'columns of sync_budget');
 SELECT is(pg_temp.columns_of('mindtickle.sync_job'),
 	'tenant_id text C !, job_id bigint !, kind text C !, state text C !, phase text C !, position jsonb !, done bigint !, total bigint, '
 	'requests bigint !, throttled bigint !, errors bigint !, rejected bigint !, changed bigint !, requested_by name C, '
@@ -159,6 +161,10 @@ SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WH
 	'computed_at', 'columns of mt_readiness_reports');
 SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_security_alerts'::regclass AND attnum > 0),
 	'alert_id, at, session_role, current_role, client_addr, database, tenant_in_force, tenant_asked, object, count, last_at', 'columns of mt_security_alerts');
+SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_stat_tenant'::regclass AND attnum > 0),
+	'tenant_id, suspended, source_configured, requests, throttled, unreachable, broken, unusable, server_errors, client_errors, refused, '
+	'roster_at, catalog_at, progress_at, quiz_results_at, failing, minute_left, hour_left, next_run_at, backoff_until, phase, done, total, '
+	'phase_started_at, unknown_users, dead_letters, last_error, last_error_at', 'columns of mt_stat_tenant');
 SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_stat_worker'::regclass AND attnum > 0),
 	'database, kind, pid, started_at, starts, state, step, rounds, items, errors, last_work_at, last_error, last_error_at', 'columns of mt_stat_worker');
 SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_sync_jobs'::regclass AND attnum > 0),
@@ -227,13 +233,13 @@ SELECT is_empty($$SELECT signature FROM extension_function WHERE proleakproof$$,
 SELECT results_eq($$SELECT signature FROM extension_function WHERE proacl IS NULL
 		OR EXISTS (SELECT FROM aclexplode(proacl) AS a WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE') ORDER BY signature COLLATE "C"$$,
 	$$VALUES ('mindtickle.acting_as_service()'), ('mindtickle.row_allowed(text,oid)'), ('mindtickle.visible_tenants()'),
-		('mt_aggregate_readiness(text)'), ('mt_configure_tenant(text,jsonb)'),
+		('mt_aggregate_readiness(text)'), ('mt_cancel_job(text,bigint)'), ('mt_configure_tenant(text,jsonb)'),
 		('mt_create_token(text,text,text[],interval)'), ('mt_current_tenant()'), ('mt_deactivate_user(text,text)'),
 		('mt_process_quiz_result(text,jsonb)'), ('mt_provision_user(text,jsonb)'), ('mt_readiness(text)'),
 		('mt_readiness_by_course(text)'), ('mt_readiness_by_team(text)'), ('mt_readiness_by_user(text)'), ('mt_readiness_trend(text,date,date)'),
 		('mt_rebuild_readiness(text)'),
 		('mt_revoke_token(text,text)'), ('mt_score_quiz(jsonb)'),
-		('mt_set_tenant(text,text)'), ('mt_sync_tenant(text)'), ('mt_upsert_progress(text,text,jsonb)'), ('mt_verify_readiness(text)'), ('mt_whoami()')$$,
+		('mt_set_tenant(text,text)'), ('mt_sync_course_progress(text,text,interval)'), ('mt_sync_tenant(text)'), ('mt_upsert_progress(text,text,jsonb)'), ('mt_verify_readiness(text)'), ('mt_whoami()')$$,
 	'PUBLIC executes these functions and no others');
 SELECT is_empty($$SELECT t.relname, a.privilege_type FROM (SELECT * FROM extension_table UNION ALL SELECT * FROM extension_view) AS t,
 		aclexplode(t.relacl) AS a WHERE a.grantee = 0 AND a.privilege_type <> 'SELECT'$$, 'PUBLIC has nothing but SELECT on tables and views');
@@ -250,7 +256,7 @@ SELECT ok(NOT has_column_privilege('pg_read_all_stats', 'mindtickle.sync_job', '
 SELECT results_eq($$SELECT t.relname::text COLLATE "default", string_agg(a.grantee::regrole::text || ' ' || a.privilege_type, ', ' ORDER BY a.grantee::regrole::text)
 		FROM (SELECT * FROM extension_table UNION ALL SELECT * FROM extension_view) AS t, aclexplode(t.relacl) AS a
 		WHERE a.grantee <> 0 AND a.grantee <> t.relowner AND a.grantee <> 'mindtickle_service'::regrole GROUP BY t.relname ORDER BY t.relname COLLATE "C"$$,
-	$$VALUES ('mt_security_alerts', 'pg_monitor SELECT'), ('mt_stat_worker', 'pg_monitor SELECT'), ('security_alert', 'pg_monitor SELECT')$$, 'no other role has a right but pg_monitor');
+	$$VALUES ('mt_security_alerts', 'pg_monitor SELECT'), ('mt_stat_tenant', 'pg_monitor SELECT'), ('mt_stat_worker', 'pg_monitor SELECT'), ('security_alert', 'pg_monitor SELECT')$$, 'no other role has a right but pg_monitor');
 SELECT is_empty($$SELECT c.relname FROM pg_class AS c JOIN extension_object AS o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid,
 		aclexplode(c.relacl) AS a WHERE c.relkind = 'S' AND a.grantee <> c.relowner AND a.grantee <> 'mindtickle_service'::regrole$$,
 	'sequences are granted to nobody');

@@ -44,7 +44,7 @@ CREATE TEMP TABLE reading AS
 	SELECT c.role_name, c.setting, s.name, s.short, foreign_rows, all_rows FROM caller AS c, seen_thing AS s,
 		pg_temp.try(c.role_name, c.setting, format('SELECT count(*) FROM %s WHERE tenant_id = ''iso-b''', s.name)) AS foreign_rows,
 		pg_temp.try(c.role_name, c.setting, format('SELECT count(*) FROM %s', s.name)) AS all_rows
-	WHERE s.short NOT IN ('mt_security_alerts', 'mt_stat_worker');
+	WHERE s.short NOT IN ('mt_security_alerts', 'mt_stat_tenant', 'mt_stat_worker');
 SELECT is_empty($$SELECT * FROM reading WHERE foreign_rows NOT IN ('0') AND foreign_rows !~ '^42501: permission denied'$$, 'no table or view shows a row of the other tenant');
 SELECT is_empty($$SELECT * FROM reading WHERE (role_name = 'iso_nobody' OR setting = 'iso-b') AND all_rows <> '0' AND all_rows !~ '^42501: permission denied'$$,
 	'without a valid context they show nothing at all');
@@ -64,7 +64,7 @@ SELECT is(pg_temp.as_role('iso_admin', 'SELECT count(*) FROM mt_security_alerts'
 CREATE TEMP TABLE peeked (value text);
 GRANT INSERT ON peeked TO PUBLIC;
 CREATE FUNCTION pg_temp.peek(value text) RETURNS bool LANGUAGE plpgsql COST 0.000001 AS $$ BEGIN INSERT INTO peeked VALUES (value); RETURN true; END $$;
-SELECT count(pg_temp.try('iso_reader', '', format('SELECT count(*) FROM %s AS x WHERE pg_temp.peek(x::text)', name))) FROM seen_thing WHERE short NOT IN ('mt_security_alerts', 'mt_stat_worker') \g /dev/null
+SELECT count(pg_temp.try('iso_reader', '', format('SELECT count(*) FROM %s AS x WHERE pg_temp.peek(x::text)', name))) FROM seen_thing WHERE short NOT IN ('mt_security_alerts', 'mt_stat_tenant', 'mt_stat_worker') \g /dev/null
 SELECT cmp_ok((SELECT count(*) FROM peeked WHERE value ~ 'iso-a'), '>=', 20::bigint, 'a peeping function is called for rows of the own tenant');
 SELECT is_empty($$SELECT * FROM peeked WHERE value ~ 'iso-b'$$, 'and for no other');
 ANALYZE mindtickle.users, mindtickle.event, mindtickle.course_progress;
@@ -75,7 +75,7 @@ GRANT SELECT ON seen_thing, tenant_table TO PUBLIC;
 \set file `mktemp`
 SET LOCAL ROLE iso_reader;
 \o :file
-SELECT format('COPY (SELECT * FROM %s) TO STDOUT', name) FROM seen_thing WHERE short ~ '^mt_' AND short NOT IN ('mt_security_alerts', 'mt_stat_worker')
+SELECT format('COPY (SELECT * FROM %s) TO STDOUT', name) FROM seen_thing WHERE short ~ '^mt_' AND short NOT IN ('mt_security_alerts', 'mt_stat_tenant', 'mt_stat_worker')
 UNION ALL SELECT format('COPY %s TO STDOUT', r.relation) FROM tenant_table AS r WHERE has_table_privilege('iso_reader', r.relation, 'SELECT')
 \gexec
 \o
@@ -99,7 +99,7 @@ CREATE TEMP TABLE writing AS
 		('trigger', 'CREATE TRIGGER t BEFORE INSERT ON %s FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()'),
 		('policy', 'CREATE POLICY everything ON %s USING (true)'), ('no row security', 'ALTER TABLE %s DISABLE ROW LEVEL SECURITY'),
 		('reference', 'CREATE TABLE iso_own.spy (tenant_id text REFERENCES %s)')) AS k (kind, statement)
-	WHERE s.short NOT IN ('mt_security_alerts', 'mt_stat_worker') AND NOT (s.short ~ '^mt_' AND k.kind ~ 'insert|update|delete|truncate|trigger|policy|reference|row');
+	WHERE s.short NOT IN ('mt_security_alerts', 'mt_stat_tenant', 'mt_stat_worker') AND NOT (s.short ~ '^mt_' AND k.kind ~ 'insert|update|delete|truncate|trigger|policy|reference|row');
 SELECT is_empty($$SELECT * FROM writing WHERE result !~ '^(42501: (permission denied|must be owner))'$$, 'no role may write, lock, or put anything onto a table');
 SELECT is_empty($$SELECT * FROM pg_temp.rows_of('iso-b') EXCEPT SELECT * FROM before$$, 'the other tenant''s rows are as they were');
 
@@ -137,7 +137,7 @@ SELECT is(pg_temp.try('mindtickle_service', 'iso-a', $$UPDATE mindtickle.tenant 
 -- Every function that is told a tenant.
 CREATE TEMP TABLE argument (type regtype, value text);
 INSERT INTO argument VALUES ('text', '''x'''), ('name', '''iso_reader'''), ('jsonb', '''{}'''), ('bool', 'true'), ('int4', '10'), ('int8', '1'), ('numeric', '1'),
-	('bytea', '''x'''), ('bytea[]', '''{}'''), ('text[]', '''{iso-b}'''), ('timestamptz', 'now()'), ('date', '''2026-01-01'''), ('timestamptz[]', 'ARRAY[now()]'), ('interval', '''1 s'''), ('oid', '''mindtickle.users''::regclass'),
+	('bytea', '''x'''), ('bytea[]', '''{}'''), ('text[]', '''{iso-b}'''), ('int4[]', '''{1}'''), ('timestamptz', 'now()'), ('date', '''2026-01-01'''), ('timestamptz[]', 'ARRAY[now()]'), ('interval', '''1 s'''), ('oid', '''mindtickle.users''::regclass'),
 	('regclass', '''mindtickle.users'''), ('regclass[]', '''{mindtickle.users}''');
 CREATE TEMP TABLE call AS
 	SELECT p.oid::regprocedure::text AS signature, n.nspname = 'mindtickle' AS internal,

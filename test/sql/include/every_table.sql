@@ -33,6 +33,7 @@ BEGIN
 			-- an entry of a user of whom nothing has changed
 			WHEN c.relname ~ '^readiness_delta' AND a.attname = 'entries' THEN format('''\x0020''::bytea || sha256(convert_to(%L, ''UTF8'')) || ''\x00''', mark)
 			WHEN a.atttypid = 'bytea'::regtype THEN format('sha256(convert_to(%L, ''UTF8''))', mark)
+			WHEN a.atttypid = 'int4[]'::regtype THEN format('''{%s}''', number)
 			WHEN a.atttypid = 'text[]'::regtype THEN quote_literal(ARRAY['canary ' || mark])
 			WHEN a.atttypid = 'inet'::regtype THEN quote_literal('192.0.2.1')
 			WHEN a.atttypid IN ('date'::regtype, 'timestamptz'::regtype) THEN format('''%s-01-02''', number) END, ', ' ORDER BY a.attnum)

@@ -1,0 +1,49 @@
+/*
+ * errand_statements.h
+ *		What the sync worker asks of the extension for requests that somebody waits for: see errand_statements.c.
+ */
+#ifndef MT_ERRAND_STATEMENTS_H
+#define MT_ERRAND_STATEMENTS_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+/* A request as it was taken. */
+typedef struct MtRequestRow
+{
+	int64		ticket;
+	char	   *tenant_id;
+	char	   *kind;
+	char	   *subject;
+	TimestampTz ends_at;
+} MtRequestRow;
+
+typedef void (*MtRequestVisitor) (const MtRequestRow *row, void *argument);
+
+/* How a request ends. */
+typedef struct MtRequestEnd
+{
+	int			sqlstate;		/* 0: well */
+	const char *text;			/* the answer, or the error's message */
+	const char *hint;			/* NULL: none */
+} MtRequestEnd;
+
+/* A user as an id means him; texts are NULL where they are not known. */
+typedef struct MtErrandUser
+{
+	char	   *user_id;
+	char	   *mindtickle_id;
+	char	   *email;
+} MtErrandUser;
+
+extern bool mt_sql_take_sync_look(void);
+extern void mt_sql_take_requests(MtRequestVisitor visitor, void *argument);
+extern void mt_sql_request_step(int64 ticket, const char *step);
+extern void mt_sql_finish_request(int64 ticket, const MtRequestEnd *end);
+extern bool mt_sql_sync_errand(const char *tenant, MemoryContext context, char **settings, char **credential);
+extern char *mt_sql_rest_reason(const char *tenant, TimestampTz *until);
+extern bool mt_sql_errand_user(const char *tenant, const char *id, MemoryContext context, MtErrandUser *user);
+extern void mt_sql_progress_pulled(const char *tenant, const char *user_id);
+
+#endif							/* MT_ERRAND_STATEMENTS_H */

@@ -17,6 +17,7 @@ OBJS = \
 	src/access.o \
 	src/alert.o \
 	src/api_version.o \
+	src/cache_change.o \
 	src/dead_letter.o \
 	src/event.o \
 	src/field.o \
@@ -44,6 +45,7 @@ OBJS = \
 	src/shared_state.o \
 	src/statistics.o \
 	src/sync_request.o \
+	src/tenant_cache.o \
 	src/tenant_context.o \
 	src/tenant_settings.o \
 	src/tenant_table.o \
@@ -62,6 +64,7 @@ SQL_PARTS = \
 	sql/training.sql \
 	sql/readiness_tables.sql \
 	sql/queue.sql \
+	sql/cache_tables.sql \
 	sql/sync_tables.sql \
 	sql/security.sql \
 	sql/row_security.sql \
@@ -75,6 +78,7 @@ SQL_PARTS = \
 	sql/readiness_deltas.sql \
 	sql/readiness_api.sql \
 	sql/readiness_details.sql \
+	sql/cache.sql \
 	sql/sync_api.sql \
 	sql/worker_api.sql \
 	sql/views.sql \

@@ -7,7 +7,7 @@
  */
 CREATE UNLOGGED TABLE mindtickle.cache_entry (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
-	resource pg_catalog.text COLLATE pg_catalog."C" NOT NULL CHECK (resource OPERATOR(pg_catalog.=) ANY (ARRAY['roster', 'catalog'])),
+	resource pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
 	xid pg_catalog.xid8 NOT NULL,
 	part pg_catalog.int4 NOT NULL,
 	version pg_catalog.int8 NOT NULL,

@@ -40,6 +40,7 @@ OBJS = \
 	src/readiness_source.o \
 	src/readiness_store.o \
 	src/credential.o \
+	src/scim_event.o \
 	src/service_call.o \
 	src/settings.o \
 	src/shared_state.o \

@@ -25,6 +25,7 @@ OBJS = \
 	src/launcher.o \
 	src/log_redaction.o \
 	src/plan.o \
+	src/privacy.o \
 	src/progress.o \
 	src/pull_store.o \
 	src/quiz_result.o \
@@ -80,6 +81,7 @@ SQL_PARTS = \
 	sql/readiness_api.sql \
 	sql/readiness_details.sql \
 	sql/cache.sql \
+	sql/privacy.sql \
 	sql/sync_api.sql \
 	sql/worker_api.sql \
 	sql/views.sql \

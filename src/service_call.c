@@ -99,7 +99,16 @@ mt_lock_cache(const char *tenant, LOCKMODE mode)
 }
 
 /*
- * Gives one of them back before the transaction ends.
+ * Waits for those who have stored a document and not committed yet, and keeps others from storing one until the end of the transaction.
+ */
+void
+mt_wait_for_cache(const char *tenant)
+{
+	(void) lock_share("cache_entry", tenant, AccessExclusiveLock, true);
+}
+
+/*
+ * Gives one of the locks on the cache back before the transaction ends.
  */
 void
 mt_unlock_cache(const char *tenant, LOCKMODE mode)

@@ -66,6 +66,7 @@ mt_readiness_by_course(text)
 mt_readiness_by_team(text)
 mt_readiness_by_user(text)
 mt_readiness_trend(text,date,date)
+mt_readiness_trend(text,date,date,text,text)
 mt_rebuild_readiness(text)
 mt_revoke_token(text,text)
 mt_set_tenant(text,text)
@@ -117,8 +118,8 @@ SELECT is_empty($$SELECT signature FROM call WHERE for_all <> (heard !~ '^permis
 SAVEPOINT theirs;
 SELECT is_empty($$SELECT f.signature, h.heard FROM function AS f, pg_temp.heard('fx_theirs', '', replace(f.statement, '{t}', 'fx-b')) AS h
 	WHERE f.for_all AND f.variant = 'fitting' AND h.state = '42501' AND h.heard !~ 'permission denied for tenant'$$, 'the other tenant''s admin gets past that');
-SELECT is((SELECT string_agg(h.state, ' ') FROM function AS f, pg_temp.heard('fx_theirs', '', replace(f.statement, '{t}', 'fx-b')) AS h WHERE f.signature ~ '^mt_(aggregate_)?readiness' AND f.variant = 'fitting'),
-	'00000 00000 00000 00000 00000 00000', 'and gets answers');
+SELECT is((SELECT string_agg(h.state, ' ' ORDER BY h.state) FROM function AS f, pg_temp.heard('fx_theirs', '', replace(f.statement, '{t}', 'fx-b')) AS h WHERE f.signature ~ '^mt_(aggregate_)?readiness' AND f.variant = 'fitting'),
+	'00000 00000 00000 00000 00000 00000 22023', 'and gets answers, also to a scope that is none');
 ROLLBACK TO theirs;
 
 -- Names that cannot be a tenant's.

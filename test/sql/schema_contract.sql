@@ -231,7 +231,7 @@ SELECT results_eq($$SELECT signature FROM extension_function WHERE proacl IS NUL
 		('mt_aggregate_readiness(text)'), ('mt_configure_tenant(text,jsonb)'),
 		('mt_create_token(text,text,text[],interval)'), ('mt_current_tenant()'), ('mt_deactivate_user(text,text)'),
 		('mt_erase_user(text,text)'), ('mt_export_user(text,text)'), ('mt_get_course_catalog(text)'), ('mt_get_user_roster(text)'), ('mt_handle_scim_event(jsonb)'), ('mt_invalidate_tenant(text)'), ('mt_process_quiz_result(text,jsonb)'), ('mt_provision_user(text,jsonb)'), ('mt_readiness(text)'),
-		('mt_readiness_by_course(text)'), ('mt_readiness_by_team(text)'), ('mt_readiness_by_user(text)'), ('mt_readiness_trend(text,date,date)'),
+		('mt_readiness_by_course(text)'), ('mt_readiness_by_team(text)'), ('mt_readiness_by_user(text)'), ('mt_readiness_trend(text,date,date)'), ('mt_readiness_trend(text,date,date,text,text)'),
 		('mt_rebuild_readiness(text)'),
 		('mt_revoke_token(text,text)'), ('mt_score_quiz(jsonb)'),
 		('mt_set_tenant(text,text)'), ('mt_sync_tenant(text)'), ('mt_upsert_progress(text,text,jsonb)'), ('mt_verify_readiness(text)'), ('mt_whoami()')$$,

@@ -18,6 +18,7 @@ OBJS = \
 	src/alert.o \
 	src/api_version.o \
 	src/course.o \
+	src/cache_change.o \
 	src/dead_letter.o \
 	src/event.o \
 	src/field.o \
@@ -27,6 +28,7 @@ OBJS = \
 	src/launcher.o \
 	src/log_redaction.o \
 	src/plan.o \
+	src/privacy.o \
 	src/progress.o \
 	src/pull_groupings.o \
 	src/pull_reports.o \
@@ -46,11 +48,13 @@ OBJS = \
 	src/readiness_store.o \
 	src/request_slot.o \
 	src/credential.o \
+	src/scim_event.o \
 	src/service_call.o \
 	src/settings.o \
 	src/shared_state.o \
 	src/statistics.o \
 	src/sync_request.o \
+	src/tenant_cache.o \
 	src/tenant_context.o \
 	src/tenant_settings.o \
 	src/tenant_statistics.o \
@@ -70,6 +74,7 @@ SQL_PARTS = \
 	sql/training.sql \
 	sql/readiness_tables.sql \
 	sql/queue.sql \
+	sql/cache_tables.sql \
 	sql/sync_tables.sql \
 	sql/security.sql \
 	sql/row_security.sql \
@@ -83,6 +88,8 @@ SQL_PARTS = \
 	sql/readiness_deltas.sql \
 	sql/readiness_api.sql \
 	sql/readiness_details.sql \
+	sql/cache.sql \
+	sql/privacy.sql \
 	sql/sync_api.sql \
 	sql/worker_api.sql \
 	sql/gateway.sql \

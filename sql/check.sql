@@ -29,7 +29,8 @@ CREATE FUNCTION mindtickle.check_list(OUT place pg_catalog.int4, OUT check_name 
 		   (23, 'void_grants', 'the role of every grant is there'),
 		   (24, 'foreign_objects', 'nobody has put triggers, rules, statistics, references or functions of his own onto the tables or beside the functions'),
 		   (25, 'triggers', 'the extension''s triggers are there and fire'),
-		   (26, 'site', 'the credentials were stored in this cluster, or it was confirmed')
+		   (26, 'cache', 'a crash empties the tenant cache and its log of changes together'),
+		   (27, 'site', 'the credentials were stored in this cluster, or it was confirmed')
 $$;
 COMMENT ON FUNCTION mindtickle.check_list() IS 'the checks of mt_check, and for each what holds where it passes';
 
@@ -53,6 +54,7 @@ CREATE FUNCTION @extschema@.mt_check(OUT check_name pg_catalog.text, OUT passed 
 		UNION ALL SELECT * FROM mindtickle.check_definitions()
 		UNION ALL SELECT * FROM mindtickle.check_additions()
 		UNION ALL SELECT * FROM mindtickle.check_triggers()
+		UNION ALL SELECT * FROM mindtickle.check_cache()
 	)
 	SELECT coalesce(l.check_name, f.check_name), f.check_name IS NULL, coalesce(f.detail, l.holds), f.remedy
 	FROM mindtickle.check_list() AS l FULL JOIN finding AS f ON f.check_name = l.check_name

@@ -279,6 +279,10 @@ CREATE FUNCTION mindtickle.expected_triggers(OUT relation pg_catalog.text, OUT n
 		('delete', 'O', 'DELETE', 'REFERENCING OLD TABLE AS went FOR EACH STATEMENT', NULL),
 		('truncate', 'A', 'TRUNCATE', 'FOR EACH STATEMENT', 'truncated'),
 		('replicated', 'R', 'INSERT OR UPDATE OR DELETE', 'FOR EACH ROW', 'replicated')) AS e (name, enabled, event, clause, function)
+	UNION ALL
+	SELECT t.relation, e.name, 'A', format('AFTER %s ON mindtickle.%s %s EXECUTE FUNCTION mindtickle.cache_changed(%L)', e.event, t.relation, e.clause, t.document)
+	FROM (VALUES ('users', 'roster'), ('team', 'roster'), ('team_member', 'roster'), ('course', 'catalog'), ('quiz', 'catalog')) AS t (relation, document), (VALUES
+		('cache_changed', 'INSERT OR UPDATE OR DELETE', 'FOR EACH ROW'), ('cache_truncated', 'TRUNCATE', 'FOR EACH STATEMENT')) AS e (name, event, clause)
 $$;
 COMMENT ON FUNCTION mindtickle.expected_triggers() IS 'the extension''s triggers: A fires always, O in ordinary sessions, R for replicated rows';
 
@@ -290,11 +294,22 @@ CREATE FUNCTION mindtickle.check_triggers(OUT check_name pg_catalog.text, OUT de
 						CASE WHEN t.tgenabled = 'D' THEN 'at all' ELSE 'in every session' END) END,
 		concat_ws(' ', CASE WHEN t.oid IS NULL THEN format('CREATE TRIGGER %s %s;', e.name, e.definition) END,
 			format('ALTER TABLE mindtickle.%s %s TRIGGER %I;', e.relation, s.state, e.name),
-			-- What was written meanwhile is in no delta.
-			CASE WHEN e.name LIKE 'readiness%' THEN 'SELECT @extschema@.mt_rebuild_readiness(tenant_id) FROM mindtickle.tenant;' END)
+			-- What was written meanwhile is in no delta, and documents do not show it.
+			CASE WHEN e.name LIKE 'readiness%' THEN 'SELECT @extschema@.mt_rebuild_readiness(tenant_id) FROM mindtickle.tenant;'
+				 WHEN e.name LIKE 'cache%' THEN 'SELECT @extschema@.mt_invalidate_tenant(tenant_id) FROM mindtickle.tenant;' END)
 	FROM mindtickle.expected_triggers() AS e JOIN pg_class AS c ON c.relname = e.relation AND c.relnamespace = 'mindtickle'::regnamespace
 		LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid AND t.tgname = e.name,
 		LATERAL (SELECT CASE e.enabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END AS state) AS s
 	WHERE t.tgenabled IS DISTINCT FROM e.enabled
 $$;
-COMMENT ON FUNCTION mindtickle.check_triggers() IS 'part of mt_check: the triggers that make a change of grants felt, and those that keep readiness exact';
+COMMENT ON FUNCTION mindtickle.check_triggers() IS 'part of mt_check: the triggers that make a change of grants felt, and those that keep readiness exact and the cache true';
+
+CREATE FUNCTION mindtickle.check_cache(OUT check_name pg_catalog.text, OUT detail pg_catalog.text, OUT remedy pg_catalog.text)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT 'cache', format('%s is not unlogged: after a crash documents can be there without the changes that make them stale', c.oid::regclass),
+		format('ALTER TABLE %s SET UNLOGGED;', c.oid::regclass)
+	FROM pg_class AS c
+	WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relname = ANY (ARRAY['cache_entry', 'cache_change']::name[]) AND c.relpersistence <> 'u'
+$$;
+COMMENT ON FUNCTION mindtickle.check_cache() IS 'part of mt_check: the tables of the tenant cache';

@@ -31,6 +31,7 @@ SELECT pg_catalog.pg_extension_config_dump('mindtickle.event_overflow', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.event_overflow_overflow_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.dead_letter', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.dead_letter_letter_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('mindtickle.cache_change', 'WHERE false');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.cache_entry', 'WHERE false');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.sync_job', '');
 SELECT pg_catalog.pg_extension_config_dump('mindtickle.sync_job_job_id_seq', '');

@@ -25,7 +25,7 @@ GRANT EXECUTE ON FUNCTION @extschema@.mt_check(), mindtickle.check_list(), mindt
 	mindtickle.check_service_role(), mindtickle.check_rights(), mindtickle.check_owners(), mindtickle.check_tenant_roles(),
 	mindtickle.check_pooled_roles(), mindtickle.check_grants(), mindtickle.check_row_security(), mindtickle.check_tables(), mindtickle.check_views(),
 	mindtickle.check_functions(), mindtickle.check_definitions(), mindtickle.present_functions(),
-	mindtickle.installed_functions(), mindtickle.check_server_rights(), mindtickle.guarded_tables(), mindtickle.child_relations(), mindtickle.check_additions(), mindtickle.check_triggers(), mindtickle.expected_triggers(), mindtickle.is_truncated(pg_catalog.name), mindtickle.own_objects(),
+	mindtickle.installed_functions(), mindtickle.check_server_rights(), mindtickle.guarded_tables(), mindtickle.child_relations(), mindtickle.check_additions(), mindtickle.check_triggers(), mindtickle.check_cache(), mindtickle.expected_triggers(), mindtickle.is_truncated(pg_catalog.name), mindtickle.own_objects(),
 	mindtickle.own_relations(pg_catalog.text), mindtickle.service_role(), mindtickle.extension_owner(), mindtickle.role_text(pg_catalog.oid),
 	mindtickle.granted_roles(), mindtickle.unconfirmed_credentials(), mindtickle.acting_roles(), mindtickle.library_preloaded(),
 	mindtickle.right_of_service(pg_catalog.oid, pg_catalog.oid, pg_catalog.text), mindtickle.added_rights(), mindtickle.role_dangers(),

@@ -1,5 +1,5 @@
 /*
- * Events on their way out (outbox, then event once the publisher has numbered them), what could not be processed, and rendered documents.
+ * Events on their way out (outbox, then event once the publisher has numbered them), and what could not be processed.
  */
 CREATE TABLE mindtickle.outbox (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
@@ -53,14 +53,3 @@ CREATE TABLE mindtickle.dead_letter (
 CREATE INDEX dead_letter_raw_idx ON mindtickle.dead_letter (tenant_id, pg_catalog.sha256(raw)) WHERE replayed_at IS NULL;
 COMMENT ON TABLE mindtickle.dead_letter IS 'input that could not be processed, with the reason and the bytes as they came';
 COMMENT ON COLUMN mindtickle.dead_letter.resource IS 'what it was to become: users, courses, quiz_results, or progress/ and the user_id';
-
-CREATE TABLE mindtickle.cache_entry (
-	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
-	resource pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
-	version pg_catalog.int8 NOT NULL,
-	body pg_catalog.text COMPRESSION lz4 NOT NULL,
-	rendered_at pg_catalog.timestamptz NOT NULL,
-	expires_at pg_catalog.timestamptz NOT NULL,
-	PRIMARY KEY (tenant_id, resource)
-);
-COMMENT ON TABLE mindtickle.cache_entry IS 'rendered documents of a tenant';

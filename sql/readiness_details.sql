@@ -104,6 +104,23 @@ CREATE FUNCTION mindtickle.readiness_trend(tenant pg_catalog.text, from_date pg_
 $$;
 COMMENT ON FUNCTION mindtickle.readiness_trend(pg_catalog.text, pg_catalog.date, pg_catalog.date) IS 'what mt_readiness_trend gives';
 
+CREATE FUNCTION mindtickle.readiness_trend_of(tenant pg_catalog.text, from_date pg_catalog.date, to_date pg_catalog.date, scope pg_catalog.text,
+		scope_id pg_catalog.text, OUT tenant_id pg_catalog.text, OUT day pg_catalog.date, OUT id pg_catalog.text, OUT name pg_catalog.text,
+		OUT avg_score pg_catalog.numeric, OUT completion_rate pg_catalog.numeric, OUT learners pg_catalog.int8, OUT quiz_results pg_catalog.int8,
+		OUT assignments pg_catalog.int8, OUT completed pg_catalog.int8)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT d.tenant_id, d.day, d.scope_id, CASE WHEN d.scope = 'team' AND d.scope_id = '' THEN 'no team' ELSE coalesce(t.name, c.title) END,
+		d.avg_score, d.completion_rate, d.learners, d.quiz_results, d.assignments, d.completed
+	FROM mindtickle.readiness_daily AS d
+	LEFT JOIN (SELECT * FROM mindtickle.team AS k WHERE k.tenant_id = $1) AS t ON d.scope = 'team' AND t.team_id = d.scope_id
+	LEFT JOIN (SELECT * FROM mindtickle.course AS k WHERE k.tenant_id = $1) AS c ON d.scope = 'course' AND c.course_id = d.scope_id
+	WHERE d.tenant_id = $1 AND (d.day < from_date) IS NOT TRUE AND (d.day > to_date) IS NOT TRUE AND d.scope = $4 AND ($5 IS NULL OR d.scope_id = $5)
+	ORDER BY d.day, d.scope_id
+$$;
+COMMENT ON FUNCTION mindtickle.readiness_trend_of(pg_catalog.text, pg_catalog.date, pg_catalog.date, pg_catalog.text, pg_catalog.text)
+	IS 'what mt_readiness_trend with a scope gives';
+
 CREATE FUNCTION mindtickle.verify_readiness(tenant pg_catalog.text, OUT scope pg_catalog.text, OUT figure pg_catalog.text, OUT kept pg_catalog.numeric,
 		OUT recomputed pg_catalog.numeric, OUT equal pg_catalog.bool)
 	RETURNS SETOF pg_catalog.record
@@ -212,6 +229,15 @@ CREATE FUNCTION @extschema@.mt_readiness_trend(tenant pg_catalog.text, from_date
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'mt_readiness_trend';
 COMMENT ON FUNCTION @extschema@.mt_readiness_trend(pg_catalog.text, pg_catalog.date, pg_catalog.date) IS 'readiness of a tenant at the end of each day, from its history; a date that is NULL is no bound';
+
+CREATE FUNCTION @extschema@.mt_readiness_trend(tenant pg_catalog.text, from_date pg_catalog.date, to_date pg_catalog.date, scope pg_catalog.text,
+		scope_id pg_catalog.text DEFAULT NULL, OUT tenant_id pg_catalog.text, OUT day pg_catalog.date, OUT id pg_catalog.text, OUT name pg_catalog.text,
+		OUT avg_score pg_catalog.numeric, OUT completion_rate pg_catalog.numeric, OUT learners pg_catalog.int8, OUT quiz_results pg_catalog.int8,
+		OUT assignments pg_catalog.int8, OUT completed pg_catalog.int8)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE c STABLE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'mt_readiness_trend_of';
+COMMENT ON FUNCTION @extschema@.mt_readiness_trend(pg_catalog.text, pg_catalog.date, pg_catalog.date, pg_catalog.text, pg_catalog.text)
+	IS 'the same of each team or course, as scope says, or of the one with scope_id; the id of those in no team is empty; name is that of now';
 
 CREATE FUNCTION @extschema@.mt_verify_readiness(tenant pg_catalog.text, OUT scope pg_catalog.text, OUT figure pg_catalog.text, OUT kept pg_catalog.numeric,
 		OUT recomputed pg_catalog.numeric, OUT equal pg_catalog.bool)

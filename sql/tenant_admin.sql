@@ -78,12 +78,12 @@ BEGIN
 	END IF;
 	PERFORM mindtickle.lock_tenant_for_drop(tenant);
 	PERFORM mindtickle.require_tenant(tenant);
-	-- Every table with a tenant, whichever there are; those of readiness last, as deleting rows makes deltas.
+	-- Every table with a tenant, whichever there are; those of readiness and of the cache last, as deleting rows is noted there.
 	FOR relation IN
 		SELECT c.oid FROM pg_class AS c
 		JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
 		WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relkind = 'r'
-		ORDER BY c.relname LIKE 'readiness%', c.relname
+		ORDER BY c.relname ~ '^(readiness|cache)', c.relname
 	LOOP
 		EXECUTE format('DELETE FROM %s WHERE tenant_id = $1', relation) USING tenant;
 	END LOOP;

@@ -23,3 +23,8 @@ CREATE FUNCTION @extschema@.mt_deactivate_user(tenant pg_catalog.text, user_id p
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_deactivate_user';
 COMMENT ON FUNCTION @extschema@.mt_deactivate_user(pg_catalog.text, pg_catalog.text)
 	IS 'deactivates a user, whose history stays: true when he was active; event user_changed';
+
+CREATE FUNCTION @extschema@.mt_handle_scim_event(payload pg_catalog.jsonb) RETURNS pg_catalog.text
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_handle_scim_event';
+COMMENT ON FUNCTION @extschema@.mt_handle_scim_event(pg_catalog.jsonb)
+	IS 'the webhook {tenantId, operation: CREATE, UPDATE or DELETE, user}: makes or updates a user, or deactivates him; returns the user_id; event user_changed';

@@ -367,7 +367,7 @@ BEGIN
 	DELETE FROM mindtickle.sync_job AS j
 		WHERE j.tenant_id = tenant AND j.finished_at < now() - (settings ->> 'retain_jobs')::interval;
 	GET DIAGNOSTICS removed = ROW_COUNT;
-	RETURN total + removed;
+	RETURN total + removed + mindtickle.trim_cache(tenant);
 END
 $$;
 COMMENT ON FUNCTION mindtickle.trim_tenant(pg_catalog.text) IS 'removes what has passed the tenant''s retain_ settings; returns how many rows';

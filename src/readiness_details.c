@@ -27,6 +27,7 @@ PG_FUNCTION_INFO_V1(mt_readiness_by_user);
 PG_FUNCTION_INFO_V1(mt_readiness_by_team);
 PG_FUNCTION_INFO_V1(mt_readiness_by_course);
 PG_FUNCTION_INFO_V1(mt_readiness_trend);
+PG_FUNCTION_INFO_V1(mt_readiness_trend_of);
 PG_FUNCTION_INFO_V1(mt_verify_readiness);
 
 /* Puts the figures of a user or course into the result, unless there are none left. */
@@ -194,6 +195,16 @@ mt_readiness_by_course(PG_FUNCTION_ARGS)
 	return answer(fcinfo, &query);
 }
 
+/* What is not strict, as NULL means something for other arguments, still needs a tenant. */
+static void
+require_tenant_argument(FunctionCallInfo fcinfo)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the tenant must not be null")));
+}
+
 /*
  * mt_readiness_trend(tenant, from_date, to_date): a date that is NULL is no bound.
  */
@@ -204,10 +215,32 @@ mt_readiness_trend(PG_FUNCTION_ARGS)
 		"SELECT * FROM mindtickle.readiness_trend($1, $2, $3)", 3, {TEXTOID, DATEOID, DATEOID},.read_only = true
 	};
 
-	if (PG_ARGISNULL(0))
+	require_tenant_argument(fcinfo);
+	return answer(fcinfo, &query);
+}
+
+/*
+ * mt_readiness_trend(tenant, from_date, to_date, scope, scope_id DEFAULT NULL): the same of each team or course, or of one. ERROR 22023 for what is
+ * no scope.
+ */
+Datum
+mt_readiness_trend_of(PG_FUNCTION_ARGS)
+{
+	static const char *const scopes[] = {"tenant", "team", "course"};
+	static MtPlan query = {
+		"SELECT * FROM mindtickle.readiness_trend_of($1, $2, $3, $4, $5)", 5, {TEXTOID, DATEOID, DATEOID, TEXTOID, TEXTOID},.read_only = true
+	};
+	bool		known = false;
+
+	require_tenant_argument(fcinfo);
+	for (int i = 0; i < (int) lengthof(scopes) && !PG_ARGISNULL(3); i++)
+		known |= strcmp(text_to_cstring(PG_GETARG_TEXT_PP(3)), scopes[i]) == 0;
+	/* Whether the caller may ask at all comes first. */
+	mt_require_access(fcinfo, text_to_cstring(PG_GETARG_TEXT_PP(0)), MT_ACCESS_READER);
+	if (!known)
 		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("the tenant must not be null")));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("scope must be one of \"tenant\", \"team\", \"course\"")));
 	return answer(fcinfo, &query);
 }
 

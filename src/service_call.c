@@ -30,21 +30,30 @@ PG_FUNCTION_INFO_V1(mt_lock_tenant_for_write);
 PG_FUNCTION_INFO_V1(mt_lock_tenant_for_drop);
 
 /*
- * Locks a tenant's share of a table until the end of the transaction. The lock is on a hash of the name, as an object of the table: two tenants
- * may have the same, which costs a wait and nothing else. Everyone may read pg_locks, so the hash begins with a secret of the cluster, or names
- * could be guessed and tried. False where wait is not set and somebody is in the way.
+ * What stands for a tenant's share of a table in the lock table: a hash of the name, as an object of the table. Two tenants may have the same,
+ * which costs a wait and nothing else. Everyone may read pg_locks, so the hash begins with a secret of the cluster, or names could be guessed and
+ * tried.
  */
-static bool
-lock_share(const char *table, const char *tenant, LOCKMODE mode, bool wait)
+static void
+set_share_tag(LOCKTAG *tag, const char *table, const char *tenant)
 {
-	LOCKTAG		tag;
 	uint64		secret;
 	uint32		hash;
 
 	memcpy(&secret, GetMockAuthenticationNonce(), sizeof(secret));
 	hash = (uint32) hash_bytes_extended((const unsigned char *) tenant, (int) strlen(tenant), secret);
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, mt_relation(table), (Oid) hash, 0);
+}
 
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, mt_relation(table), (Oid) hash, 0);
+/*
+ * Locks a tenant's share of a table until the end of the transaction. False where wait is not set and somebody is in the way.
+ */
+static bool
+lock_share(const char *table, const char *tenant, LOCKMODE mode, bool wait)
+{
+	LOCKTAG		tag;
+
+	set_share_tag(&tag, table, tenant);
 	if (LockAcquire(&tag, mode, false, !wait) == LOCKACQUIRE_NOT_AVAIL)
 		return false;
 	/* As LockDatabaseObject does. */
@@ -77,6 +86,47 @@ bool
 mt_lock_fold(const char *tenant, bool wait)
 {
 	return lock_share("readiness_summary_0", tenant, ExclusiveLock, wait);
+}
+
+/*
+ * The locks on a tenant's cache. AccessShareLock, to the end of the transaction: there is a document that has not committed yet.
+ * ShareUpdateExclusiveLock: storing one. AccessExclusiveLock: removing what is behind. False where somebody is in the way.
+ */
+bool
+mt_lock_cache(const char *tenant, LOCKMODE mode)
+{
+	return lock_share("cache_entry", tenant, mode, false);
+}
+
+/*
+ * Waits for those who have stored a document and not committed yet, and keeps others from storing one until the end of the transaction.
+ */
+void
+mt_wait_for_cache(const char *tenant)
+{
+	(void) lock_share("cache_entry", tenant, AccessExclusiveLock, true);
+}
+
+/*
+ * Gives one of the locks on the cache back before the transaction ends.
+ */
+void
+mt_unlock_cache(const char *tenant, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	set_share_tag(&tag, "cache_entry", tenant);
+	(void) LockRelease(&tag, mode, false);
+}
+
+/*
+ * Keeps mt_drop_tenant waiting to the end of the transaction, where it is not at work already and has not been since the caller's right was
+ * checked; generation is what mt_access_generation gave then.
+ */
+bool
+mt_keep_tenant(const char *tenant, uint64 generation)
+{
+	return lock_share("tenant", tenant, AccessShareLock, false) && mt_access_generation() == generation;
 }
 
 /*

@@ -26,5 +26,9 @@ extern void mt_service_leave(MtServiceCall *call);
 extern void mt_lock_tenant(const char *tenant, LOCKMODE mode);
 extern void mt_lock_tokens(const char *tenant);
 extern bool mt_lock_fold(const char *tenant, bool wait);
+extern bool mt_lock_cache(const char *tenant, LOCKMODE mode);
+extern void mt_wait_for_cache(const char *tenant);
+extern void mt_unlock_cache(const char *tenant, LOCKMODE mode);
+extern bool mt_keep_tenant(const char *tenant, uint64 generation);
 
 #endif							/* MT_SERVICE_CALL_H */

@@ -6,7 +6,7 @@
  * compared with it once more. Locks are given back when a scan ends, so a transaction that has read and goes on does not keep a table from
  * being truncated; mt_tenant_table_newer then tells a reader with an older snapshot.
  *
- * Called by the files of readiness, after they have checked the caller's right to the tenant (tenant_context.c). Never checks it itself.
+ * Called by the files of readiness and of the tenant cache, after they have checked the caller's right to the tenant (tenant_context.c). Never checks it itself.
  */
 #include "tenant_table.h"
 
@@ -21,7 +21,10 @@
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
+#include "miscadmin.h"
 #include "nodes/execnodes.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -111,22 +114,62 @@ mt_tenant_scan_close(MtTenantScan *scan)
 }
 
 /*
+ * The transaction that last wrote a table's row of pg_class: it has truncated or altered the table, or made it.
+ */
+TransactionId
+mt_tenant_table_altered_by(Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	TransactionId altered_by;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relation);
+	altered_by = HeapTupleHeaderGetXmin(tuple->t_data);
+	ReleaseSysCache(tuple);
+	return altered_by;
+}
+
+/*
  * True when the table was truncated, or changed otherwise, by a transaction that the snapshot does not see: then rows that it should show may
  * be gone. Whoever reads it afterwards holds a lock on it already. As for an index with indcheckxmin, the row of pg_class tells.
  */
 bool
 mt_tenant_table_newer(Oid relation, Snapshot snapshot)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	TransactionId changed_by;
+	TransactionId changed_by = mt_tenant_table_altered_by(relation);
 
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relation);
-	changed_by = HeapTupleHeaderGetXmin(tuple->t_data);
-	ReleaseSysCache(tuple);
 	if (!TransactionIdIsNormal(changed_by) || TransactionIdIsCurrentTransactionId(changed_by))
 		return false;
 	return XidInMVCCSnapshot(changed_by, snapshot);
+}
+
+/*
+ * True when this transaction holds a lock of just this mode on a relation.
+ */
+bool
+mt_relation_locked_here(Oid relation, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relation);
+#if PG_VERSION_NUM >= 170000
+	return LockHeldByMe(&tag, mode, false);
+#else
+	return LockHeldByMe(&tag, mode);
+#endif
+}
+
+/*
+ * Deletes the row at which the scan is, as the table's owner would. False where somebody else is about to, or has: it does not wait.
+ */
+bool
+mt_tenant_scan_delete(MtTenantScan *scan)
+{
+	TM_FailureData failure;
+
+	LockRelationOid(RelationGetRelid(scan->relation), RowExclusiveLock);
+	return table_tuple_delete(scan->relation, &scan->slot->tts_tid, GetCurrentCommandId(true), InvalidSnapshot, InvalidSnapshot, false, &failure,
+							  false) == TM_Ok;
 }
 
 /*

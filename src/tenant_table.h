@@ -11,6 +11,7 @@
 #include "access/htup.h"
 #include "access/skey.h"
 #include "executor/tuptable.h"
+#include "storage/lockdefs.h"
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
@@ -48,6 +49,9 @@ extern void mt_tenant_scan_start(MtTenantScan *scan, const ScanKeyData *keys, in
 extern bool mt_tenant_scan_next(MtTenantScan *scan, ScanDirection direction);
 extern void mt_tenant_scan_close(MtTenantScan *scan);
 extern void mt_tenant_key(ScanKey key, AttrNumber column, StrategyNumber strategy, RegProcedure function, Datum value);
+extern bool mt_tenant_scan_delete(MtTenantScan *scan);
+extern TransactionId mt_tenant_table_altered_by(Oid relation);
+extern bool mt_relation_locked_here(Oid relation, LOCKMODE mode);
 extern bool mt_tenant_table_newer(Oid relation, Snapshot snapshot);
 extern void mt_tenant_table_append(MtTenantTable *table, Datum *values, bool *nulls);
 

@@ -27,6 +27,7 @@
 #define KEY_LOCKS		256
 #define LOCK_EMAIL		0
 #define LOCK_ID			1
+#define LOCK_EXTERNAL_ID	3
 
 static const char *const roles[] = {"rep", "manager", "admin", NULL};
 
@@ -366,6 +367,36 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 }
 
 /*
+ * Whom a document means: true, with our id as a text datum, where there is such a user. Within mt_service_enter/leave.
+ */
+bool
+mt_user_find(const char *tenant, const MtUser *user, Datum *user_id)
+{
+	return find_user(tenant, user, user_id);
+}
+
+/*
+ * Makes those who bring users by the identity provider's ids do so one after the other where the id is the same, until the transaction ends: it
+ * identifies a user but is not unique.
+ */
+void
+mt_user_lock_external_id(const char *tenant, Datum external_id)
+{
+	lock_key(tenant, TextDatumGetCString(external_id), LOCK_EXTERNAL_ID, ExclusiveLock);
+}
+
+/*
+ * The error for MT_USER_KEY_TAKEN.
+ */
+void
+mt_raise_user_key_taken(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("userName or mindtickleId is another user's")));
+}
+
+/*
  * mt_provision_user(tenant, user jsonb) -> text: creates or updates a user, returns our id.
  */
 Datum
@@ -387,9 +418,7 @@ mt_provision_user(PG_FUNCTION_ARGS)
 		mt_raise_fault(&fault);
 	}
 	if (mt_user_store(tenant, &user, &user_id) == MT_USER_KEY_TAKEN)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNIQUE_VIOLATION),
-				 errmsg("userName or mindtickleId is another user's")));
+		mt_raise_user_key_taken();
 	MemoryContextSwitchTo(call.context);
 	user_id = copy_text(user_id);
 	mt_service_leave(&call);

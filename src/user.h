@@ -50,6 +50,9 @@ typedef enum MtUserOutcome
 	MT_USER_KEY_TAKEN			/* nothing stored: his user name or MindTickle id is another user's */
 } MtUserOutcome;
 
+extern bool mt_user_find(const char *tenant, const MtUser *user, Datum *user_id);
+extern void mt_user_lock_external_id(const char *tenant, Datum external_id);
+extern void mt_raise_user_key_taken(void) pg_attribute_noreturn();
 extern MtUserOutcome mt_user_store(const char *tenant, MtUser *user, Datum *user_id);
 
 #endif							/* MT_USER_H */

@@ -12,7 +12,7 @@ BEGIN;
 SET LOCAL client_min_messages = error;
 -- As the marks are written.
 SET LOCAL datestyle = 'ISO';
-SELECT plan(24);
+SELECT plan(26);
 
 DROP ROLE IF EXISTS fx_reader, fx_writer, fx_admin, fx_member, fx_pool, fx_nobody, fx_theirs;
 CREATE ROLE fx_reader;
@@ -55,6 +55,11 @@ mt_cancel_job(text,bigint)
 mt_configure_tenant(text,jsonb)
 mt_create_token(text,text,text[],interval)
 mt_deactivate_user(text,text)
+mt_erase_user(text,text)
+mt_export_user(text,text)
+mt_get_course_catalog(text)
+mt_get_user_roster(text)
+mt_invalidate_tenant(text)
 mt_process_quiz_result(text,jsonb)
 mt_provision_user(text,jsonb)
 mt_readiness(text)
@@ -62,6 +67,7 @@ mt_readiness_by_course(text)
 mt_readiness_by_team(text)
 mt_readiness_by_user(text)
 mt_readiness_trend(text,date,date)
+mt_readiness_trend(text,date,date,text,text)
 mt_rebuild_readiness(text)
 mt_revoke_token(text,text)
 mt_set_tenant(text,text)
@@ -75,7 +81,14 @@ SELECT set_eq('SELECT signature FROM function', $$SELECT p.oid::regprocedure::te
 SELECT is((SELECT string_agg(p.oid::regprocedure::text, ' ' ORDER BY p.oid::regprocedure::text COLLATE "C") FROM pg_proc AS p
 		JOIN pg_temp.extension_object AS o ON o.classid = 'pg_proc'::regclass AND o.objid = p.oid
 		WHERE has_function_privilege('fx_nobody', p.oid, 'EXECUTE') AND p.oid::regprocedure::text NOT IN (SELECT signature FROM function)),
-	'mindtickle.acting_as_service() mindtickle.visible_tenants() mt_current_tenant() mt_score_quiz(jsonb) mt_whoami()', 'these others too');
+	'mindtickle.acting_as_service() mindtickle.visible_tenants() mt_current_tenant() mt_handle_scim_event(jsonb) mt_score_quiz(jsonb) mt_whoami()', 'these others too');
+SELECT is_empty($$SELECT r, s, t, h.* FROM unnest('{fx_reader,fx_writer,fx_admin,fx_pool,fx_nobody}'::text[]) AS r, unnest('{"",fx-a,fx-b}'::text[]) AS s, unnest('{fx-b,fx-0}'::text[]) AS t,
+		pg_temp.heard(r, s, format('SELECT mt_handle_scim_event(''{"tenantId": "%s", "operation": "UPDATE", "user": {"id": "user b7", "title": "x"}}'')', t)) AS h
+	WHERE h.state <> '42501' OR h.heard <> format(E'permission denied for tenant "%s"|SELECT * FROM mt_whoami() shows the tenants that your role may act for.\n', t)$$,
+	'one that is told its tenant by a document refuses another one''s');
+SELECT is_empty($$SELECT r, h.* FROM unnest('{fx_writer,fx_admin}'::text[]) AS r, unnest('{CREATE,UPDATE,DELETE}'::text[]) AS o,
+		pg_temp.heard(r, '', format('SELECT mt_handle_scim_event(''{"operation": "%s", "user": {"id": "user b7", "mindtickleId": "mindtickle b7", "scimExternalId": "canary b7", "email": "canary b7"}}'')', o)) AS h
+	WHERE o <> 'CREATE' AND (h.state <> 'P0002' OR h.heard !~ '^there is no such user')$$, 'and finds nobody by another one''s ids');
 SELECT is((SELECT string_agg(concat_ws(' ', r, s || ':', trim((pg_temp.heard(r, s, q)).heard, E'()"\n')), ', ' ORDER BY r, s) FROM unnest('{fx_admin,fx_pool,fx_nobody}'::text[]) AS r, unnest('{"",fx-a,fx-b}'::text[]) AS s,
 		concat('SELECT concat_ws('' '', mindtickle.visible_tenants(), mindtickle.acting_as_service(), mt_current_tenant(), tenant_id, access, ',
 			'(SELECT string_agg(g ->> ''tenant'', ''+'') FROM jsonb_array_elements(grants) AS g)) FROM mt_whoami()') AS q),
@@ -107,8 +120,8 @@ SELECT is_empty($$SELECT signature FROM call WHERE for_all <> (heard !~ '^permis
 SAVEPOINT theirs;
 SELECT is_empty($$SELECT f.signature, h.heard FROM function AS f, pg_temp.heard('fx_theirs', '', replace(f.statement, '{t}', 'fx-b')) AS h
 	WHERE f.for_all AND f.variant = 'fitting' AND h.state = '42501' AND h.heard !~ 'permission denied for tenant'$$, 'the other tenant''s admin gets past that');
-SELECT is((SELECT string_agg(h.state, ' ') FROM function AS f, pg_temp.heard('fx_theirs', '', replace(f.statement, '{t}', 'fx-b')) AS h WHERE f.signature ~ '^mt_(aggregate_)?readiness' AND f.variant = 'fitting'),
-	'00000 00000 00000 00000 00000 00000', 'and gets answers');
+SELECT is((SELECT string_agg(h.state, ' ' ORDER BY h.state) FROM function AS f, pg_temp.heard('fx_theirs', '', replace(f.statement, '{t}', 'fx-b')) AS h WHERE f.signature ~ '^mt_(aggregate_)?readiness' AND f.variant = 'fitting'),
+	'00000 00000 00000 00000 00000 00000 22023', 'and gets answers, also to a scope that is none');
 ROLLBACK TO theirs;
 
 -- Names that cannot be a tenant's.

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 \i :inputdir/sql/include/readiness.sql
-SELECT plan(25);
+SELECT plan(38);
 
 DROP ROLE IF EXISTS rx_reader, rx_other;
 CREATE ROLE rx_reader;
@@ -25,6 +25,29 @@ SELECT is((SELECT count(*) FROM mt_readiness_trend('rx-a', '-infinity', '2020-12
 SELECT is(pg_temp.as_role('rx_reader', $$SELECT count(*) FROM mt_readiness_trend('rx-a', '2020-01-01', '2020-12-31')$$), '3', 'a reader may ask');
 SELECT is(pg_temp.as_role('rx_other', $$SELECT count(*) FROM mt_readiness_trend('rx-a', '2020-01-01', '2020-12-31')$$), '42501: permission denied for tenant "rx-a"', 'another tenant''s roles may not');
 SELECT is((SELECT array_agg(tenant_id || to_char(day, 'YYYY-MM-DD')) FROM mt_readiness_trend('rx-b', '2020-01-01', '2020-12-31')), '{rx-b2020-03-03}'::text[], 'they have their own');
+-- Of teams and courses, which may have another name now, or none.
+INSERT INTO mindtickle.readiness_daily (tenant_id, day, scope, scope_id, avg_score, completion_rate, learners, quiz_results, assignments, completed) VALUES
+	('rx-a', '2020-03-01', 'team', '', 2, 0.2, 2, 2, 5, 1), ('rx-a', '2020-03-01', 'team', 't', 3, 0.3, 3, 3, 10, 3), ('rx-a', '2020-03-01', 'team', 'gone', 4, 0.4, 4, 4, 5, 2),
+	('rx-a', '2020-03-01', 'course', 't', 5, 0.5, 5, 5, 2, 1), ('rx-b', '2020-03-01', 'team', 't', 6, 0.6, 6, 6, 5, 3);
+INSERT INTO mindtickle.team (tenant_id, team_id, name, source) VALUES ('rx-a', 't', 'West', 'pull'), ('rx-b', 'gone', 'Theirs', 'pull');
+INSERT INTO mindtickle.course (tenant_id, course_id, title, source) VALUES ('rx-a', 'c', 'Selling', 'pull');
+CREATE FUNCTION pg_temp.trend(of text, id text DEFAULT NULL, from_date date DEFAULT '2020-01-01', to_date date DEFAULT '2020-12-31', tenant text DEFAULT 'rx-a') RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(concat_ws(' ', h.tenant_id, to_char(h.day, 'MM-DD'), quote_literal(h.id), coalesce(h.name, '-'), h.avg_score::float8, h.completion_rate::float8, h.learners, h.quiz_results, h.assignments, h.completed), ', ')
+	FROM mt_readiness_trend(tenant, from_date, to_date, of, id) AS h
+$$;
+SELECT is(pg_temp.trend('team'), 'rx-a 03-01 '''' no team 2 0.2 2 2 5 1, rx-a 03-01 ''gone'' - 4 0.4 4 4 5 2, rx-a 03-01 ''t'' West 3 0.3 3 3 10 3, rx-a 03-02 ''t'' West 1 1 1 1 1 1', 'of the teams, and of those in none');
+SELECT is(pg_temp.trend('team', 't'), 'rx-a 03-01 ''t'' West 3 0.3 3 3 10 3, rx-a 03-02 ''t'' West 1 1 1 1 1 1', 'of one team');
+SELECT is(pg_temp.trend('team', ''), 'rx-a 03-01 '''' no team 2 0.2 2 2 5 1', 'of those in none');
+SELECT is(pg_temp.trend('course'), 'rx-a 03-01 ''t'' - 5 0.5 5 5 2 1, rx-a 03-02 ''c'' Selling 1 1 1 1 1 1', 'of the courses');
+SELECT is(pg_temp.trend('tenant', NULL, '2020-03-04', NULL), 'rx-a 03-04 '''' - 99.9999 1 9 8 7 7', 'of the tenant');
+SELECT is(pg_temp.trend('team', 't', '2020-03-02', NULL), 'rx-a 03-02 ''t'' West 1 1 1 1 1 1', 'within bounds');
+SELECT is(pg_temp.trend('team', 't', NULL, '2020-03-01'), 'rx-a 03-01 ''t'' West 3 0.3 3 3 10 3', 'on either side');
+SELECT is(pg_temp.trend('course', 'nowhere'), NULL, 'of what has no history');
+SELECT is(pg_temp.outcome($$SELECT count(*) FROM mt_readiness_trend('rx-a', NULL, NULL, 'user')$$), '22023: scope must be one of "tenant", "team", "course"', 'there is no other scope');
+SELECT is(pg_temp.outcome($$SELECT count(*) FROM mt_readiness_trend('rx-a', NULL, NULL, NULL)$$), '22023: scope must be one of "tenant", "team", "course"', 'and it must be said');
+SELECT is(pg_temp.outcome($$SELECT count(*) FROM mt_readiness_trend(NULL, NULL, NULL, 'team')$$), '22004: the tenant must not be null', 'and the tenant');
+SELECT is(pg_temp.as_role('rx_reader', $$SELECT count(*) FROM mt_readiness_trend('rx-a', NULL, NULL, 'team', 't')$$), '2', 'for a reader');
+SELECT is(pg_temp.as_role('rx_other', $$SELECT count(*) FROM mt_readiness_trend('rx-a', NULL, NULL, 'team', 't')$$), '42501: permission denied for tenant "rx-a"', 'not for another tenant''s roles');
 -- The history stays what it was, whatever comes later.
 INSERT INTO mindtickle.users (tenant_id, user_id, created_at) VALUES ('rx-a', 'late', '2020-01-01');
 INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source) VALUES ('rx-a', 'late', 'c', 'q', '2020-02-01', 1, 'sql');

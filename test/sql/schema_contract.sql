@@ -37,7 +37,7 @@ SELECT is(pg_temp.columns_of('mindtickle.api_token'),
 	'tenant_id text C !, name text C !, token_id bigint !, token_hash bytea !, scopes text[] C !, created_at timestamptz !, '
 	'expires_at timestamptz', 'columns of api_token');
 SELECT is(pg_temp.columns_of('mindtickle.cache_entry'),
-	'tenant_id text C !, resource text C !, version bigint !, body text !, rendered_at timestamptz !, expires_at timestamptz !', 'columns of cache_entry');
+	'tenant_id text C !, resource text C !, xid xid8 !, part integer !, version bigint !, bytes bigint !, cursor pg_snapshot !, rendered_at timestamptz !, expires_at timestamptz !, body text !', 'columns of cache_entry');
 SELECT is(pg_temp.columns_of('mindtickle.course'),
 	'tenant_id text C !, course_id text C !, title text, kind text, source text C !, updated_at timestamptz', 'columns of course');
 SELECT is(pg_temp.columns_of('mindtickle.course_progress'),
@@ -105,7 +105,8 @@ SELECT is(pg_temp.columns_of('mindtickle.users'),
 -- Keys.
 SELECT results_eq($$SELECT relname::text COLLATE "default", pg_temp.key_of(oid) FROM extension_table ORDER BY relname COLLATE "C"$$,
 	$$VALUES ('api_token', 'tenant_id, name'),
-		('cache_entry', 'tenant_id, resource'),
+		('cache_change', 'tenant_id, resource, xid, part'),
+		('cache_entry', 'tenant_id, resource, xid, part'),
 		('course', 'tenant_id, course_id'),
 		('course_progress', 'tenant_id, user_id, course_id'),
 		('credential', 'tenant_id, name'),
@@ -235,8 +236,8 @@ SELECT results_eq($$SELECT signature FROM extension_function WHERE proacl IS NUL
 	$$VALUES ('mindtickle.acting_as_service()'), ('mindtickle.row_allowed(text,oid)'), ('mindtickle.visible_tenants()'),
 		('mt_aggregate_readiness(text)'), ('mt_cancel_job(text,bigint)'), ('mt_configure_tenant(text,jsonb)'),
 		('mt_create_token(text,text,text[],interval)'), ('mt_current_tenant()'), ('mt_deactivate_user(text,text)'),
-		('mt_process_quiz_result(text,jsonb)'), ('mt_provision_user(text,jsonb)'), ('mt_readiness(text)'),
-		('mt_readiness_by_course(text)'), ('mt_readiness_by_team(text)'), ('mt_readiness_by_user(text)'), ('mt_readiness_trend(text,date,date)'),
+		('mt_erase_user(text,text)'), ('mt_export_user(text,text)'), ('mt_get_course_catalog(text)'), ('mt_get_user_roster(text)'), ('mt_handle_scim_event(jsonb)'), ('mt_invalidate_tenant(text)'), ('mt_process_quiz_result(text,jsonb)'), ('mt_provision_user(text,jsonb)'), ('mt_readiness(text)'),
+		('mt_readiness_by_course(text)'), ('mt_readiness_by_team(text)'), ('mt_readiness_by_user(text)'), ('mt_readiness_trend(text,date,date)'), ('mt_readiness_trend(text,date,date,text,text)'),
 		('mt_rebuild_readiness(text)'),
 		('mt_revoke_token(text,text)'), ('mt_score_quiz(jsonb)'),
 		('mt_set_tenant(text,text)'), ('mt_sync_course_progress(text,text,interval)'), ('mt_sync_tenant(text)'), ('mt_upsert_progress(text,text,jsonb)'), ('mt_verify_readiness(text)'), ('mt_whoami()')$$,
@@ -289,7 +290,7 @@ SELECT is_empty($$SELECT relname FROM extension_table EXCEPT SELECT relname::nam
 SELECT is_empty($$SELECT c.relname FROM pg_class AS c JOIN extension_object AS o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid
 	WHERE c.relkind = 'S' EXCEPT SELECT relname::name FROM dumped$$, 'and every sequence');
 SELECT results_eq($$SELECT relname COLLATE "default", condition FROM dumped WHERE condition <> '' ORDER BY relname COLLATE "C"$$,
-	$$VALUES ('cache_entry', 'WHERE false'), ('credential', 'WHERE file IS NOT NULL'), ('readiness_course_0', 'WHERE false'), ('readiness_course_1', 'WHERE false'),
+	$$VALUES ('cache_change', 'WHERE false'), ('cache_entry', 'WHERE false'), ('credential', 'WHERE file IS NOT NULL'), ('readiness_course_0', 'WHERE false'), ('readiness_course_1', 'WHERE false'),
 		('readiness_delta_0', 'WHERE false'), ('readiness_delta_1', 'WHERE false'), ('readiness_delta_2', 'WHERE false'), ('readiness_delta_3', 'WHERE false'),
 		('readiness_summary_0', 'WHERE false'), ('readiness_summary_1', 'WHERE false'), ('readiness_user_0', 'WHERE false'), ('readiness_user_1', 'WHERE false')$$,
 	'the cache, secrets in plain text and what readiness is made of are not dumped');

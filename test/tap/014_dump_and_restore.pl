@@ -52,7 +52,7 @@ INSERT INTO mindtickle.readiness_daily SELECT tenant_id, '2026-01-01', 'tenant',
 INSERT INTO mindtickle.readiness_rerun SELECT tenant_id, now() FROM mindtickle.tenant;
 INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) SELECT tenant_id, 'pull', 'users', 'is no JSON', '\x00ff5c0a' FROM mindtickle.tenant;
 INSERT INTO mindtickle.event_overflow (tenant_id, topic, payload, created_at) SELECT tenant_id, 'test', '{}', now() FROM mindtickle.tenant;
-INSERT INTO mindtickle.cache_entry SELECT tenant_id, 'roster', 1, '[]', now(), now() FROM mindtickle.tenant;
+INSERT INTO mindtickle.cache_entry SELECT tenant_id, 'roster', pg_current_xact_id(), 0, 1, 2, pg_current_snapshot(), now(), now(), '[]' FROM mindtickle.tenant;
 INSERT INTO mindtickle.sync_seen SELECT tenant_id, 1, 'roster', 'u' FROM mindtickle.tenant;
 INSERT INTO mindtickle.security_alert (at, session_role, "current_role", database, client_addr, tenant_asked, object, last_at) VALUES (now(), 'x', 'x', 'postgres', '::1', 'acme', 'mt_readiness', now());
 UPDATE mindtickle.tenant SET next_sync_at = now() - interval '1 hour';

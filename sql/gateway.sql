@@ -79,10 +79,10 @@ END
 $$;
 COMMENT ON FUNCTION mindtickle.quiz_result_from_body(pg_catalog.text, pg_catalog.bytea) IS 'mt_process_quiz_result for the body of a request';
 
-CREATE FUNCTION mindtickle.scim_event_from_body(body pg_catalog.bytea) RETURNS pg_catalog.text
+CREATE FUNCTION mindtickle.scim_event_from_body(body pg_catalog.bytea) RETURNS pg_catalog.json
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN @extschema@.mt_handle_scim_event(mindtickle.json_from_body(body));
+	RETURN json_build_object('userId', @extschema@.mt_handle_scim_event(mindtickle.json_from_body(body)));
 END
 $$;
 COMMENT ON FUNCTION mindtickle.scim_event_from_body(pg_catalog.bytea) IS 'mt_handle_scim_event for the body of a request';
@@ -94,7 +94,7 @@ CREATE FUNCTION mindtickle.scim_request(tenant pg_catalog.text, method pg_catalo
 BEGIN
 	-- A line each; no value can begin another one.
 	SELECT a.status, a.body, (SELECT string_agg(h.key || ': ' || regexp_replace(h.value, '[\x01-\x1f]', ' ', 'g'), E'\n') FROM jsonb_each_text(a.headers) AS h)
-		INTO status, answer_body, answer_headers FROM @extschema@.mt_scim_request(tenant, method, path, query, headers, convert_from(body, 'UTF8')) AS a;
+		INTO status, answer_body, answer_headers FROM @extschema@.mt_scim_request(tenant, method, path, query, headers, body) AS a;
 END
 $$;
 COMMENT ON FUNCTION mindtickle.scim_request(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.bytea)

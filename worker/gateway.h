@@ -50,7 +50,8 @@ typedef struct MtGatewaySettings
 typedef enum MtBodyUse
 {
 	MT_BODY_IGNORED,
-	MT_BODY_JSON
+	MT_BODY_JSON,				/* must be declared as such */
+	MT_BODY_ANY					/* its type is judged by who takes it */
 } MtBodyUse;
 
 typedef struct MtRoute

@@ -1,6 +1,6 @@
 /*
  * gateway_answer.c
- *		Answers: JSON, and errors as {"code", "message", "field", "hint", "requestId"}.
+ *		Answers: JSON, and errors as {"code", "message", "field", "hint", "requestId"}, or below /scim/v2 as RFC 7644, 3.12 has them.
  *
  * What failed in the database becomes a status by its SQLSTATE. What is the caller's fault is told in the words of the error, which name the
  * field; what is ours is told as such, and its words go to the log. Called by the routes and by gateway_request.c, gateway_execute.c.
@@ -11,6 +11,7 @@
 #include "utils/json.h"
 
 #define JSON_TYPE	"application/json"
+#define SCIM_PREFIX	"/scim/v2/"
 
 /*
  * Adds a header to the answer; name and value stay as long as the request.
@@ -43,26 +44,46 @@ append_member(StringInfo document, const char *name, const char *value)
 	escape_json(document, value);
 }
 
+static void
+write_error(StringInfo document, const char *code, const char *field, const char *hint, const char *message, const char *id)
+{
+	append_member(document, "code", code);
+	append_member(document, "message", message);
+	if (field != NULL && field[0] != '\0')
+		append_member(document, "field", field);
+	if (hint != NULL && hint[0] != '\0')
+		append_member(document, "hint", hint);
+	append_member(document, "requestId", id);
+	appendStringInfoString(document, "}\n");
+}
+
+static void
+write_scim_error(StringInfo document, int status, const char *message)
+{
+	appendStringInfo(document, "{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:Error\"],\"status\":\"%d\",\"detail\":", status);
+	escape_json(document, message);
+	appendStringInfoString(document, "}\n");
+}
+
 /* The document of an error. Further headers of an answer that it replaces go. */
 static void
 answer_problem(MtHttpRequest *request, int status, const char *code, const char *field, const char *hint, const char *message)
 {
 	MemoryContext caller = MemoryContextSwitchTo(request->context);
+	bool		scim = request->url != NULL && strncmp(request->url, SCIM_PREFIX, strlen(SCIM_PREFIX)) == 0;
 	StringInfoData document;
 
 	initStringInfo(&document);
-	append_member(&document, "code", code);
-	append_member(&document, "message", message);
-	if (field != NULL && field[0] != '\0')
-		append_member(&document, "field", field);
-	if (hint != NULL && hint[0] != '\0')
-		append_member(&document, "hint", hint);
-	append_member(&document, "requestId", request->id);
-	appendStringInfoString(&document, "}\n");
+	if (scim)
+		write_scim_error(&document, status, message);
+	else
+		write_error(&document, code, field, hint, message, request->id);
 	MemoryContextSwitchTo(caller);
 	mt_document_release(request->answer.document);
 	memset(&request->answer, 0, sizeof(request->answer));
 	mt_answer_json(request, status, document.data);
+	if (scim)
+		request->answer.type = "application/scim+json";
 	mt_answer_header(request, "Cache-Control", "no-store");
 	if (status == 401)
 		mt_answer_header(request, "WWW-Authenticate", "Bearer realm=\"mindtickle\"");
@@ -125,14 +146,22 @@ plain_words(int status)
 	return "The request failed inside the server; its log tells why.";
 }
 
-/* A refusal: of the tenant, as if there were none, where the address names another one than the token's; else of the scope. */
-static void
-answer_refusal(MtHttpRequest *request)
+/*
+ * Answers a refusal: of the scope, where the token was not entered; of the tenant, as if there were none, where the address names another one than
+ * the token's, and by name where the body does. False where it is none of these: then the gateway lacks a right.
+ */
+static bool
+answer_refusal(MtHttpRequest *request, const MtFailure *failure)
 {
-	if (request->tenant_asked != NULL && request->tenant[0] != '\0' && strcmp(request->tenant, request->tenant_asked) != 0)
-		mt_answer_error(request, 404, "not_found", "tenant", "There is no such tenant.");
-	else
+	if (request->tenant[0] == '\0')
 		mt_answer_error(request, 403, "forbidden", "Authorization", "The token lacks the scope \"%s\".", request->route->scope);
+	else if (request->tenant_asked != NULL && strcmp(request->tenant, request->tenant_asked) != 0)
+		mt_answer_error(request, 404, "not_found", "tenant", "There is no such tenant.");
+	else if (strncmp(failure->message, "permission denied for tenant", strlen("permission denied for tenant")) == 0)
+		mt_answer_error(request, 403, "forbidden", "tenantId", "The body names another tenant than the token is of.");
+	else
+		return false;
+	return true;
 }
 
 /*
@@ -141,11 +170,8 @@ answer_refusal(MtHttpRequest *request)
 void
 mt_answer_failure(MtHttpRequest *request, const MtFailure *failure)
 {
-	if (failure->sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE)
-	{
-		answer_refusal(request);
+	if (failure->sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE && answer_refusal(request, failure))
 		return;
-	}
 	for (int i = 0; i < (int) lengthof(meanings); i++)
 	{
 		if (meanings[i].category ? ERRCODE_TO_CATEGORY(failure->sqlstate) != ERRCODE_TO_CATEGORY(meanings[i].sqlstate)

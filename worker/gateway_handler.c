@@ -97,9 +97,7 @@ mt_route_quiz_results(MtHttpRequest *request)
 void
 mt_route_scim_events(MtHttpRequest *request)
 {
-	char	   *result = mt_sql_scim_event(request->body, request->context);
-
-	answer_fresh(request, 200, result == NULL ? "{\"status\":\"applied\"}\n" : result);
+	answer_fresh(request, 200, mt_sql_scim_event(request->body, request->context));
 }
 
 static enum MHD_Result

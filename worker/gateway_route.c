@@ -29,9 +29,9 @@ static const MtRoute routes[] = {
 	{"POST", "/api/tenants/{tenant}/quiz-results", "quiz", MT_BODY_JSON, true, false, "quiz_results", mt_route_quiz_results},
 	{"POST", "/api/tenants/{tenant}/scim-events", "scim", MT_BODY_JSON, true, false, "scim_events", mt_route_scim_events},
 	{"GET", SCIM_PREFIX "/{rest}", "scim", MT_BODY_IGNORED, false, false, NULL, mt_route_scim},
-	{"POST", SCIM_PREFIX "/{rest}", "scim", MT_BODY_JSON, true, false, "scim", mt_route_scim},
-	{"PUT", SCIM_PREFIX "/{rest}", "scim", MT_BODY_JSON, true, false, "scim", mt_route_scim},
-	{"PATCH", SCIM_PREFIX "/{rest}", "scim", MT_BODY_JSON, true, false, "scim", mt_route_scim},
+	{"POST", SCIM_PREFIX "/{rest}", "scim", MT_BODY_ANY, true, false, NULL, mt_route_scim},
+	{"PUT", SCIM_PREFIX "/{rest}", "scim", MT_BODY_ANY, true, false, NULL, mt_route_scim},
+	{"PATCH", SCIM_PREFIX "/{rest}", "scim", MT_BODY_ANY, true, false, NULL, mt_route_scim},
 	{"DELETE", SCIM_PREFIX "/{rest}", "scim", MT_BODY_IGNORED, true, false, NULL, mt_route_scim},
 };
 

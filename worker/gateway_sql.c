@@ -167,7 +167,7 @@ mt_sql_record_quiz_result(const char *tenant, const StringInfo body)
 }
 
 /*
- * Applies an event of the webhook form; its result as JSON, NULL: none.
+ * Applies an event of the webhook form; whose it was as JSON.
  */
 char *
 mt_sql_scim_event(const StringInfo body, MemoryContext context)

@@ -94,6 +94,55 @@ $answer = ask($node, GET => '/api/tenants/acme/users/nobody/progress', token => 
 is("$answer->{status} $answer->{json}{field}", '404 user', 'nobody has none');
 is(ask($node, GET => '/api/tenants/globex/users/u1/progress', token => $token{globex})->{status}, 404, 'nor has he at another tenant');
 
+# Documents: from memory while they are right, 304 for who has them, never what a commit has just made stale.
+my $roster = sub { my (%headers) = @_; ask($node, GET => '/api/tenants/acme/roster', token => $token{read}, headers => \%headers) };
+$answer = $roster->();
+is("$answer->{status} $answer->{json}{tenantId} " . join(',', map { $_->{userId} } @{ $answer->{json}{users} }), '200 acme u1', 'the roster');
+my $tag = $answer->{headers}{etag};
+like($tag, qr/^"[0-9a-f]{16}"$/, 'has a version');
+is($answer->{headers}{'cache-control'}, 'private, no-cache', 'and is to be asked for again');
+is($roster->()->{content}, $answer->{content}, 'the same comes from memory') foreach 1 .. 4;
+foreach my $has ($tag, "W/$tag", qq("x", $tag), '*')
+{
+	$answer = $roster->('If-None-Match' => $has);
+	is("$answer->{status} " . length($answer->{content} // '') . " $answer->{headers}{etag}", "304 0 $tag", "who has $has is told that it is right");
+}
+is($roster->('If-None-Match' => '"0000000000000000", "x"')->{status}, 200, 'who has another is sent it');
+foreach my $i (2 .. 6)
+{
+	$node->safe_psql('postgres', qq(SELECT mt_provision_user('acme', '{"userId": "u$i"}')));
+	$answer = $roster->('If-None-Match' => $tag);
+	is("$answer->{status} " . @{ $answer->{json}{users} }, "200 $i", "user $i is there as soon as he is committed");
+}
+isnt($answer->{headers}{etag}, $tag, 'under another version');
+$answer = ask($node, GET => '/api/tenants/acme/courses', token => $token{read});
+is("$answer->{status} $answer->{json}{tenantId}", '200 acme', 'the catalog');
+$answer = ask($node, GET => '/api/tenants/globex/roster', token => $token{globex});
+is("$answer->{status} " . @{ $answer->{json}{users} }, '200 0', 'the roster of another tenant is its own');
+$node->safe_psql('postgres', qq(SELECT mt_provision_user('globex', jsonb_build_object('userId', 'big' || i, 'name', repeat('x', 2000)))) . ' FROM generate_series(1, 6000) AS i');
+$answer = ask($node, GET => '/api/tenants/globex/roster', token => $token{globex});
+cmp_ok(length $answer->{content}, '>', 12_000_000, 'a roster that is too large to keep');
+is(scalar @{ $answer->{json}{users} }, 6000, 'comes whole');
+
+# The webhook.
+my $event = sub { ask($node, POST => '/api/tenants/acme/scim-events', token => $token{scim}, body => $_[0]) };
+$answer = $event->('{"tenantId": "acme", "operation": "CREATE", "user": {"id": "w1", "userName": "w1", "email": "w1@example.com"}}');
+is($answer->{status}, 200, 'an event of an HR system') or diag($answer->{content});
+is($node->safe_psql('postgres', q(SELECT email FROM mt_users WHERE tenant_id = 'acme' AND user_id = ) . quote($answer->{json}{userId})), 'w1@example.com', 'is applied');
+my $other = '{"tenantId": "globex", "operation": "DELETE", "user": {"id": "big1"}}';
+$answer = $event->($other);
+is("$answer->{status} $answer->{json}{field}", '403 tenantId', 'one that names another tenant is refused');
+ok(poll($node, q(SELECT count(*) > 0 FROM mt_security_alerts WHERE tenant_asked = 'globex' AND object <> 'gateway')), 'with an alert');
+is($node->safe_psql('postgres', q(SELECT active FROM mt_users WHERE tenant_id = 'globex' AND user_id = 'big1')), 't', 'and changes nothing there');
+$answer = $event->('{"operation": "RAISE", "user": {"id": "w1"}}');
+is("$answer->{status} $answer->{json}{field}", '400 operation', 'a fault is named');
+is($node->safe_psql('postgres', q(SELECT count(*) FROM mt_dead_letters WHERE tenant_id = 'acme' AND resource = 'scim_events' AND raw = convert_to('{"operation": "RAISE", "user": {"id": "w1"}}', 'UTF8'))), 1, 'and kept');
+
+# SCIM: what the gateway itself has to say is an error of SCIM.
+$answer = ask($node, GET => '/scim/v2/Users');
+is("$answer->{status} $answer->{headers}{'content-type'} $answer->{json}{schemas}[0] $answer->{json}{status}", '401 application/scim+json urn:ietf:params:scim:api:messages:2.0:Error 401', 'SCIM without a token');
+is(ask($node, GET => '/scim/v2/Users/%00', token => $token{scim})->{json}{status}, 400, 'and with a bad address');
+
 # Methods and addresses.
 foreach my $method (qw(HEAD OPTIONS TRACE PUT DELETE FOO))
 {

@@ -44,6 +44,7 @@ static char service_role_setting[NAMEDATALEN];
  */
 static volatile sig_atomic_t in_transaction = false;
 static volatile sig_atomic_t end_ordered = false;
+static uint64 transaction_count = 0;
 static MtWork last_work = NULL;
 static void *last_work_argument;
 
@@ -159,6 +160,7 @@ run_transaction(int isolation, MtWork work, void *argument, MtFailure *failure)
 	volatile bool committed = false;
 
 	in_transaction = true;
+	transaction_count++;
 	if (end_ordered && !gentle)
 	{
 		in_transaction = false;
@@ -438,6 +440,15 @@ mt_worker_service(void)
 			proc_exit(1);
 		}
 	}
+}
+
+/*
+ * How many transactions this process has run. Each may have waited for a lock, and so taken the setting of the latch for the lock's.
+ */
+uint64
+mt_transaction_count(void)
+{
+	return transaction_count;
 }
 
 /*

@@ -32,6 +32,7 @@ extern bool mt_try_transaction(MtWork work, void *argument, MtFailure *failure);
 extern void mt_worker_end_gently(void);
 extern bool mt_worker_end_ordered(void);
 extern bool mt_worker_ready(void);
+extern uint64 mt_transaction_count(void);
 extern void mt_worker_judge(const MtFailure *failure);
 extern int64 mt_jitter(int64 pause);
 

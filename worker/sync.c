@@ -11,6 +11,7 @@
  */
 #include "tenant.h"
 
+#include "errand.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -34,6 +35,8 @@ PGDLLEXPORT void mt_sync_main(Datum argument);
 #define LOOK_PAUSE			(5 * MT_SECOND)
 /* How long after a failed reservation the next one is tried. */
 #define RESERVE_PAUSE		MT_SECOND
+/* A lock wait may have taken the wake-up of a request for its own: after a turn with transactions it is looked for once more, this much later. */
+#define REQUEST_PAUSE		(50 * MT_MILLISECOND)
 /* The text in pg_stat_activity changes at most so often. */
 #define SHOW_PAUSE			MT_SECOND
 
@@ -54,6 +57,9 @@ static bool look_wanted = true; /* somebody has set the latch, or something has 
 static bool look_stale = false; /* a lock wait since the last overview may have taken a wake-up for its own */
 static int64 look_at = MT_NEVER;
 static bool look_failed = false;
+static bool woken = true;		/* the latch was set */
+static int64 requests_at = MT_NEVER;	/* when requests are looked for without it */
+static uint64 transactions_seen = 0;	/* when they were looked for last */
 static int64 reserve_not_before = 0;
 static bool reserve_failed = false;
 static int64 show_at = 0;
@@ -189,6 +195,8 @@ settle_tenants(bool all)
 		if (tenant->job != NULL &&
 			(all || !tenant->listed || !tenant->wanted || tenant->job->job_id != tenant->open_job_id))
 			mt_job_release(tenant);
+		if (all)
+			mt_errands_refuse(tenant, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "nothing is pulled while mindtickle.sync_enabled is off", NULL);
 		if (tenant->listed)
 		{
 			int64		due = Max(Max(tenant->due_at, tenant->backoff_until), tenant->hold_until);
@@ -196,13 +204,14 @@ settle_tenants(bool all)
 			if (tenant->job == NULL)
 			{
 				unschedule(tenant);
-				mt_sync_wake(tenant, tenant->due_at == MT_NEVER ? MT_NEVER : due);
+				mt_sync_wake(tenant, mt_errands_any(tenant) ? mt_now() : tenant->due_at == MT_NEVER ? MT_NEVER : due);
 			}
 			else
 				mt_sync_wake(tenant, mt_now());
 			continue;
 		}
 		unschedule(tenant);
+		mt_errands_refuse(tenant, ERRCODE_UNDEFINED_OBJECT, psprintf("tenant \"%s\" does not exist", tenant->tenant_id), NULL);
 		mt_budget_free(&tenant->budget);
 		mt_token_drop(tenant);
 		hash_search(tenants, tenant->tenant_id, HASH_REMOVE, NULL);
@@ -236,6 +245,96 @@ look(void)
 				 errmsg("mindtickle sync could not read the list of tenants: %s", failure.text),
 				 errdetail("It tries again every 5 seconds. Repetitions are not logged.")));
 	look_failed = true;
+}
+
+/* Requests as they are taken. */
+typedef struct RequestsWork
+{
+	bool		look;
+	List	   *rows;			/* of MtRequestRow, in turn_context */
+} RequestsWork;
+
+static void
+keep_request(const MtRequestRow *row, void *argument)
+{
+	RequestsWork *work = argument;
+	MemoryContext previous = MemoryContextSwitchTo(turn_context);
+	MtRequestRow *copy = palloc(sizeof(MtRequestRow));
+
+	*copy = *row;
+	copy->tenant_id = pstrdup(row->tenant_id);
+	copy->kind = pstrdup(row->kind);
+	copy->subject = pstrdup(row->subject);
+	work->rows = lappend(work->rows, copy);
+	MemoryContextSwitchTo(previous);
+}
+
+static void
+requests_work(void *argument)
+{
+	RequestsWork *work = argument;
+
+	work->look = mt_sql_take_sync_look();
+	mt_sql_take_requests(keep_request, work);
+}
+
+static void
+refuse_unknown_work(void *argument)
+{
+	const MtRequestRow *row = argument;
+	MtRequestEnd end = {ERRCODE_UNDEFINED_OBJECT, psprintf("tenant \"%s\" does not exist", row->tenant_id), NULL};
+
+	mt_sql_finish_request(row->ticket, &end);
+}
+
+/* Hands a request to its tenant. */
+static void
+pass_on(MtRequestRow *row)
+{
+	MtTenant   *tenant = hash_search(tenants, row->tenant_id, HASH_FIND, NULL);
+	MtFailure	failure;
+
+	/* It may be younger than the last overview. */
+	if (tenant == NULL)
+	{
+		look();
+		tenant = hash_search(tenants, row->tenant_id, HASH_FIND, NULL);
+	}
+	if (tenant != NULL)
+		mt_errand_add(tenant, row);
+	else
+		(void) mt_in_transaction(refuse_unknown_work, row, &failure);
+}
+
+/* Takes what backends wait for, and finds out whether a commit has left something. */
+static void
+take_requests(void)
+{
+	RequestsWork work = {0};
+	MtFailure	failure;
+	ListCell   *cell;
+
+	woken = false;
+	requests_at = MT_NEVER;
+	if (!mt_in_transaction(requests_work, &work, &failure))
+	{
+		mt_worker_judge(&failure);
+		requests_at = mt_now() + MT_SECOND;
+		return;
+	}
+	transactions_seen = mt_transaction_count();
+	if (work.look)
+		look_wanted = true;
+	foreach(cell, work.rows)
+		pass_on(lfirst(cell));
+}
+
+/* Notes that requests must be looked for once more if a transaction has been run since. */
+static void
+expect_requests(void)
+{
+	if (mt_transaction_count() != transactions_seen)
+		requests_at = Min(requests_at, mt_now() + REQUEST_PAUSE);
 }
 
 /* The overview is due: asked for, or in time, or to make sure of nothing before a long sleep. */
@@ -423,6 +522,7 @@ time_to_wait(void)
 		return 0;
 	if (look_failed || job_count > 0)
 		next = look_at;
+	next = Min(next, requests_at);
 	if (!pairingheap_is_empty(moments))
 		next = Min(next, pairingheap_container(MtTenant, heap_node, pairingheap_first(moments))->wake_at);
 	if (reserve_failed)
@@ -484,6 +584,8 @@ mt_sync_main(Datum argument)
 		MemoryContextReset(turn_context);
 		mt_worker_service();
 		obey_settings();
+		if (sync_enabled && (woken || mt_now() >= requests_at))
+			take_requests();
 		if (sync_enabled && look_due(mt_now()))
 			look();
 
@@ -496,12 +598,13 @@ mt_sync_main(Datum argument)
 		}
 
 		show();
+		expect_requests();
 		count = WaitEventSetWait(wait_set, time_to_wait(), events, lengthof(events), PG_WAIT_EXTENSION);
 		for (int i = 0; i < count; i++)
 			if (events[i].events == WL_LATCH_SET)
 			{
 				ResetLatch(MyLatch);
-				look_wanted = true;
+				woken = true;
 			}
 	}
 }

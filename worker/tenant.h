@@ -68,6 +68,9 @@ typedef struct MtSlot
 {
 	dlist_node	node;
 	MtSlotState state;
+	const MtStage *stage;		/* how it is done; NULL: a sign-in */
+	bool		urgent;			/* somebody waits: see errand.c. It is outside the job's list */
+	char	   *problem;		/* of an urgent one, why it failed last; NULL: it did not */
 	MtCursor	cursor;			/* the page that is asked for */
 	MtItem		item;			/* key NULL: none, this is a page of a listing or a sign-in */
 	MtTrail    *trail;			/* of an item; NULL: this is its first page */
@@ -86,14 +89,17 @@ typedef struct MtSlot
 typedef struct MtJob
 {
 	MemoryContext context;
-	int64		job_id;
+	int64		job_id;			/* 0: there is no pull */
 	MtSource	source;
 	MtHttpPool *pool;
 	MtSlot	   *sign_in;		/* NULL: none is wanted or under way */
 	int			sites_tried;	/* base URLs that do not know the site, of this sign-in */
 
-	MtPhase		phase;
-	const MtStage *stage;		/* how it is done */
+	dlist_head	urgent;			/* slots that somebody waits for */
+	int64		idle_since;		/* of a job without a pull; 0: there is something to do */
+
+	MtPhase		phase;			/* MT_PHASE_END: there is no pull, all is for errands */
+	const MtStage *stage;		/* how it is done; NULL: there is none */
 	bool		stage_worked;	/* something of it was stored, so its right is there */
 	MtPosition	position;		/* as saved */
 	int64		done;
@@ -153,6 +159,7 @@ typedef struct MtTenant
 	bool		wants_budget;
 	int64		tally[MT_TALLIES];	/* to be added to the figures in the database */
 
+	dlist_head	errands;		/* what somebody waits for */
 	MtJob	   *job;			/* NULL: none under way */
 	dlist_node	job_node;		/* in the list of those with a job */
 
@@ -179,6 +186,7 @@ extern void mt_job_flush_counters(MtTenant *tenant, bool all);
 
 /* tenant_pull.c */
 extern void mt_pull_start_phase(MtJob *job);
+extern MtSlot *mt_pull_urgent_slot(MtTenant *tenant, const MtStage *stage, const char *key, const char *upstream_id);
 extern void mt_pull_free_slot(MtTenant *tenant, MtSlot *slot);
 extern void mt_pull_drop_slot(MtTenant *tenant, MtSlot *slot);
 extern void mt_pull_drop_slots(MtTenant *tenant);
@@ -195,7 +203,7 @@ extern void mt_token_drop(MtTenant *tenant);
 extern void mt_pull_answer(MtTenant *tenant, MtHttpRequest *request);
 extern bool mt_pull_failed(MtTenant *tenant, MtSlot *slot, const char *reason);
 extern void mt_pull_refused(MtTenant *tenant, int status);
-extern char *mt_pull_refusal(const MtJob *job, int status);
+extern char *mt_pull_refusal(const MtJob *job, const MtStage *stage, int status);
 extern bool mt_pull_unusable(MtTenant *tenant, MtSlot *slot, const char *problem);
 
 /* tenant_store.c */

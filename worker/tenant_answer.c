@@ -17,6 +17,7 @@
 #include <curl/curl.h>
 #include <limits.h>
 
+#include "errand.h"
 #include "statements.h"
 
 /* How often one request is tried before something else is, and the first pause between. */
@@ -61,6 +62,7 @@ static void
 complain(MtTenant *tenant, const MtHttpRequest *request, MtTally kind, const char *reason)
 {
 	MtJob	   *job = tenant->job;
+	const MtStage *stage = ((const MtSlot *) request->tag)->stage;
 	char	   *body = NULL;
 
 	job->failures++;
@@ -68,10 +70,10 @@ complain(MtTenant *tenant, const MtHttpRequest *request, MtTally kind, const cha
 	if ((job->complained & (1u << kind)) != 0)
 		return;
 	job->complained |= 1u << kind;
-	if (request != NULL && request->outcome == MT_HTTP_ANSWERED && request->status != 200)
+	if (request->outcome == MT_HTTP_ANSWERED && request->status != 200)
 		body = excerpt(job, tenant->token.text, request);
 	ereport(LOG,
-			(errmsg("a request for tenant \"%s\" failed (%s): %s", tenant->tenant_id, mt_phase_name(job->phase), reason),
+			(errmsg("a request for tenant \"%s\" failed (%s): %s", tenant->tenant_id, stage == NULL ? "sign-in" : mt_phase_name(stage->phase), reason),
 			 body == NULL ? 0 : errdetail("The answer begins: %s", body)));
 }
 
@@ -84,6 +86,17 @@ wait_again(MtSlot *slot, int64 pause)
 	slot->request = NULL;
 	slot->state = MT_SLOT_WAITING;
 	slot->not_before = mt_now() + pause;
+}
+
+/* Notes why a slot that somebody waits for has failed. */
+static void
+note_problem(MtJob *job, MtSlot *slot, const char *reason)
+{
+	if (!slot->urgent)
+		return;
+	if (slot->problem != NULL)
+		pfree(slot->problem);
+	slot->problem = MemoryContextStrdup(job->context, reason);
 }
 
 /* Everything fails, or a page does again and again: the tenant rests, longer each time. False when the job is gone. */
@@ -103,6 +116,8 @@ rest(MtTenant *tenant, const char *reason)
 		job->sign_in->tries = 0;
 	dlist_foreach(iter, &job->slots)
 		dlist_container(MtSlot, node, iter.cur)->tries = 0;
+	dlist_foreach(iter, &job->urgent)
+		dlist_container(MtSlot, node, iter.cur)->tries = 0;
 	return mt_job_back_off(tenant, mt_jitter(Min(MT_SECOND << job->rounds, LAST_BACK_OFF)), reason);
 }
 
@@ -116,6 +131,7 @@ mt_pull_failed(MtTenant *tenant, MtSlot *slot, const char *reason)
 
 	job->failures_in_row++;
 	slot->tries++;
+	note_problem(job, slot, reason);
 	wait_again(slot, mt_jitter(FIRST_RETRY_PAUSE << (slot->tries - 1)));
 	if (job->failures_in_row >= FAILURES_IN_ROW_MAX)
 		return rest(tenant, reason);
@@ -197,13 +213,13 @@ throttled(MtTenant *tenant, MtSlot *slot, const MtHttpRequest *request)
  * What is wrong with the credential, and how to mend it; palloc'd.
  */
 char *
-mt_pull_refusal(const MtJob *job, int status)
+mt_pull_refusal(const MtJob *job, const MtStage *stage, int status)
 {
 	const char *secrets = job->source.contract->sign_in == NULL ? "api_key" : "api_key and secret_key";
 
-	if (status == 403)
+	if (status == 403 && stage != NULL)
 		return psprintf("MindTickle denies the api_key access to the %s (403): it needs the right %s; grant it there, store another key with "
-						"mt_set_credential, or correct the company_id", mt_phase_name(job->phase), job->stage->right);
+						"mt_set_credential, or correct the company_id", mt_phase_name(stage->phase), stage->right);
 	return psprintf("MindTickle refuses the %s (%d): store valid ones with mt_set_credential", secrets, status);
 }
 
@@ -222,18 +238,23 @@ mt_pull_refused(MtTenant *tenant, int status)
 		mt_job_reopen(tenant);
 	}
 	else
-		mt_job_fail(tenant, mt_pull_refusal(job, status), MT_REFUSED_PAUSE);
+		mt_job_fail(tenant, mt_pull_refusal(job, NULL, status), MT_REFUSED_PAUSE);
 }
 
 /* The reporting user does not count: the phase is done in another way, and the tenant is told. */
 static void
-reporting_refused(MtTenant *tenant, int status)
+reporting_refused(MtTenant *tenant, MtSlot *slot, int status)
 {
 	MtJob	   *job = tenant->job;
 
 	tenant->refused_reporting = job->source.reporting_hash;
 	tenant->reporting_rests_until = mt_now() + MT_REFUSED_PAUSE;
 	job->source.reporting_refused = true;
+	if (slot->urgent)
+	{
+		mt_errand_again(tenant, slot);
+		return;
+	}
 	(void) mt_store_restart(tenant,
 							psprintf("MindTickle refuses the reporting_user (%d), so scores are not pulled: store a valid reporting_user and "
 									 "reporting_password with mt_set_credential, or correct the reporting_url", status));
@@ -245,10 +266,10 @@ unauthorized(MtTenant *tenant, MtSlot *slot, int status)
 {
 	MtJob	   *job = tenant->job;
 
-	if (job->stage->host == MT_HOST_REPORTING)
-		reporting_refused(tenant, status);
+	if (slot->stage->host == MT_HOST_REPORTING)
+		reporting_refused(tenant, slot, status);
 	else if (job->source.contract->sign_in == NULL && status == 403)
-		mt_job_fail(tenant, mt_pull_refusal(job, status), MT_REFUSED_PAUSE);
+		mt_job_fail(tenant, mt_pull_refusal(job, slot->stage, status), MT_REFUSED_PAUSE);
 	else if (job->source.contract->sign_in == NULL)
 		mt_pull_refused(tenant, status);
 	else if (slot->token != tenant->token.serial || tenant->token.text == NULL)
@@ -262,10 +283,13 @@ unauthorized(MtTenant *tenant, MtSlot *slot, int status)
 	}
 	else if (status == 401)
 		mt_pull_refused(tenant, status);
-	else if (slot->item.key != NULL && job->stage_worked)
+	else if (slot->urgent || (slot->item.key != NULL && job->stage_worked))
+	{
+		note_problem(job, slot, mt_pull_refusal(job, slot->stage, status));
 		(void) mt_store_item_end(tenant, slot, MT_ITEM_LOST);
+	}
 	else
-		(void) mt_store_phase_end(tenant, false, false, mt_pull_refusal(job, status));
+		(void) mt_store_phase_end(tenant, false, false, mt_pull_refusal(job, slot->stage, status));
 }
 
 /* No connection: the next base URL is tried. A host that may not be called is no matter of patience. */
@@ -275,7 +299,7 @@ unreachable(MtTenant *tenant, MtSlot *slot, const char *reason)
 	MtJob	   *job = tenant->job;
 	MtSource   *source = &job->source;
 	bool		barred = slot->request->outcome == MT_HTTP_ADDRESS_REFUSED;
-	bool		other_host = slot != job->sign_in && job->stage->host != MT_HOST_API;
+	bool		other_host = slot != job->sign_in && slot->stage->host != MT_HOST_API;
 
 	if (barred && (other_host || slot->base_url == source->base_url_count - 1))
 	{
@@ -342,7 +366,7 @@ judge_status(MtTenant *tenant, MtSlot *slot, MtHttpRequest *request)
 	}
 	else if (continuation)
 		(void) mt_store_restart(tenant, psprintf("a continuation of the listing was refused with status %d", status));
-	else if (slot->item.key != NULL && job->stage->two_forms && !slot->cursor.other_form)
+	else if (slot->item.key != NULL && slot->stage->two_forms && !slot->cursor.other_form)
 		ask_otherwise(tenant, slot, reason);
 	else if (slot->item.key != NULL)
 		(void) mt_store_item_end(tenant, slot, MT_ITEM_LOST);
@@ -385,7 +409,7 @@ mt_pull_answer(MtTenant *tenant, MtHttpRequest *request)
 			break;
 		case MT_HTTP_TOO_LARGE:
 			complain(tenant, request, MT_TALLY_BROKEN, request->error);
-			if (job->stage->two_forms && slot->item.key != NULL && !slot->cursor.other_form)
+			if (slot->item.key != NULL && slot->stage->two_forms && !slot->cursor.other_form)
 				ask_otherwise(tenant, slot, pstrdup(request->error));
 			else
 				(void) mt_pull_failed(tenant, slot, pstrdup(request->error));

@@ -8,6 +8,7 @@
 #include "tenant.h"
 
 #include "common/pg_prng.h"
+#include "errand.h"
 #include "statements.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -15,6 +16,9 @@
 /* The first and the longest pause after trouble of our own. */
 #define FIRST_HOLD		(5 * MT_SECOND)
 #define LAST_HOLD		(10 * MT_MINUTE)
+
+/* Connections beyond those of a pull's window, for what somebody waits for. */
+#define URGENT_CONNECTIONS	2
 
 /* Requests that are added to a job's counters together; one that failed is added with the next that is stored. */
 #define COUNTED_AT_ONCE	16
@@ -25,6 +29,7 @@ typedef struct JobWork
 	MtTenant   *tenant;
 	MtJobRow	row;
 	bool		found;
+	bool		errands_only;	/* there is no pull, and something to do all the same */
 	bool		nothing_left;	/* to ask for; the job is closed */
 	const char *error;
 	TimestampTz until;			/* of a back-off; 0: none */
@@ -90,29 +95,34 @@ start_budget(MtTenant *tenant)
 	}
 }
 
-/* Everything in memory that a pull has, from the row; NULL, or why there can be no pull. */
+/* What the job has of a pull. NULL, or why it cannot be done. */
 static const char *
-build_job(MtTenant *tenant, MtJob *job, MtJobRow *row)
+read_pull(MtJob *job, const MtJobRow *row)
 {
-	const char *problem;
-
-	dlist_init(&job->slots);
 	job->job_id = row->job_id;
 	job->done = row->done;
 	job->total = row->total;
 	job->phase = mt_phase_find(row->phase);
-	problem = mt_source_read(&job->source, row->settings, row->credential);
 	mt_position_read(&job->position, row->position);
-	if (problem != NULL)
-		return problem;
 	if (strcmp(row->kind, "full") != 0 || job->phase == MT_PHASE_END)
 		return psprintf("a job of kind \"%s\" in phase \"%s\" is not supported by this release", row->kind, row->phase);
+	return NULL;
+}
+
+/* Everything in memory that is needed to send something for the tenant. NULL, or why nothing can be sent. */
+static const char *
+build_job(MtTenant *tenant, MtJob *job, char *settings, char *credential)
+{
+	const char *problem = mt_source_read(&job->source, settings, credential);
+
+	if (problem != NULL)
+		return problem;
 	job->source.reporting_refused = tenant->refused_reporting == job->source.reporting_hash && mt_now() < tenant->reporting_rests_until;
 	start_budget(tenant);
 	/* Enough at once that answers of a second do not cost the rate, and never a crowd. */
 	job->window = 4 + (int) Min(MT_SECOND / tenant->budget.interval, 12);
 	job->items_context = AllocSetContextCreate(job->context, "mindtickle items to pull", ALLOCSET_SMALL_SIZES);
-	job->pool = create_pool(tenant, job->window);
+	job->pool = create_pool(tenant, job->window + URGENT_CONNECTIONS);
 	if (job->pool == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	return NULL;
@@ -128,17 +138,24 @@ open_work(void *argument)
 
 	mt_sql_enter_tenant(tenant->tenant_id);
 	work->found = mt_sql_sync_open(tenant->tenant_id, job->context, &work->row);
-	if (!work->found)
+	/* Without a pull there may still be something that somebody waits for. */
+	if (!work->found && mt_errands_any(tenant))
+		work->errands_only = mt_sql_sync_errand(tenant->tenant_id, job->context, &work->row.settings, &work->row.credential);
+	if (!work->found && !work->errands_only)
 		return;
 	previous = MemoryContextSwitchTo(job->context);
-	work->error = build_job(tenant, job, &work->row);
+	job->phase = MT_PHASE_END;
+	if (work->found)
+		work->error = read_pull(job, &work->row);
+	if (work->error == NULL)
+		work->error = build_job(tenant, job, work->row.settings, work->row.credential);
 	if (work->error == NULL && tenant->refused_secret != 0 && tenant->refused_secret == job->source.secret_hash)
 	{
-		work->error = mt_pull_refusal(job, 401);
+		work->error = mt_pull_refusal(job, NULL, 401);
 		work->pause = MT_REFUSED_PAUSE;
 	}
 	MemoryContextSwitchTo(previous);
-	if (work->error == NULL)
+	if (work->error == NULL && work->found)
 	{
 		work->nothing_left = !mt_store_choose_stage(tenant);
 		if (work->nothing_left)
@@ -161,15 +178,18 @@ mt_job_open(MtTenant *tenant)
 	tenant->job = MemoryContextAllocZero(context, sizeof(MtJob));
 	tenant->job->context = context;
 	dlist_init(&tenant->job->slots);
+	dlist_init(&tenant->job->urgent);
 	mt_sync_job_begins(tenant);
 
 	if (!mt_in_transaction(open_work, &work, &failure))
 		mt_job_trouble(tenant, &failure);
-	else if (!work.found)
+	else if (!work.found && !work.errands_only)
 	{
 		mt_job_release(tenant);
+		mt_errands_refuse_resting(tenant);
 		/* The overview said there was one: something else has taken it, or it is not due yet. */
-		tenant->hold_until = mt_now() + Min(FIRST_HOLD << Min(tenant->troubles++, 10), LAST_HOLD);
+		if (tenant->due_at <= mt_now())
+			tenant->hold_until = mt_now() + Min(FIRST_HOLD << Min(tenant->troubles++, 10), LAST_HOLD);
 	}
 	else if (work.error != NULL)
 		mt_job_fail(tenant, work.error, work.pause);
@@ -188,10 +208,14 @@ void
 mt_job_release(MtTenant *tenant)
 {
 	MtJob	   *job = tenant->job;
+	dlist_mutable_iter iter;
 
 	if (job == NULL)
 		return;
 	mt_pull_drop_slots(tenant);
+	dlist_foreach_modify(iter, &job->urgent)
+		mt_pull_free_slot(tenant, dlist_container(MtSlot, node, iter.cur));
+	mt_errands_put_back(tenant);
 	if (job->sign_in != NULL)
 		mt_pull_free_slot(tenant, job->sign_in);
 	tenant->job = NULL;
@@ -230,7 +254,8 @@ fail_work(void *argument)
 	if (job->phase != MT_PHASE_END)
 		mt_sql_sync_finish_phase(tenant->tenant_id, job->job_id, job->phase, false, work->error);
 	mt_job_flush_counters(tenant, true);
-	mt_sql_sync_close(tenant->tenant_id, job->job_id, "failed", work->error);
+	if (job->job_id != 0)
+		mt_sql_sync_close(tenant->tenant_id, job->job_id, "failed", work->error);
 	if (work->until != 0)
 		mt_sql_sync_back_off(tenant->tenant_id, work->until, work->error);
 }
@@ -257,8 +282,10 @@ mt_job_fail(MtTenant *tenant, const char *error, int64 pause)
 		return;
 	}
 	ereport(LOG, (errmsg("the pull of tenant \"%s\" failed: %s", tenant->tenant_id, text)));
+	if (tenant->job->job_id != 0)
+		tenant->due_at = MT_NEVER;
 	mt_job_release(tenant);
-	tenant->due_at = MT_NEVER;
+	mt_errands_refuse(tenant, ERRCODE_FDW_ERROR, text, NULL);
 	tenant->troubles = 0;
 }
 

@@ -11,6 +11,7 @@
  */
 #include "tenant.h"
 
+#include "errand.h"
 #include "lib/stringinfo.h"
 #include "statements.h"
 #include "utils/memutils.h"
@@ -22,6 +23,8 @@
 #define ITEM_SLOTS_MAX	256
 /* How long a pull waits for others to end when there are too many. */
 #define ROOM_PAUSE		MT_SECOND
+/* How long a job that has done its errands keeps its connection for others. */
+#define LINGER			(15 * MT_SECOND)
 /* How often items that failed are asked for again at the end of the phase, and how long before. */
 #define AGAIN_ROUNDS	3
 #define AGAIN_PAUSE		(5 * MT_SECOND)
@@ -66,6 +69,8 @@ mt_pull_free_slot(MtTenant *tenant, MtSlot *slot)
 	mt_store_forget_trail(slot);
 	if (slot->cursor.next != NULL)
 		pfree(slot->cursor.next);
+	if (slot->problem != NULL)
+		pfree(slot->problem);
 	if (slot->item.key != NULL)
 	{
 		pfree(slot->item.key);
@@ -103,8 +108,28 @@ add_slot(MtJob *job)
 	MtSlot	   *slot = MemoryContextAllocZero(job->context, sizeof(MtSlot));
 
 	slot->state = MT_SLOT_WAITING;
+	slot->stage = job->stage;
 	dlist_push_tail(&job->slots, &slot->node);
 	job->slot_count++;
+	return slot;
+}
+
+/*
+ * A slot of an item that somebody waits for.
+ */
+MtSlot *
+mt_pull_urgent_slot(MtTenant *tenant, const MtStage *stage, const char *key, const char *upstream_id)
+{
+	MtJob	   *job = tenant->job;
+	MtSlot	   *slot = MemoryContextAllocZero(job->context, sizeof(MtSlot));
+
+	slot->state = MT_SLOT_WAITING;
+	slot->stage = stage;
+	slot->urgent = true;
+	slot->item.key = MemoryContextStrdup(job->context, key);
+	slot->item.upstream_id = MemoryContextStrdup(job->context, upstream_id);
+	dlist_push_tail(&job->urgent, &slot->node);
+	job->idle_since = 0;
 	return slot;
 }
 
@@ -248,8 +273,8 @@ write_call(const MtTenant *tenant, const MtSlot *slot, MtCall *call)
 		call->from_root = true;
 	}
 	else
-		job->stage->request(&job->source, slot->item.key == NULL ? NULL : &slot->item, &slot->cursor, call);
-	return job->stage->host;
+		slot->stage->request(&job->source, slot->item.key == NULL ? NULL : &slot->item, &slot->cursor, call);
+	return slot->stage->host;
 }
 
 /* Sends the slot's request. */
@@ -313,7 +338,7 @@ try_slot(MtTenant *tenant, MtSlot *slot, int64 *wake)
 		*wake = Min(*wake, slot->not_before);
 		return true;
 	}
-	allowed = Max(mt_budget_next(&tenant->budget, now, false), tenant->backoff_until);
+	allowed = Max(mt_budget_next(&tenant->budget, now, slot->urgent || slot->stage == NULL), tenant->backoff_until);
 	if (allowed > now)
 	{
 		*wake = Min(*wake, allowed);
@@ -329,29 +354,122 @@ try_slot(MtTenant *tenant, MtSlot *slot, int64 *wake)
 	return true;
 }
 
-/* Sends what is due and allowed; a sign-in first. Returns when something more is: MT_NEVER when that depends on an answer. */
+/* Does the slot need a token of a sign-in? */
+static bool
+needs_token(const MtJob *job, const MtSlot *slot)
+{
+	return job->source.contract->sign_in != NULL && slot->stage->host == MT_HOST_API;
+}
+
+/* Is there anything to send that needs a token? */
+static bool
+token_needed(MtJob *job)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &job->urgent)
+	{
+		if (needs_token(job, dlist_container(MtSlot, node, iter.cur)))
+			return true;
+	}
+	return job->slot_count > job->finished_count && needs_token(job, dlist_tail_element(MtSlot, node, &job->slots));
+}
+
+/* Sends what is due and allowed of a list. False when the others must wait as well. */
+static bool
+send_list(MtTenant *tenant, dlist_head *slots, bool signed_in, int64 *wake)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, slots)
+	{
+		MtSlot	   *slot = dlist_container(MtSlot, node, iter.cur);
+
+		/* Some wait for the answer to a sign-in. */
+		if ((signed_in || !needs_token(tenant->job, slot)) && !try_slot(tenant, slot, wake))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Sends what is due and allowed: a sign-in, what somebody waits for, then the bulk. Returns when something more is: MT_NEVER when that depends on an
+ * answer.
+ */
 static int64
 send_due(MtTenant *tenant)
 {
 	MtJob	   *job = tenant->job;
 	int64		now = mt_now();
 	int64		wake = MT_NEVER;
-	dlist_iter	iter;
+	bool		signed_in;
 
-	if (job->source.contract->sign_in != NULL && job->stage->host == MT_HOST_API && job->slot_count > job->finished_count)
-	{
-		if (mt_token_wanted(tenant, now))
-			mt_token_ask(tenant);
-		if (job->sign_in != NULL && !try_slot(tenant, job->sign_in, &wake))
-			return wake;
-		/* They wait for the answer to the sign-in. */
-		if (!mt_token_usable(tenant, now))
-			return wake;
-	}
-	dlist_foreach(iter, &job->slots)
-		if (!try_slot(tenant, dlist_container(MtSlot, node, iter.cur), &wake))
-			break;
+	if (token_needed(job) && mt_token_wanted(tenant, now))
+		mt_token_ask(tenant);
+	if (job->sign_in != NULL && !try_slot(tenant, job->sign_in, &wake))
+		return wake;
+	signed_in = mt_token_usable(tenant, now);
+	if (send_list(tenant, &job->urgent, signed_in, &wake))
+		(void) send_list(tenant, &job->slots, signed_in, &wake);
 	return wake;
+}
+
+/* Opens the tenant's job if there is something to do now. False when there is none. */
+static bool
+open_job(MtTenant *tenant)
+{
+	int64		now = mt_now();
+	int64		due = mt_errands_any(tenant) ? 0 : tenant->due_at;
+
+	due = Max(due, Max(tenant->backoff_until, tenant->hold_until));
+	if (due > now)
+	{
+		mt_sync_wake(tenant, due);
+		return false;
+	}
+	if (!mt_sync_room())
+	{
+		mt_sync_wake(tenant, now + ROOM_PAUSE);
+		return false;
+	}
+	mt_job_open(tenant);
+	if (tenant->job == NULL)
+		/* Opened again, or looked at, in the next turn. */
+		mt_sync_wake(tenant, Max(Max(tenant->due_at, tenant->backoff_until), tenant->hold_until));
+	return tenant->job != NULL;
+}
+
+/* Makes slots of what the pull asks for next. False when the job is gone. */
+static bool
+fill(MtTenant *tenant)
+{
+	/* A phase may end without a request, and then the next one begins. */
+	while (tenant->job != NULL && tenant->job->stage != NULL && tenant->job->stage->over != MT_OVER_LISTING && tenant->backoff_until <= mt_now())
+		if (fill_items(tenant))
+			break;
+	if (tenant->job != NULL && tenant->job->stage != NULL && tenant->job->stage->over == MT_OVER_LISTING)
+		fill_listing(tenant->job);
+	return tenant->job != NULL;
+}
+
+/* A job without a pull has nothing to do: after a while it ends. False when it has. */
+static bool
+linger(MtTenant *tenant, int64 *wake)
+{
+	MtJob	   *job = tenant->job;
+	int64		now = mt_now();
+
+	if (job->job_id != 0 || !dlist_is_empty(&job->urgent))
+		return true;
+	if (job->idle_since == 0)
+		job->idle_since = now;
+	if (tenant->due_at > now && job->idle_since + LINGER > now)
+	{
+		*wake = Min(*wake, Min(tenant->due_at, job->idle_since + LINGER));
+		return true;
+	}
+	mt_job_release(tenant);
+	return false;
 }
 
 /*
@@ -360,38 +478,19 @@ send_due(MtTenant *tenant)
 void
 mt_pull_step(MtTenant *tenant)
 {
-	int64		now = mt_now();
-	int64		due = Max(Max(tenant->due_at, tenant->backoff_until), tenant->hold_until);
 	int64		wake;
 
-	if (tenant->job == NULL)
+	mt_errands_settle(tenant);
+	if (tenant->job == NULL && !open_job(tenant))
+		return;
+	if (!mt_errands_take_up(tenant) || !fill(tenant))
 	{
-		if (due > now)
-		{
-			mt_sync_wake(tenant, due);
-			return;
-		}
-		if (!mt_sync_room())
-		{
-			mt_sync_wake(tenant, now + ROOM_PAUSE);
-			return;
-		}
-		mt_job_open(tenant);
-	}
-	/* A phase may end without a request, and then the next one begins. */
-	while (tenant->job != NULL && tenant->job->stage->over != MT_OVER_LISTING && tenant->backoff_until <= now)
-		if (fill_items(tenant))
-			break;
-	if (tenant->job == NULL)
-	{
-		/* Opened again, or looked at, in the next turn. */
 		mt_sync_wake(tenant, Max(Max(tenant->due_at, tenant->backoff_until), tenant->hold_until));
 		return;
 	}
-	if (tenant->job->stage->over == MT_OVER_LISTING)
-		fill_listing(tenant->job);
-	if (mt_http_pool_timer(tenant->job->pool) <= now)
+	if (mt_http_pool_timer(tenant->job->pool) <= mt_now())
 		mt_http_pool_run(tenant->job->pool);
 	wake = send_due(tenant);
-	mt_sync_wake(tenant, Min(wake, mt_http_pool_timer(tenant->job->pool)));
+	if (linger(tenant, &wake))
+		mt_sync_wake(tenant, Min(wake, mt_http_pool_timer(tenant->job->pool)));
 }

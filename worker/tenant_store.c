@@ -12,6 +12,7 @@
 #include "tenant.h"
 
 #include "common/hashfn.h"
+#include "errand.h"
 #include "statements.h"
 #include "utils/memutils.h"
 #if PG_VERSION_NUM >= 160000
@@ -49,14 +50,14 @@ typedef struct StoreWork
 
 /* A record in our data model, as a bytea in the current context; 0 where it tells nothing that we know of. */
 static Datum
-canonical_record(MtJob *job, const MtPage *page, int index)
+canonical_record(MtJob *job, const MtStage *stage, const MtPage *page, int index)
 {
 	StringInfoData record;
 
 	initStringInfo(&record);
 	/* Room for the header of a bytea, which is what it becomes. */
 	appendStringInfoSpaces(&record, VARHDRSZ);
-	job->stage->canonical_record(&job->source, page, page->records[index], &record);
+	stage->canonical_record(&job->source, page, page->records[index], &record);
 	if (record.len == VARHDRSZ)
 	{
 		job->ignored++;
@@ -68,10 +69,10 @@ canonical_record(MtJob *job, const MtPage *page, int index)
 
 /* Stores the page's records, in batches; what belongs together in as few as its stage allows. */
 static void
-store_records(MtTenant *tenant, const char *key, const MtPage *page, MtStoreCounts *counts)
+store_records(MtTenant *tenant, const MtSlot *slot, const MtPage *page, MtStoreCounts *counts)
 {
 	MtJob	   *job = tenant->job;
-	MtTogether	together = job->stage->together;
+	MtTogether	together = slot->stage->together;
 	int			most = together == MT_TOGETHER_NOT ? BATCH_RECORDS : Max(page->count, 1);
 	Datum	   *records = palloc(sizeof(Datum) * (Size) most);
 	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "mindtickle records", ALLOCSET_DEFAULT_SIZES);
@@ -85,14 +86,14 @@ store_records(MtTenant *tenant, const char *key, const MtPage *page, MtStoreCoun
 
 		while (next < page->count && count < most && (bytes < BATCH_BYTES || together == MT_TOGETHER_ALWAYS))
 		{
-			Datum		record = canonical_record(job, page, next++);
+			Datum		record = canonical_record(job, slot->stage, page, next++);
 
 			if (record == (Datum) 0)
 				continue;
 			bytes += VARSIZE_ANY(DatumGetPointer(record));
 			records[count++] = record;
 		}
-		mt_sql_store(job->stage->records, tenant->tenant_id, job->job_id, key, records, count, counts);
+		mt_sql_store(slot->stage->records, tenant->tenant_id, job->job_id, slot->item.key, records, count, counts);
 		MemoryContextSwitchTo(previous);
 		MemoryContextReset(batch);
 	} while (next < page->count);
@@ -298,15 +299,24 @@ store_work(void *argument)
 	MemoryContext previous;
 	char		step[100];
 
-	snprintf(step, sizeof(step), "storing %s of %s", mt_phase_name(job->phase), tenant->tenant_id);
+	snprintf(step, sizeof(step), "storing %s of %s", mt_phase_name(work->slot == NULL ? job->phase : work->slot->stage->phase), tenant->tenant_id);
 	mt_sql_worker_report(step, -1);
 	mt_sql_enter_tenant(tenant->tenant_id);
-	if (work->slot != NULL && work->slot->trail != NULL && job->stage->together != MT_TOGETHER_NOT)
-		mt_sql_store(job->stage->records, tenant->tenant_id, job->job_id, work->slot->item.key, work->slot->trail->records,
+	if (work->slot != NULL && work->slot->trail != NULL && work->slot->stage->together != MT_TOGETHER_NOT)
+		mt_sql_store(work->slot->stage->records, tenant->tenant_id, job->job_id, work->slot->item.key, work->slot->trail->records,
 					 work->slot->trail->count, &counts);
 	else if (work->page != NULL && (work->page->count > 0 || work->slot->item.key != NULL))
-		store_records(tenant, work->slot->item.key, work->page, &counts);
+		store_records(tenant, work->slot, work->page, &counts);
 
+	if (work->slot != NULL && work->slot->urgent)
+	{
+		/* It is no part of the pull. */
+		if (!work->item_goes_on)
+			mt_errand_answered(tenant, work->slot, work->how, counts.changed);
+		mt_job_flush_counters(tenant, false);
+		mt_sql_worker_report("pulling", counts.received);
+		return;
+	}
 	previous = MemoryContextSwitchTo(job->context);
 	if (work->slot != NULL && work->slot->item.key != NULL)
 	{
@@ -356,6 +366,8 @@ store(StoreWork *work)
 
 	if (!mt_in_transaction(store_work, work, &failure))
 	{
+		if (work->slot != NULL && work->slot->urgent)
+			mt_errand_failed(tenant, work->slot, &failure);
 		mt_job_trouble(tenant, &failure);
 		return false;
 	}
@@ -378,7 +390,7 @@ store(StoreWork *work)
 	}
 	if (work->page != NULL)
 	{
-		job->stage_worked = true;
+		job->stage_worked |= !work->slot->urgent;
 		job->failures_in_row = job->rounds = 0;
 	}
 	return true;
@@ -388,7 +400,7 @@ store(StoreWork *work)
 static const char *
 read_page(MtJob *job, const MtSlot *slot, MtPage *page, char **next)
 {
-	const char *problem = job->stage->read_page(slot->request->body, slot->request->length, &slot->cursor, page);
+	const char *problem = slot->stage->read_page(slot->request->body, slot->request->length, &slot->cursor, page);
 
 	*next = NULL;
 	/* An empty page ends a listing, whatever it says. */
@@ -485,7 +497,7 @@ note_url(MtTrail *trail, const char *url)
 
 /* Keeps the records of a page until the last page of its item is there. False when they are too many. */
 static bool
-gather(MtJob *job, MtTrail *trail, const MtPage *page)
+gather(MtJob *job, const MtStage *stage, MtTrail *trail, const MtPage *page)
 {
 	MemoryContext previous = MemoryContextSwitchTo(trail->context);
 
@@ -497,7 +509,7 @@ gather(MtJob *job, MtTrail *trail, const MtPage *page)
 	}
 	for (int i = 0; i < page->count; i++)
 	{
-		Datum		record = canonical_record(job, page, i);
+		Datum		record = canonical_record(job, stage, page, i);
 
 		if (record == (Datum) 0)
 			continue;
@@ -556,10 +568,10 @@ store_item(MtTenant *tenant, MtSlot *slot)
 		mt_store_forget_trail(slot);
 		return mt_pull_unusable(tenant, slot, problem);
 	}
-	if (job->stage->together != MT_TOGETHER_NOT && slot->trail != NULL)
+	if (slot->stage->together != MT_TOGETHER_NOT && slot->trail != NULL)
 	{
-		full = !gather(job, slot->trail, &page);
-		if (full && job->stage->together == MT_TOGETHER_ALWAYS)
+		full = !gather(job, slot->stage, slot->trail, &page);
+		if (full && slot->stage->together == MT_TOGETHER_ALWAYS)
 			return mt_store_item_end(tenant, slot, MT_ITEM_LOST);
 		/* The rest of them comes with the next page. */
 		if (!full && work.next != NULL)
@@ -575,6 +587,11 @@ store_item(MtTenant *tenant, MtSlot *slot)
 	{
 		empty_trail(slot->trail);
 		wait_for_page(job, slot, work.next);
+		return true;
+	}
+	if (slot->urgent)
+	{
+		mt_errand_done(tenant, slot);
 		return true;
 	}
 	/* The slot may have to wait for an earlier item, its answer not. */
@@ -619,6 +636,8 @@ mt_store_item_end(MtTenant *tenant, MtSlot *slot, MtItemEnd how)
 	mt_store_forget_trail(slot);
 	if (!store(&work))
 		return false;
+	if (slot->urgent)
+		mt_errand_done(tenant, slot);
 	drop_finished(tenant);
 	return true;
 }

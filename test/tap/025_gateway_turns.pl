@@ -57,12 +57,12 @@ $holder->quit;
 
 # A pull that is waited for: the tenant's one process serves others meanwhile.
 my $user = $node->safe_psql('postgres', q(SELECT min(user_id) FROM mt_users WHERE tenant_id = 'acme' AND active));
-$sandbox->post('faults', kind => 'delay', ms => 1500, percent => 100);
+$sandbox->post('faults', kind => 'slow', slow_ms => 1500, percent => 100);
 my $pulled = post('acme', "users/$user/sync-progress", '');
 is(ask($node, GET => '/api/tenants/globex/readiness', token => $token{globex})->{status}, 200, 'others are served while one waits for a pull') foreach 1 .. 3;
 my $answer = read_until_closed($pulled);
 like($answer, qr/^HTTP\/1\.1 20[02] /, 'who waits is answered');
-$sandbox->post('faults', kind => 'delay', ms => 0, percent => 0);
+$sandbox->post('faults', kind => 'slow', percent => 0);
 $answer = ask($node, GET => "/api/tenants/acme/users/$user/sync-progress", token => $token{acme});
 is("$answer->{status} $answer->{json}{userId}", "200 $user", 'the call of the README');
 is( join(' ', map { "$_->{courseId} $_->{status}" } @{ $answer->{json}{courses} }),
@@ -73,11 +73,11 @@ $answer = ask($node, POST => '/api/tenants/globex/users/u/sync-progress', token 
 is("$answer->{status} $answer->{json}{code}", '409 not_possible_now', 'a tenant without a source');
 
 # One that is kept waiting is told where to ask.
-$sandbox->post('faults', kind => 'delay', ms => 8000, percent => 100);
+$sandbox->post('faults', kind => 'slow', slow_ms => 8000, percent => 100);
 $answer = ask($node, GET => "/api/tenants/acme/users/$user/sync-progress", token => $token{acme});
 is($answer->{status}, 202, 'who would wait too long is told that the pull is under way') or diag($answer->{content});
 like($answer->{headers}{location}, qr{^/api/tenants/acme/pulls/$answer->{json}{job}{id}$}, 'and where to ask for it');
-$sandbox->post('faults', kind => 'delay', ms => 0, percent => 0);
+$sandbox->post('faults', kind => 'slow', percent => 0);
 my $pull;
 foreach (1 .. 300)
 {

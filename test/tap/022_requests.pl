@@ -1,0 +1,209 @@
+# One user pulled while somebody waits: through the worker, with and without a pull of everybody under way, refused where it must be, and answered with
+# an error in every way in which it can fail. What a worker does is first done by hand, in a database that has none.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+
+use MindTickle::Sandbox;
+use MindTickle::Test;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $sandbox = MindTickle::Sandbox->start(
+	'--seed', 11,
+	'--tenant', 'acme,users=30,courses=6,rps=40,rpm=2400',
+	'--tenant', 'globex,users=400,courses=6,rps=5,rpm=300',
+	'--tenant', 'initech,users=12,courses=6,rps=40,rpm=2400');
+my $node = start_node('primary', configuration => "mindtickle.databases = 'postgres'\nmax_connections = 600\n");
+add_extension($node);
+
+# A session that says what its statements return, or the error's code and message.
+sub attempt
+{
+	my ($statement, $database) = @_;
+	my ($status, $output, $error) = $node->psql($database // 'postgres', $statement, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	return $error =~ /ERROR:  (\w{5}: [^\n]*)/ ? $1 : $output;
+}
+
+# A database without workers: a session is the worker.
+$node->safe_psql('postgres', 'CREATE DATABASE handmade');
+add_extension($node, 'handmade');
+$node->safe_psql('handmade', q(SELECT mt_create_tenant('acme', 'A'), mt_create_tenant('globex', 'G');
+	SELECT mt_set_credential('acme', '{"api_key": "k"}'), mt_set_credential('globex', '{"api_key": "k"}')));
+is(attempt(q(SELECT mt_sync_course_progress('acme', 'u1', '20 s')), 'handmade'),
+	'55000: the sync worker of this database is not running', 'without a worker that is the error');
+
+my $worker = $node->background_psql('handmade', on_error_stop => 0);
+is($worker->query_safe(q(SELECT mindtickle.worker_attach('sync'))), 't', 'a session can be the worker');
+is(attempt(q(SELECT mt_sync_course_progress('acme', 'u1', '300 ms')), 'handmade'),
+	'HV00M: the sync worker has not answered in time', 'one that does nothing makes it late');
+is($worker->query_safe('SELECT count(*) FROM mindtickle.take_requests()'), 0, 'a request that nobody waits for any more is gone');
+
+my $gateway = $node->background_psql('handmade', on_error_stop => 0);
+$gateway->query_safe(q(SET mindtickle.tenant = 'acme'));
+my $ticket = $gateway->query_safe(q(SELECT mindtickle.request_pull('acme', 'u1')));
+my $state = qq(SELECT concat_ws('|', state, user_id, sqlstate, message, detail, hint) FROM mindtickle.pull_result($ticket));
+is($gateway->query_safe($state), 'waiting', 'a request waits');
+is($worker->query_safe(qq(SELECT ticket = $ticket, tenant_id, kind, subject FROM mindtickle.take_requests())), 't|acme|pull|u1', 'until the worker takes it');
+is($worker->query_safe('SELECT count(*) FROM mindtickle.take_requests()'), 0, 'once');
+is($gateway->query_safe($state), 'running', 'then it runs');
+is($worker->query_safe(qq(SELECT mindtickle.request_step($ticket, 'on its way'))), 't', 'the worker says how');
+is($gateway->query_safe($state), 'running|on its way', 'which is told');
+$worker->query_safe(qq(BEGIN; SELECT mindtickle.finish_request($ticket, 'ours', NULL, NULL, NULL)));
+is($gateway->query_safe($state), 'running|on its way', 'before the commit it is not done');
+$worker->query_safe('ROLLBACK');
+is($gateway->query_safe($state), 'running|on its way', 'and after a rollback neither');
+$worker->query_safe(qq(BEGIN; SAVEPOINT s; SELECT mindtickle.finish_request($ticket, 'rolled back', NULL, NULL, NULL); ROLLBACK TO s; COMMIT));
+is($gateway->query_safe($state), 'running|on its way', 'nor after one of a subtransaction');
+$worker->query_safe(qq(SELECT mindtickle.finish_request($ticket, 'ours', NULL, NULL, NULL)));
+is($gateway->query_safe($state), 'done|ours', 'with the commit it is');
+is($gateway->query_safe($state), 'done|ours', 'and stays so for a while');
+is( $node->safe_psql('handmade', qq(SET mindtickle.tenant = 'globex'; SELECT state FROM mindtickle.pull_result($ticket))),
+	'unknown', 'to another tenant it is unknown');
+$ticket = $gateway->query_safe(q(SELECT mindtickle.request_pull('acme', 'u2')));
+$state =~ s/pull_result\(\d+\)/pull_result($ticket)/;
+$worker->query_safe('SELECT count(*) FROM mindtickle.take_requests()');
+$worker->query_safe(qq(SELECT mindtickle.finish_request($ticket, NULL, 'P0002', 'there is no such user', 'look again')));
+is($gateway->query_safe($state), 'failed|P0002|there is no such user|look again', 'an error is told as one');
+
+# What the worker had taken when it ends is taken by the next one.
+$ticket = $gateway->query_safe(q(SELECT mindtickle.request_pull('acme', 'u3')));
+$state =~ s/pull_result\(\d+\)/pull_result($ticket)/;
+$worker->query_safe('SELECT count(*) FROM mindtickle.take_requests()');
+$worker->quit;
+is($gateway->query_safe($state), 'waiting', 'when the worker ends, what it had taken waits');
+$worker = $node->background_psql('handmade', on_error_stop => 0);
+$worker->query_safe(q(SELECT mindtickle.worker_attach('sync')));
+is($worker->query_safe(qq(SELECT ticket = $ticket FROM mindtickle.take_requests())), 't', 'for the next one');
+
+# There is room for so many, and a share of it for each tenant.
+is(attempt(q(SELECT count(mindtickle.request_pull('globex', 'u')) FROM generate_series(1, 65)), 'handmade'),
+	'53400: tenant "globex" has 64 requests under way already', 'a tenant has its share');
+is($gateway->query_safe(q(SELECT count(mindtickle.request_pull('acme', 'u')) FROM generate_series(1, 60))), 60, 'of which others have theirs');
+$node->safe_psql('handmade', join('; ', map { "SELECT mt_create_tenant('t$_', 'T'); SELECT mt_set_credential('t$_', '{\"api_key\": \"k\"}')" } 1 .. 3));
+$node->psql('handmade', "SELECT count(mindtickle.request_pull('t$_', 'u')) FROM generate_series(1, 64)") foreach 1 .. 2;
+is(attempt(q(SELECT count(mindtickle.request_pull('t3', 'u')) FROM generate_series(1, 64)), 'handmade'),
+	'53400: 256 requests are under way already', 'all together have no more than there are');
+is($worker->query_safe('SELECT count(*) > 250 FROM mindtickle.take_requests()'), 't', 'the worker takes them all at once');
+$worker->quit;
+$gateway->quit;
+$node->restart;
+
+# With the worker. First without a pull of everybody: the user is asked for by the id that MindTickle knows.
+add_tenant($node, $sandbox, 'acme', requests_per_second => 40, requests_per_minute => 2400);
+ok(wait_for_sync($node, 'acme'), 'acme is pulled');
+my $user = $node->safe_psql('postgres', q(SELECT user_id FROM mindtickle.course_progress WHERE tenant_id = 'acme' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1));
+my $rows = "SELECT string_agg(concat_ws(',', course_id, status, score), ' ' ORDER BY course_id)";
+my $truth = $node->safe_psql('postgres', "$rows FROM mindtickle.course_progress WHERE tenant_id = 'acme' AND user_id = '$user'");
+$node->safe_psql('postgres', "DELETE FROM mindtickle.course_progress WHERE tenant_id = 'acme' AND user_id = '$user'");
+my $jobs = $node->safe_psql('postgres', 'SELECT count(*) FROM mt_sync_jobs');
+is($node->safe_psql('postgres', "$rows FROM mt_sync_course_progress('acme', '$user')"), $truth, 'a user is pulled and his rows returned');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM mt_sync_jobs'), $jobs, 'without a pull of everybody');
+ok(poll($node, "SELECT count(*) > 0 FROM mt_events WHERE tenant_id = 'acme' AND topic = 'progress.synced' AND payload ->> 'userId' = '$user'"), 'event progress.synced');
+my $events = "SELECT count(*) FROM (SELECT FROM mt_events WHERE topic = 'progress.synced' UNION ALL SELECT FROM mindtickle.outbox WHERE topic = 'progress.synced') AS e";
+my $before = $node->safe_psql('postgres', $events);
+$node->safe_psql('postgres', "SELECT count(*) FROM mt_sync_course_progress('acme', '$user')");
+is($node->safe_psql('postgres', $events), $before + 1, 'one, too, where nothing has changed');
+is(attempt(q(SELECT mt_sync_course_progress('acme', 'nobody'))), 'P0002: MindTickle does not know this user', 'nobody is found by an unknown id');
+is( $node->safe_psql('postgres', qq(SELECT mt_provision_user('acme', '{"userId": "new", "email": "new\@example.com"}'))), 'new', 'a user of ours');
+is(attempt(q(SELECT mt_sync_course_progress('acme', 'new'))), '55000: the user is not known to MindTickle yet', 'whom MindTickle does not know');
+
+# A function that reads first is fine, one that has written is not.
+like(attempt(qq(BEGIN; SELECT count(*) FROM mt_users; SELECT count(*) > 0 FROM mt_sync_course_progress('acme', '$user'); COMMIT)), qr/t/, 'in a transaction that has read');
+is(attempt(qq(BEGIN; CREATE TABLE x (); SELECT mt_sync_course_progress('acme', '$user'))), '25001: mt_sync_course_progress cannot run in a transaction that has written', 'not in one that has written');
+
+# A third one between the two: the worker gives up, and who waits is told.
+my $waiting = $node->background_psql('postgres', on_error_stop => 0);
+$waiting->query_safe(q(BEGIN; SELECT count(*) FROM mindtickle.course_progress));
+my $third = $node->background_psql('postgres', on_error_stop => 0);
+$third->query_until(qr/begun/, qq(\\echo begun\nBEGIN; LOCK TABLE mindtickle.course_progress IN ACCESS EXCLUSIVE MODE;\n));
+ok(poll($node, q(SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND relation = 'mindtickle.course_progress'::regclass)), 'a lock is waited for');
+$waiting->query("\\set VERBOSITY verbose\nSELECT mt_sync_course_progress('acme', '$user', '20 s')");
+like($waiting->{stderr}, qr/55P03: what was pulled could not be stored: canceling statement due to lock timeout/,
+	'a lock that the worker cannot get is no wait for ever');
+like($waiting->{stderr}, qr/HINT:  Another transaction holds a lock/, 'and it says what to look for');
+$waiting->query_safe('ROLLBACK');
+$waiting->quit;
+$third->query_safe("ROLLBACK");
+$third->quit;
+ok(poll($node, "SELECT backoff_until IS NULL OR backoff_until < now() FROM mindtickle.tenant WHERE tenant_id = 'acme'"), 'the tenant goes on');
+is(attempt("SELECT count(*) > 0 FROM mt_sync_course_progress('acme', '$user')"), 't', 'with what somebody waits for');
+
+# Cancel and time-out.
+$sandbox->post('faults', kind => 'slow', percent => 100, tenant => 'acme', slow_ms => 1500);
+like(attempt("SET statement_timeout = '300 ms'; SELECT mt_sync_course_progress('acme', '$user')"), qr/^57014: canceling statement/, 'who waits can be cancelled');
+is(attempt("SELECT mt_sync_course_progress('acme', '$user', '300 ms')"), 'HV00M: the sync worker has not answered in time', 'or has no time');
+is(attempt("SELECT count(*) > 0 FROM mt_sync_course_progress('acme', '$user', '30 s')"), 't', 'a slow answer is an answer');
+$sandbox->post('faults', kind => 'slow', percent => 0, tenant => 'acme', slow_ms => 1500);
+
+# Upstream trouble ends as an error, not as silence.
+$sandbox->post('faults', kind => 'error500', percent => 100, tenant => 'acme');
+like(attempt("SELECT mt_sync_course_progress('acme', '$user', '20 s')"), qr/^HV000: MindTickle gives no usable answer: status 50/, 'a server error');
+$sandbox->post('faults', kind => 'error500', percent => 0, tenant => 'acme');
+$node->safe_psql('postgres', q(SELECT mt_set_credential('acme', '{"api_key": "wrong"}')));
+like(attempt("SELECT mt_sync_course_progress('acme', '$user', '20 s')"), qr/^HV000: MindTickle refuses the api_key \(401\): store/, 'a key that is refused');
+like(attempt("SELECT mt_sync_course_progress('acme', '$user', '20 s')"), qr/^HV000: nothing is pulled for tenant "acme" until .*: MindTickle refuses the api_key/, 'and while it rests the same, at once');
+$node->safe_psql('postgres', q(SELECT mt_set_credential('acme', '{"api_key": ") . $sandbox->key('acme') . q("}')));
+ok(poll($node, "SELECT backoff_until IS NULL FROM mindtickle.tenant WHERE tenant_id = 'acme'"), 'another key ends the rest');
+is(attempt("SELECT count(*) > 0 FROM mt_sync_course_progress('acme', '$user', '30 s')"), 't', 'with it users are pulled again');
+$node->safe_psql('postgres', q(SELECT mt_suspend_tenant('acme')));
+is(attempt("SELECT mt_sync_course_progress('acme', '$user')"), '55000: tenant "acme" is suspended', 'not for a suspended tenant');
+$node->safe_psql('postgres', q(SELECT mt_resume_tenant('acme')));
+
+# Before the bulk: a pull of 400 users at 5 a second takes minutes, an urgent one does not wait for it.
+add_tenant($node, $sandbox, 'globex', requests_per_second => 5, requests_per_minute => 300);
+ok(poll($node, q(SELECT count(*) > 0 FROM mt_sync_jobs WHERE tenant_id = 'globex' AND phase = 'progress' AND done > 5)), 'a long pull is under way');
+my $last = $node->safe_psql('postgres', q(SELECT user_id FROM mindtickle.users WHERE tenant_id = 'globex' AND active ORDER BY user_id DESC LIMIT 1));
+is(attempt("SELECT count(*) > 0 FROM mt_sync_course_progress('globex', '$last', '20 s')"), 't', 'a user at its end is pulled first');
+is($node->safe_psql('postgres', q(SELECT state FROM mt_sync_jobs WHERE tenant_id = 'globex')), 'running', 'before the bulk is done');
+my $job = $node->safe_psql('postgres', q(SELECT mt_cancel_job('globex', job_id) FROM mt_sync_jobs WHERE tenant_id = 'globex' AND state = 'running'));
+is($job, 't', 'the pull is cancelled');
+ok(poll($node, q(SELECT state = 'idle' FROM pg_stat_activity WHERE backend_type = 'mindtickle sync')), 'and the worker has nothing left to do');
+my $requests = $sandbox->stats('globex')->{requests};
+usleep(1_500_000);
+is($sandbox->stats('globex')->{requests}, $requests, 'nothing more is sent for it');
+
+# 500 callers at once: each is served or refused, and all are told.
+add_tenant($node, $sandbox, 'initech', requests_per_second => 40, requests_per_minute => 2400);
+ok(wait_for_sync($node, 'initech'), 'initech is pulled');
+my @callers;
+my $users = "(SELECT user_id FROM mindtickle.users WHERE tenant_id = '%s' AND active AND mindtickle_id IS NOT NULL ORDER BY user_id OFFSET %d LIMIT 1)";
+my %outcome;
+foreach my $caller (1 .. 500)
+{
+	my $tenant = $caller % 2 ? 'acme' : 'initech';
+	my $who = sprintf($users, $tenant, $caller % 9);
+	my $pid = fork();
+	die "could not fork: $!" unless defined $pid;
+	if ($pid == 0)
+	{
+		my $result = attempt("SELECT 'served' FROM (SELECT count(*) FROM mt_sync_course_progress('$tenant', $who, '60 s')) AS s");
+		my $kind = $result eq 'served' ? 1 : $result =~ /^53400/ ? 2 : $result =~ /^HV00/ ? 3 : 4;
+		require POSIX;
+		POSIX::_exit($kind);
+	}
+	push @callers, $pid;
+}
+foreach my $pid (@callers)
+{
+	waitpid($pid, 0);
+	$outcome{ $? >> 8 }++;
+}
+is(($outcome{1} // 0) + ($outcome{2} // 0), 500, 'of 500 callers at once each is served or told that there are too many') or diag(explain(\%outcome));
+cmp_ok($outcome{1} // 0, '>=', 64, 'and many are served');
+foreach my $tenant (qw(acme globex initech))
+{
+	my $stats = $sandbox->stats($tenant);
+	is($stats->{violations_per_second} + $stats->{violations_per_minute}, 0, "the budget of $tenant was kept");
+}
+
+# On a standby nothing is pulled.
+$node->safe_psql('postgres', q(SELECT count(*) FROM mt_stat_tenant));
+$node->stop('fast');
+is($node->log_contains('PANIC|was terminated by signal'), '', 'no server process died');
+done_testing();

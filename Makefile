@@ -131,7 +131,7 @@ $(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS)
 	cat $^ > $@
 
 demo test bench fuzz:
-	@test/setup/install-packages
+	@test/setup/install-packages $@
 	@test/setup/$(if $(filter test,$@),run-tests,$@)
 
 demo-stop:

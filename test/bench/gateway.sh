@@ -17,30 +17,10 @@ finish() {
 		kill "$pid" 2>/dev/null || true
 	done
 	wait 2>/dev/null || true
-	psql -X -q -c 'ALTER SYSTEM RESET mindtickle.gateway_port' -c 'ALTER SYSTEM RESET mindtickle.gateway_requests_per_second' \
-		-c 'SELECT pg_reload_conf()' >/dev/null || true
+	stop_gateway
 	rm -rf "$work"
 }
 trap finish EXIT
-
-free_port() {
-	local port
-	while true; do
-		port=$((20000 + RANDOM % 12000))
-		if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-			printf '%s' "$port"
-			return
-		fi
-	done
-}
-
-wait_for_port() {
-	local deadline=$((SECONDS + 30))
-	until (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; do
-		[ "$SECONDS" -lt "$deadline" ] || { printf 'nothing listens on port %s\n' "$1" >&2; exit 1; }
-		sleep 0.1
-	done
-}
 
 median() {
 	sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'
@@ -48,7 +28,7 @@ median() {
 
 # A tenant with 2,000 people who have progress in five courses, of 5,000 in all, and who may write.
 set_up() {
-	psql -X -q -v ON_ERROR_STOP=1 -v "port=$port" <<-'END'
+	psql -X -q -v ON_ERROR_STOP=1 <<-'END'
 		SET client_min_messages = warning;
 		SELECT mt_create_tenant('bench-http', 'Bench') \g /dev/null
 		INSERT INTO mindtickle.users (tenant_id, user_id, mindtickle_id, user_name, email, name, role, title, department)
@@ -60,12 +40,9 @@ set_up() {
 		CREATE ROLE bench_http LOGIN;
 		SELECT mt_grant_tenant('bench-http', 'bench_http', 'writer') \g /dev/null
 		GRANT EXECUTE ON FUNCTION mindtickle.user_courses TO bench_http;
-		ALTER SYSTEM SET mindtickle.gateway_port = :port;
-		ALTER SYSTEM SET mindtickle.gateway_requests_per_second = 0;
-		SELECT pg_reload_conf() \g /dev/null
 	END
 	token=$(psql -X -A -t -c "SELECT mt_create_token('bench-http', 'bench', '{read,quiz}')")
-	wait_for_port "$port"
+	start_gateway "$port" 2
 }
 
 write_scripts() {
@@ -145,12 +122,7 @@ compare_with_pgbench() {
 }
 
 compare_memory() {
-	local pid largest=0 size
-	for pid in $(psql -X -A -t -c "SELECT pid FROM pg_stat_activity WHERE backend_type = 'mindtickle gateway'"); do
-		size=$(awk '/^VmRSS/ {print $2}' "/proc/$pid/status")
-		largest=$((size > largest ? size : largest))
-	done
-	row 'memory of the largest gateway process, kB, beside 40 MiB' "$largest" 40960 1 most
+	row 'memory of the largest gateway process, kB, beside 40 MiB' "$(gateway_memory)" 40960 1 most
 }
 
 # The same bytes from Redis, p50 in microseconds.

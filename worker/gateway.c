@@ -40,6 +40,7 @@ typedef struct FixedSettings
 	char		listen[64];
 	int			port;
 	bool		allow_plain;
+	int			connections;
 } FixedSettings;
 
 static const char *
@@ -82,6 +83,7 @@ remember(FixedSettings *fixed)
 	strlcpy(fixed->listen, mt_gateway_settings.listen, sizeof(fixed->listen));
 	fixed->port = mt_gateway_settings.port;
 	fixed->allow_plain = mt_gateway_settings.allow_plain;
+	fixed->connections = mt_gateway_settings.connections;
 }
 
 static void

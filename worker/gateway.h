@@ -150,7 +150,6 @@ extern void mt_serve_respond(MtHttpRequest *request);
 extern void mt_serve_suspend(MtHttpRequest *request);
 extern void mt_serve_sweep(void);
 extern void mt_serve_hang_up_idle(void);
-extern int	mt_serve_connections(void);
 extern int64 mt_serve_sweep_at(void);
 
 /* gateway_route.c */

@@ -6,7 +6,7 @@
  * gateway of another server of the same user, and each would get half of the other's requests. So the first process takes the port for itself
  * alone and shares it only when it has it; the others share it where one of theirs (gateway_state.c) listens already.
  *
- * A changed certificate, or limit, makes a new daemon on the same socket; the one before accepts nothing more and ends with its last connection.
+ * A changed certificate makes a new daemon on the same socket; the one before accepts nothing more and ends with its last connection.
  *
  * Called by gateway.c. Never calls the database but for those two questions.
  */
@@ -59,12 +59,6 @@ typedef struct Address
 	bool		loopback;
 } Address;
 
-/* Question and answer of peers_work. */
-typedef struct PeerQuestion
-{
-	int			peers;
-} PeerQuestion;
-
 /* Reads the setting; false where it is no IP address. */
 static bool
 read_address(Address *address)
@@ -96,7 +90,7 @@ read_address(Address *address)
 static void
 peers_work(void *argument)
 {
-	((PeerQuestion *) argument)->peers = mt_sql_gateway_peers(mt_gateway_settings.listen, mt_gateway_settings.port);
+	*(int *) argument = mt_sql_gateway_peers(mt_gateway_settings.listen, mt_gateway_settings.port);
 }
 
 static void
@@ -294,10 +288,10 @@ wait_for_socket(void)
 	wait_for_settings(&address);
 	for (int try = 1;; try++)
 	{
-		PeerQuestion question = {0};
+		int			peers = 0;
 
-		run_or_end(peers_work, &question);
-		listening_socket = try_to_listen(&address, question.peers > 0);
+		run_or_end(peers_work, &peers);
+		listening_socket = try_to_listen(&address, peers > 0);
 		if (listening_socket >= 0)
 			break;
 		if (!told && (try >= QUICK_TRIES || errno != EADDRINUSE))
@@ -338,7 +332,7 @@ same_text(const char *left, const char *right)
 }
 
 /*
- * Takes over changed settings: limits and TLS files, whose content counts, not their names. Where the new ones cannot be used, it stays as it
+ * Takes over changed TLS files, whose content counts, not their names. Where the new ones cannot be used, it stays as it
  * was. False where the process must start again, as it listens elsewhere.
  */
 bool

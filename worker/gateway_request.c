@@ -601,12 +601,3 @@ mt_serve_hang_up_idle(void)
 		}
 	}
 }
-
-/*
- * How many connections there are.
- */
-int
-mt_serve_connections(void)
-{
-	return connection_count;
-}

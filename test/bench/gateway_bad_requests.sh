@@ -45,12 +45,25 @@ end
 function response(status)
 	answered = answered + 1
 	if status < 400 or status > 499 then print("unexpected status " .. status) end
-	if answered >= wanted then wrk.thread:stop() end
+	if answered == wanted then
+		io.open("$work/done", "w"):close()
+		wrk.thread:stop()
+	end
 end
 END
 
+# wrk itself knows of a time only, and ends before it when it is interrupted.
 send() {
-	WANTED=$1 wrk -t1 -c8 -d86400s --timeout 60s -s "$work/bad.lua" "http://127.0.0.1:$port" >"$work/wrk.log"
+	local wrk_pid
+	rm -f "$work/done"
+	WANTED=$1 wrk -t1 -c8 -d86400s --timeout 60s -s "$work/bad.lua" "http://127.0.0.1:$port" >"$work/wrk.log" &
+	wrk_pid=$!
+	until [ -e "$work/done" ]; do
+		kill -0 "$wrk_pid" || exit 1
+		sleep 0.1
+	done
+	kill -INT "$wrk_pid"
+	wait "$wrk_pid" || true
 	if grep -m 3 'unexpected status\|Socket errors' "$work/wrk.log"; then
 		exit 1
 	fi

@@ -31,7 +31,9 @@ OBJS = \
 	src/event_stats.o \
 	src/event_store.o \
 	src/field.o \
+	src/gateway_state.o \
 	src/iso_timestamp.o \
+	src/json_body.o \
 	src/launcher.o \
 	src/log_redaction.o \
 	src/plan.o \
@@ -129,6 +131,7 @@ SQL_PARTS = \
 	sql/worker_api.sql \
 	sql/event_api.sql \
 	sql/replay.sql \
+	sql/gateway.sql \
 	sql/pull_api.sql \
 	sql/push_api.sql \
 	sql/sync_state.sql \
@@ -168,7 +171,7 @@ $(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS)
 	cat $^ > $@
 
 demo test bench fuzz:
-	@test/setup/install-packages
+	@test/setup/install-packages $@
 	@test/setup/$(if $(filter test,$@),run-tests,$@)
 
 demo-stop:

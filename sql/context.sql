@@ -20,7 +20,7 @@ COMMENT ON FUNCTION mindtickle.row_allowed(pg_catalog.text, pg_catalog.oid) IS '
 
 CREATE FUNCTION mindtickle.acting_as_service() RETURNS pg_catalog.bool
 	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mt_acting_as_service';
-COMMENT ON FUNCTION mindtickle.acting_as_service() IS 'true when the current role is the one that mindtickle.service_role names';
+COMMENT ON FUNCTION mindtickle.acting_as_service() IS 'true when the current role is the one that mindtickle.service_role names and no token bounds what it may do';
 
 CREATE FUNCTION mindtickle.visible_tenants() RETURNS pg_catalog.text[]
 	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mt_visible_tenants';

@@ -12,5 +12,7 @@ CREATE TABLE mindtickle.dead_letter (
 	replayed_at pg_catalog.timestamptz,
 	PRIMARY KEY (tenant_id, letter_id)
 );
+-- What is there already is found by its bytes.
+CREATE INDEX dead_letter_raw_idx ON mindtickle.dead_letter (tenant_id, pg_catalog.sha256(raw)) WHERE replayed_at IS NULL;
 COMMENT ON TABLE mindtickle.dead_letter IS 'input that could not be processed, with the reason and the bytes as they came';
 COMMENT ON COLUMN mindtickle.dead_letter.resource IS 'what it was to become: users, courses, quiz_results, or progress/ and the user_id';

@@ -26,6 +26,8 @@ CREATE TABLE mindtickle.api_token (
 	expires_at pg_catalog.timestamptz,
 	PRIMARY KEY (tenant_id, name)
 );
+-- Not led by tenant_id either: the gateway knows a tenant by its token alone.
+CREATE INDEX api_token_token_hash_idx ON mindtickle.api_token (token_hash);
 CREATE TRIGGER forget_access AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mindtickle.api_token
 	FOR EACH STATEMENT EXECUTE FUNCTION mindtickle.forget_access();
 ALTER TABLE mindtickle.api_token ENABLE ALWAYS TRIGGER forget_access;

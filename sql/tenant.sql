@@ -41,7 +41,7 @@ CREATE TABLE mindtickle.tenant_grant (
 COMMENT ON TABLE mindtickle.tenant_grant IS 'which role acts for which tenant, and how far; written by mt_grant_tenant, read in C on each use of a tenant';
 COMMENT ON COLUMN mindtickle.tenant_grant.role_oid IS 'the role''s oid when the row came in; a role of the same name made later does not match, 0 matches nothing';
 
--- The one index not led by tenant_id: it answers which tenants a role has, before any tenant is known.
+-- Not led by tenant_id: it answers which tenants a role has, before any tenant is known.
 CREATE INDEX tenant_grant_role_oid_idx ON mindtickle.tenant_grant (role_oid);
 
 CREATE FUNCTION mindtickle.resolve_grant_role() RETURNS pg_catalog.trigger

@@ -60,6 +60,15 @@ static struct
 	Oid			owner;
 } relations;
 
+/* Tenants that were found last, for those who serve one after the other. */
+#define SEEN_TENANTS	16
+static struct
+{
+	uint64		generation;
+	char		tenant[MT_TENANT_MAX + 1];
+}			seen_tenants[SEEN_TENANTS];
+static int	seen_next = 0;
+
 /* The grants of the role that was asked for last, inherited ones too, in the order of their tenants. */
 static struct
 {
@@ -182,18 +191,14 @@ mt_tenant_name_valid(const char *tenant)
 	return strspn(tenant, "abcdefghijklmnopqrstuvwxyz0123456789_-") == length;
 }
 
-/*
- * True when there is such a tenant. For callers that already know that the role may know.
- */
-bool
-mt_tenant_exists(const char *tenant)
+static bool
+look_up_tenant(const char *tenant)
 {
 	Relation	relation;
 	SysScanDesc scan;
 	ScanKeyData key;
 	bool		found;
 
-	look_up_relations();
 	relation = table_open(relations.tenant, AccessShareLock);
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(tenant));
 	scan = systable_beginscan(relation, relations.tenant_pkey, true, NULL, 1, &key);
@@ -201,6 +206,24 @@ mt_tenant_exists(const char *tenant)
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
 	return found;
+}
+
+/*
+ * True when there is such a tenant. For callers that already know that the role may know.
+ */
+bool
+mt_tenant_exists(const char *tenant)
+{
+	look_up_relations();
+	for (int i = 0; i < SEEN_TENANTS; i++)
+		if (seen_tenants[i].generation == relations.generation && strcmp(seen_tenants[i].tenant, tenant) == 0)
+			return true;
+	if (strlen(tenant) > MT_TENANT_MAX || !look_up_tenant(tenant))
+		return false;
+	strlcpy(seen_tenants[seen_next].tenant, tenant, sizeof(seen_tenants[seen_next].tenant));
+	seen_tenants[seen_next].generation = relations.generation;
+	seen_next = (seen_next + 1) % SEEN_TENANTS;
+	return true;
 }
 
 /*
@@ -468,8 +491,9 @@ mt_role_grants(Oid role, int *count)
 
 /*
  * How far the role may go for the tenant: the highest of its grants, where those that need a token count only while proven by one
- * (mt_token_proof), unless ignore_tokens is set. The owner and the service role reach every tenant that exists. MT_ACCESS_NONE alike, and by
- * the same steps, for a tenant that does not exist and for one that is another's. *valid_until is when the answer ends, DT_NOEND: never.
+ * (mt_token_proof), unless ignore_tokens is set. The owner and the service role reach every tenant that exists, but the service role only as far
+ * as the token goes that was entered, where one was. MT_ACCESS_NONE alike, and by the same steps, for a tenant that does not exist and for one
+ * that is another's. *valid_until is when the answer ends, DT_NOEND: never.
  */
 MtAccess
 mt_role_access(Oid role, const char *tenant, bool ignore_tokens, TimestampTz *valid_until)
@@ -483,6 +507,8 @@ mt_role_access(Oid role, const char *tenant, bool ignore_tokens, TimestampTz *va
 
 	*valid_until = DT_NOEND;
 	look_up_relations();
+	if (role == relations.service_role && mt_token_entered())
+		return mt_tenant_exists(tenant) ? mt_token_access(tenant, valid_until) : MT_ACCESS_NONE;
 	if (role == relations.service_role || mt_is_owner(role))
 		return mt_tenant_exists(tenant) ? MT_ACCESS_OWNER : MT_ACCESS_NONE;
 

@@ -77,14 +77,15 @@ mt_faulty(const MtFault *fault)
 }
 
 /*
- * Raises a noted fault: ERROR 22023, its message beginning with the field.
+ * Raises a noted fault: ERROR 22023, its message beginning with the field, which is also given as the column.
  */
 void
 mt_raise_fault(const MtFault *fault)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s %s", fault->field, fault->message)));
+			 errmsg("%s %s", fault->field, fault->message),
+			 err_generic_string(PG_DIAG_COLUMN_NAME, fault->field)));
 }
 
 /*

@@ -6,6 +6,10 @@
  * a worker that finds the extension attaches itself (shared_state.c), one that does not ends at once, and is tried again ever more rarely;
  * CREATE EXTENSION says when it is worth another try. Once the publisher is attached, the others follow.
  *
+ * The HTTP gateway serves one database: the one that mindtickle.gateway_database names, else the only one that has the extension. Which that is
+ * can be said once every database has been tried; then it stays, also when another one gets the extension. Processes of the gateway that a
+ * changed setting makes superfluous end by themselves.
+ *
  * The workers' code is in the library mindtickle_worker, so that no backend loads what they need. The launcher itself needs none of it, and
  * having no database it could not reach this library by SQL; hence it is here.
  */
@@ -53,23 +57,30 @@ typedef struct LaunchedWorker
 typedef struct LaunchedDatabase
 {
 	Oid			database;
+	NameData	name;
 	bool		present;		/* still in pg_database and wanted */
 	LaunchedWorker workers[MT_WORKER_KINDS];
 } LaunchedDatabase;
 
+/* The kinds of which a database has one each, and the gateway, of which there are more. */
 static const struct
 {
 	const char *name;
 	const char *function;
-}			worker_kinds[MT_WORKER_KINDS] = {
+}			worker_kinds[MT_WORKER_GATEWAY + 1] = {
 	[MT_WORKER_PUBLISHER] = {"mindtickle publisher", "mt_publisher_main"},
 	[MT_WORKER_AGGREGATOR] = {"mindtickle aggregator", "mt_aggregator_main"},
 	[MT_WORKER_SYNC] = {"mindtickle sync", "mt_sync_main"},
+	[MT_WORKER_GATEWAY] = {"mindtickle gateway", "mt_gateway_main"},
 };
 
 static LaunchedDatabase databases[MT_DATABASES_MAX];
 static int	database_count = 0;
 static bool slots_exhausted = false;
+
+/* The database that the gateway serves, and whether it was told that there is none to choose. */
+static Oid	served_database = InvalidOid;
+static bool told_of_choice = false;
 
 PGDLLEXPORT void mt_launcher_main(Datum argument);
 
@@ -153,6 +164,7 @@ list_databases(void)
 		if (entry == NULL)
 			break;
 		entry->present = true;
+		entry->name = row->datname;
 		for (int kind = 0; kind < MT_WORKER_KINDS; kind++)
 			if (entry->workers[kind].pause > RESTART_PAUSE)
 				entry->workers[kind].pause = entry->workers[kind].start_at = 0;
@@ -186,10 +198,11 @@ start_worker(LaunchedDatabase *entry, int kind)
 	registration.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	registration.bgw_restart_time = BGW_NEVER_RESTART;
 	strlcpy(registration.bgw_library_name, "mindtickle_worker", sizeof(registration.bgw_library_name));
-	strlcpy(registration.bgw_function_name, worker_kinds[kind].function, sizeof(registration.bgw_function_name));
-	strlcpy(registration.bgw_name, worker_kinds[kind].name, sizeof(registration.bgw_name));
-	strlcpy(registration.bgw_type, worker_kinds[kind].name, sizeof(registration.bgw_type));
+	strlcpy(registration.bgw_function_name, worker_kinds[Min(kind, MT_WORKER_GATEWAY)].function, sizeof(registration.bgw_function_name));
+	strlcpy(registration.bgw_name, worker_kinds[Min(kind, MT_WORKER_GATEWAY)].name, sizeof(registration.bgw_name));
+	strlcpy(registration.bgw_type, worker_kinds[Min(kind, MT_WORKER_GATEWAY)].name, sizeof(registration.bgw_type));
 	registration.bgw_main_arg = ObjectIdGetDatum(entry->database);
+	strlcpy(registration.bgw_extra, mt_worker_kind_name(kind), sizeof(registration.bgw_extra));
 	registration.bgw_notify_pid = MyProcPid;
 
 	started = RegisterDynamicBackgroundWorker(&registration, &worker->handle);
@@ -202,7 +215,7 @@ start_worker(LaunchedDatabase *entry, int kind)
 			ereport(WARNING,
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 					 errmsg("mindtickle could not start its workers: no background worker slot is free"),
-					 errhint("Raise max_worker_processes: mindtickle needs one, and three more for each database that has it.")));
+					 errhint("Raise max_worker_processes: mindtickle needs one, three more for each database that has it, and mindtickle.gateway_workers.")));
 	}
 	slots_exhausted = !started;
 }
@@ -240,6 +253,77 @@ tend_worker(LaunchedDatabase *entry, int kind, const MtWorkerView *view)
 	return worker->handle != NULL ? -1 : FIRST_ABSENT_PAUSE;
 }
 
+/* The sooner of two looks, each -1 for never. */
+static long
+sooner(long left, long right)
+{
+	if (left < 0 || right < 0)
+		return Max(left, right);
+	return Min(left, right);
+}
+
+/* Chooses the database that the gateway serves; NULL where there is none, or it cannot be told yet. */
+static LaunchedDatabase *
+find_served_database(void)
+{
+	LaunchedDatabase *served = NULL;
+	int			candidates = 0;
+
+	for (int i = 0; i < database_count; i++)
+	{
+		LaunchedDatabase *entry = &databases[i];
+		const LaunchedWorker *publisher = &entry->workers[MT_WORKER_PUBLISHER];
+		MtWorkerView view;
+		bool		attached = mt_worker_view(entry->database, MT_WORKER_PUBLISHER, &view) && view.pid != 0;
+
+		if (mt_setting_gateway_database[0] != '\0')
+		{
+			if (attached && strcmp(NameStr(entry->name), mt_setting_gateway_database) == 0)
+				return entry;
+			continue;
+		}
+		/* One whose publisher has just ended has the extension nevertheless. */
+		if (entry->database == served_database && publisher->pause <= RESTART_PAUSE)
+			return attached ? entry : NULL;
+		if (publisher->handle != NULL && !attached)
+			return NULL;
+		if (attached)
+		{
+			served = entry;
+			candidates++;
+		}
+	}
+	if (candidates > 1 && !told_of_choice)
+		ereport(LOG,
+				(errmsg("the HTTP gateway of mindtickle does not start: %d databases have the extension", candidates),
+				 errhint("Name the one that it serves in mindtickle.gateway_database, or set mindtickle.gateway_port to 0.")));
+	told_of_choice = candidates > 1;
+	return candidates == 1 ? served : NULL;
+}
+
+/* Looks at the gateway's processes; returns the milliseconds until the next look. */
+static long
+tend_gateway(void)
+{
+	LaunchedDatabase *served;
+	long		timeout = -1;
+
+	if (mt_setting_gateway_port == 0)
+		return -1;
+	served = find_served_database();
+	if (served == NULL || mt_database_barred(served->database))
+		return -1;
+	served_database = served->database;
+	for (int i = 0; i < mt_setting_gateway_workers; i++)
+	{
+		MtWorkerView view;
+
+		if (mt_worker_view(served->database, MT_WORKER_GATEWAY + i, &view))
+			timeout = sooner(timeout, tend_worker(served, MT_WORKER_GATEWAY + i, &view));
+	}
+	return timeout;
+}
+
 /* Looks at all workers of all databases; returns the milliseconds until the next look. */
 static long
 tend_workers(void)
@@ -252,10 +336,9 @@ tend_workers(void)
 
 		if (mt_database_barred(databases[i].database))
 			continue;
-		for (int kind = 0; kind < MT_WORKER_KINDS; kind++)
+		for (int kind = 0; kind < MT_WORKER_GATEWAY; kind++)
 		{
 			MtWorkerView view;
-			long		wanted;
 
 			if (!mt_worker_view(databases[i].database, kind, &view))
 				break;
@@ -263,12 +346,10 @@ tend_workers(void)
 				extension_found = view.pid != 0;
 			else if (!extension_found)
 				break;
-			wanted = tend_worker(&databases[i], kind, &view);
-			if (wanted >= 0 && (timeout < 0 || wanted < timeout))
-				timeout = wanted;
+			timeout = sooner(timeout, tend_worker(&databases[i], kind, &view));
 		}
 	}
-	return timeout;
+	return sooner(timeout, tend_gateway());
 }
 
 /*

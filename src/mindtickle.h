@@ -35,9 +35,14 @@ typedef enum MtAccess
 extern void mt_define_settings(void);
 extern char *mt_setting_tenant;
 extern char *mt_setting_token_id;
+extern char *mt_setting_token_scope;
 extern uint64 mt_context_changes;
 extern char *mt_setting_service_role;
 extern char *mt_setting_databases;
+extern char *mt_setting_gateway_database;
+extern int mt_setting_gateway_port;
+extern int mt_setting_gateway_requests_per_second;
+extern int mt_setting_gateway_workers;
 extern char *mt_setting_secret_directory;
 extern bool mt_setting_sync_enabled;
 extern bool mt_setting_notify;

@@ -3,24 +3,33 @@
  *		Every setting of mindtickle, defined in one place and called once by _PG_init.
  *
  * mindtickle.tenant proves nothing: anyone may set it, and the right to it is checked where it is used (access.c). mindtickle.token_id is
- * the proof that a token was shown: mt_set_tenant sets it, nobody else may, and it holds the token's number, never its text. Both are settings
- * because settings reach parallel workers and end with the (sub)transaction. The others are the administrator's and take effect on reload.
+ * the proof that a token was shown: mt_set_tenant and enter_token set it, nobody else may, and it holds the token's number, never its text.
+ * mindtickle.token_scope is set by enter_token and bounds the service role. They are settings because settings reach parallel workers and end
+ * with the (sub)transaction. The others are the administrator's and take effect on reload.
+ *
+ * What the gateway alone needs (mindtickle.gateway_...) is defined here too, and read by it by name.
  */
 #include "mindtickle.h"
 
 #include "access.h"
+#include "shared_state.h"
 #include "utils/guc.h"
 
 char	   *mt_setting_tenant = NULL;
 char	   *mt_setting_token_id = NULL;
+char	   *mt_setting_token_scope = NULL;
 char	   *mt_setting_service_role = NULL;
 char	   *mt_setting_databases = NULL;
+char	   *mt_setting_gateway_database = NULL;
+int			mt_setting_gateway_port = 3000;
+int			mt_setting_gateway_requests_per_second = 200;
+int			mt_setting_gateway_workers = 2;
 char	   *mt_setting_secret_directory = NULL;
 bool		mt_setting_sync_enabled = true;
 bool		mt_setting_notify = true;
 char	   *mt_setting_public_url = NULL;
 
-/* Moves with every change of the two settings that make up the context. */
+/* Moves with every change of the settings that make up the context. */
 uint64		mt_context_changes = 1;
 
 static void
@@ -67,6 +76,116 @@ assign_service_role(const char *newval, void *extra)
 	mt_forget_access_here();
 }
 
+static void
+define_gateway_texts(void)
+{
+	static char *listen;
+	static char *certificate;
+	static char *key;
+
+	DefineCustomStringVariable("mindtickle.gateway_database",
+							   "Database that the HTTP gateway serves.",
+							   "Empty: the only one that has the extension.",
+							   &mt_setting_gateway_database, "",
+							   PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("mindtickle.gateway_listen",
+							   "IP address on which the HTTP gateway listens.",
+							   "One that is not of the loopback interface needs TLS, or mindtickle.gateway_allow_plain.",
+							   &listen, "127.0.0.1",
+							   PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("mindtickle.gateway_tls_certificate",
+							   "File with the gateway's TLS certificate and its chain, PEM.",
+							   "Empty: HTTP without TLS. Relative to the data directory.",
+							   &certificate, "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("mindtickle.gateway_tls_key",
+							   "File with the private key of the gateway's TLS certificate, PEM.",
+							   "Relative to the data directory.",
+							   &key, "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+}
+
+static void
+define_gateway_numbers(void)
+{
+	static int	connections;
+	static int	pull_wait;
+	static int	request_timeout;
+	static int	statement_timeout;
+
+	DefineCustomIntVariable("mindtickle.gateway_connections",
+							"Connections that one process of the HTTP gateway keeps open.",
+							NULL,
+							&connections, 2000, 16, 60000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("mindtickle.gateway_port",
+							"TCP port of the HTTP gateway.",
+							"0: there is none.",
+							&mt_setting_gateway_port, 3000, 0, 65535,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("mindtickle.gateway_pull_wait",
+							"How long sync-progress waits for a pull before it answers that one is under way.",
+							NULL,
+							&pull_wait, 20000, 0, 600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("mindtickle.gateway_request_timeout",
+							"How long the HTTP gateway waits for a request to arrive whole, and keeps an idle connection.",
+							NULL,
+							&request_timeout, 30000, 100, 600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("mindtickle.gateway_requests_per_second",
+							"Requests a second that each tenant can make through the HTTP gateway, two seconds' worth of them at once.",
+							"0: any number.",
+							&mt_setting_gateway_requests_per_second, 200, 0, 1000000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("mindtickle.gateway_statement_timeout",
+							"Longest time that a request through the HTTP gateway can take in the database.",
+							NULL,
+							&statement_timeout, 10000, 100, 600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("mindtickle.gateway_workers",
+							"Processes of the HTTP gateway.",
+							NULL,
+							&mt_setting_gateway_workers, 2, 0, MT_GATEWAYS_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
+static void
+define_gateway_settings(void)
+{
+	static bool allow_plain;
+	static int	log_requests;
+	static const struct config_enum_entry log_choices[] = {
+		{"none", 0, false},
+		{"errors", 1, false},
+		{"all", 2, false},
+		{NULL, 0, false}
+	};
+
+	DefineCustomBoolVariable("mindtickle.gateway_allow_plain",
+							 "Lets the HTTP gateway listen without TLS on an address that others can reach.",
+							 "Tokens and data then cross the network readable for everybody on it.",
+							 &allow_plain, false,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomEnumVariable("mindtickle.gateway_log",
+							 "Requests to the HTTP gateway that are logged.",
+							 "Of those answered with an error, at most 20 a second.",
+							 &log_requests, 1, log_choices,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_gateway_texts();
+	define_gateway_numbers();
+}
+
 /*
  * Defines the settings and reserves the prefix, so that a misspelt name is an error instead of a setting without effect.
  */
@@ -78,6 +197,8 @@ mt_define_settings(void)
 							   "Empty: every database that has the extension.",
 							   &mt_setting_databases, "",
 							   PGC_SIGHUP, GUC_LIST_INPUT, NULL, NULL, NULL);
+
+	define_gateway_settings();
 
 	DefineCustomBoolVariable("mindtickle.notify",
 							 "Sends a NOTIFY for each batch of published events.",
@@ -119,6 +240,12 @@ mt_define_settings(void)
 							   "Number of the token that was shown for the tenant.",
 							   "Set by mt_set_tenant alone.",
 							   &mt_setting_token_id, "",
+							   PGC_SUSET, GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL, assign_context, NULL);
+
+	DefineCustomStringVariable("mindtickle.token_scope",
+							   "Scope to which the token that was entered bounds the service role.",
+							   "Set by mindtickle.enter_token alone.",
+							   &mt_setting_token_scope, "",
 							   PGC_SUSET, GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL, assign_context, NULL);
 
 	MarkGUCPrefixReserved("mindtickle");

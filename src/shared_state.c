@@ -43,6 +43,7 @@ static const char *const worker_kind_names[MT_WORKER_KINDS] = {
 	[MT_WORKER_PUBLISHER] = "publisher",
 	[MT_WORKER_AGGREGATOR] = "aggregator",
 	[MT_WORKER_SYNC] = "sync",
+	[MT_WORKER_GATEWAY] = "gateway 1", "gateway 2", "gateway 3", "gateway 4", "gateway 5", "gateway 6", "gateway 7", "gateway 8",
 };
 
 PG_FUNCTION_INFO_V1(mt_worker_attach);

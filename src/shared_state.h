@@ -9,6 +9,8 @@
 
 /* Databases that can have workers. */
 #define MT_DATABASES_MAX	64
+/* Processes of the HTTP gateway. */
+#define MT_GATEWAYS_MAX		8
 /* Tenants of a database that can be marked at once; more means all of them. */
 #define MT_MARKS_MAX		128
 
@@ -21,7 +23,8 @@ typedef enum MtWorkerKind
 	MT_WORKER_PUBLISHER,
 	MT_WORKER_AGGREGATOR,
 	MT_WORKER_SYNC,
-	MT_WORKER_KINDS
+	MT_WORKER_GATEWAY,			/* the first of MT_GATEWAYS_MAX that are alike */
+	MT_WORKER_KINDS = MT_WORKER_GATEWAY + MT_GATEWAYS_MAX
 } MtWorkerKind;
 
 /* What the launcher knows of a worker, from shared memory. */

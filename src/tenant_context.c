@@ -43,6 +43,7 @@ PG_FUNCTION_INFO_V1(mt_current_tenant);
 PG_FUNCTION_INFO_V1(mt_set_tenant);
 PG_FUNCTION_INFO_V1(mt_enter_tenant);
 PG_FUNCTION_INFO_V1(mt_whoami);
+PG_FUNCTION_INFO_V1(mt_refuse_tenant_sql);
 PG_FUNCTION_INFO_V1(mt_row_allowed);
 PG_FUNCTION_INFO_V1(mt_acting_as_service);
 PG_FUNCTION_INFO_V1(mt_visible_tenants);
@@ -180,6 +181,26 @@ report_absent_tenant(const char *tenant)
 }
 
 /*
+ * Where a token was entered, a function must be in its scope. What functions call in turn is their own affair: they run for the service call
+ * that has been checked.
+ */
+static void
+require_scope(FunctionCallInfo fcinfo, MtAccess needed)
+{
+	Oid			role;
+	int			security_context;
+
+	if (!mt_token_entered())
+		return;
+	GetUserIdAndSecContext(&role, &security_context);
+	if ((security_context & SECURITY_RESTRICTED_OPERATION) != 0 || mt_token_scope_allows(function_name(fcinfo), needed))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("%s is not in the scope \"%s\" of the token", function_name(fcinfo), mt_setting_token_scope)));
+}
+
+/*
  * Checks that the current role may go as far as needed for the tenant, and that a context, where one is set, is of the same tenant. fcinfo is
  * that of the SQL function. ERROR 22023 for a name that cannot be a tenant's, 42501 where the right is missing, 42704 for the owner and the
  * service role where there is no such tenant.
@@ -195,6 +216,7 @@ mt_require_access(FunctionCallInfo fcinfo, const char *tenant, MtAccess needed)
 	access = mt_role_access(role, tenant, false, &valid_until);
 	if (mt_setting_tenant && mt_setting_tenant[0] != '\0' && strcmp(mt_setting_tenant, tenant) != 0)
 		mt_refuse_tenant(tenant, function_name(fcinfo));
+	require_scope(fcinfo, needed);
 	if (access >= needed)
 		return;
 	if (access == MT_ACCESS_NONE && (mt_is_owner(role) || role == mt_service_role(true)))
@@ -275,13 +297,20 @@ mt_row_allowed(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(false);
 }
 
+/* Not where a token bounds what the service role may do. */
+static bool
+acting_as_service(void)
+{
+	return GetUserId() == mt_service_role(true) && !mt_token_entered();
+}
+
 /*
- * mindtickle.acting_as_service() -> bool
+ * mindtickle.acting_as_service() -> bool: the current role is the service role, and no token is entered.
  */
 Datum
 mt_acting_as_service(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(GetUserId() == mt_service_role(true));
+	PG_RETURN_BOOL(acting_as_service());
 }
 
 /*
@@ -300,7 +329,7 @@ mt_visible_tenants(PG_FUNCTION_ARGS)
 		element = CStringGetTextDatum(tenant);
 		PG_RETURN_ARRAYTYPE_P(construct_array(&element, 1, TEXTOID, -1, false, TYPALIGN_INT));
 	}
-	if (GetUserId() == mt_service_role(true))
+	if (acting_as_service())
 		PG_RETURN_ARRAYTYPE_P(mt_all_tenants());
 	PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
 }
@@ -362,6 +391,16 @@ mt_set_tenant(PG_FUNCTION_ARGS)
 			set_for_transaction("mindtickle.token_id", proof);
 	}
 	set_for_transaction("mindtickle.tenant", tenant);
+	PG_RETURN_VOID();
+}
+
+/*
+ * mindtickle.refuse_tenant(tenant): the refusal, with its alert, for a request whose address names another tenant than its token is of.
+ */
+Datum
+mt_refuse_tenant_sql(PG_FUNCTION_ARGS)
+{
+	mt_refuse_tenant(text_to_cstring(PG_GETARG_TEXT_PP(0)), "gateway");
 	PG_RETURN_VOID();
 }
 

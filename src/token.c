@@ -6,6 +6,9 @@
  * kept for the access generation (access.c), so that a revocation holds from the next statement on in every backend; expiry is compared at each
  * use. Rows are read by index scans under a fresh catalog snapshot, for the reasons told in access.c.
  *
+ * The gateway knows a tenant by the token alone (mindtickle.enter_token). From then on, until the end of the transaction, the service role may
+ * do no more than the token: access.c bounds it to the token's tenant, tenant_context.c to functions of the token's scope.
+ *
  * Called by tenant_context.c for mt_set_tenant and by access.c for grants that need a token. A token's text is put into no setting, no message
  * and no memory that outlives the call.
  */
@@ -19,6 +22,8 @@
 #include "common/cryptohash.h"
 #include "common/sha2.h"
 #include "executor/spi.h"
+#include "gateway_state.h"
+#include "log_redaction.h"
 #include "miscadmin.h"
 #include "plan.h"
 #include "service_call.h"
@@ -26,6 +31,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/rel.h"
 
 /* What a token's text begins with, and its random bits in bytes. */
@@ -36,6 +42,9 @@
 /* Longest name of a token in bytes, and most tokens of a tenant. */
 #define TOKEN_NAME_MAX		100
 #define TOKENS_MAX			100
+
+/* Holds a scope's name. */
+#define SCOPE_SIZE			16
 
 /* Columns of api_token, in the order of sql/security.sql. */
 #define TOKEN_TENANT_ID		1
@@ -54,12 +63,12 @@ typedef struct Token
 } Token;
 
 /* The last answers for tokens shown, so that a pool's next transaction reads no table. */
-#define KEPT_TOKENS			16
+#define KEPT_TOKENS			64
 typedef struct KeptToken
 {
 	uint64		generation;
 	char		tenant[MT_TENANT_MAX + 1];
-	char		scope[16];
+	char		scope[SCOPE_SIZE];
 	Token		token;
 } KeptToken;
 
@@ -70,8 +79,9 @@ static int	kept_next = 0;
 static struct
 {
 	uint64		generation;
-	uint64		changes;
+	char		token_id[MT_TOKEN_ID_SIZE];
 	char		tenant[MT_TENANT_MAX + 1];
+	char		scope[SCOPE_SIZE];
 	bool		proven;
 	TimestampTz valid_until;
 } proof;
@@ -80,6 +90,7 @@ static struct
 static const char *const tenant_scopes[] = {"scim", "sync", "quiz", "read", "sql", NULL};
 
 PG_FUNCTION_INFO_V1(mt_create_token);
+PG_FUNCTION_INFO_V1(mt_enter_token);
 PG_FUNCTION_INFO_V1(mt_revoke_token);
 
 /* SHA-256 of a text; hash has PG_SHA256_DIGEST_LENGTH bytes. */
@@ -214,26 +225,28 @@ mt_token_valid(const char *tenant, const char *token, size_t length, const char 
 }
 
 /*
- * True when mindtickle.token_id is the number of a living token of the tenant with scope sql; *valid_until is then when it expires, DT_NOEND:
- * never.
+ * True when mindtickle.token_id is the number of a living token of the tenant with the scope that was entered with, or scope sql where none was
+ * entered; *valid_until is then when it expires, DT_NOEND: never.
  */
 bool
 mt_token_proof(const char *tenant, TimestampTz *valid_until)
 {
 	uint64		generation = mt_access_generation();
+	const char *scope = mt_token_entered() ? mt_setting_token_scope : "sql";
 	int64		token_id;
 	Token	   *tokens;
 	int			count;
 
 	if (mt_setting_token_id == NULL || mt_setting_token_id[0] == '\0')
 		return false;
-	if (proof.generation != generation || proof.changes != mt_context_changes || strcmp(proof.tenant, tenant) != 0)
+	if (proof.generation != generation || strcmp(proof.token_id, mt_setting_token_id) != 0 || strcmp(proof.tenant, tenant) != 0 ||
+		strcmp(proof.scope, scope) != 0)
 	{
 		proof.generation = 0;
 		proof.proven = false;
 		proof.valid_until = DT_NOEND;
 		token_id = strtoi64(mt_setting_token_id, NULL, 10);
-		tokens = read_tokens(tenant, "sql", &count);
+		tokens = read_tokens(tenant, scope, &count);
 		for (int i = 0; i < count; i++)
 		{
 			if (tokens[i].token_id != token_id || !tokens[i].scope_held)
@@ -242,14 +255,124 @@ mt_token_proof(const char *tenant, TimestampTz *valid_until)
 			proof.valid_until = tokens[i].expires_at;
 		}
 		pfree(tokens);
+		strlcpy(proof.token_id, mt_setting_token_id, sizeof(proof.token_id));
 		strlcpy(proof.tenant, tenant, sizeof(proof.tenant));
-		proof.changes = mt_context_changes;
+		strlcpy(proof.scope, scope, sizeof(proof.scope));
 		proof.generation = generation;
 	}
 	if (!proof.proven || (proof.valid_until != DT_NOEND && proof.valid_until <= GetCurrentTimestamp()))
 		return false;
 	*valid_until = proof.valid_until;
 	return true;
+}
+
+/*
+ * True while a token that was entered bounds what the service role may do.
+ */
+bool
+mt_token_entered(void)
+{
+	return mt_setting_token_scope != NULL && mt_setting_token_scope[0] != '\0';
+}
+
+/*
+ * How far the service role may go for the tenant by the token that was entered; *valid_until as in mt_token_proof.
+ */
+MtAccess
+mt_token_access(const char *tenant, TimestampTz *valid_until)
+{
+	if (!mt_token_proof(tenant, valid_until))
+		return MT_ACCESS_NONE;
+	return strcmp(mt_setting_token_scope, "read") == 0 ? MT_ACCESS_READER : MT_ACCESS_WRITER;
+}
+
+/*
+ * True when the scope that was entered with is the one that a function needs which the gateway calls. What needs no more than a reader is in
+ * scope read, with the exceptions below; what needs more and is not among them cannot be done with a token.
+ */
+bool
+mt_token_scope_allows(const char *function, MtAccess needed)
+{
+	static const struct
+	{
+		const char *function;
+		const char *scope;		/* NULL: any that writes */
+	}			scopes[] = {
+		{"keep_dead_letter", NULL},
+		{"mt_deactivate_user", "scim"},
+		{"mt_handle_scim_event", "scim"},
+		{"mt_process_quiz_result", "quiz"},
+		{"mt_provision_user", "scim"},
+		{"mt_scim_request", "scim"},
+		{"mt_sync_course_progress", "sync"},
+		{"mt_sync_tenant", "sync"},
+		{"mt_upsert_progress", "sync"},
+		{"pull_result", "sync"},
+		{"request_pull", "sync"},
+	};
+
+	for (int i = 0; i < (int) lengthof(scopes); i++)
+		if (strcmp(scopes[i].function, function) == 0)
+			return scopes[i].scope == NULL ? strcmp(mt_setting_token_scope, "read") != 0
+				: strcmp(scopes[i].scope, mt_setting_token_scope) == 0;
+	return needed <= MT_ACCESS_READER && strcmp(mt_setting_token_scope, "read") == 0;
+}
+
+/* Reads the token of this hash; tenant gets whose it is, empty: nobody's in particular. False where there is none. */
+static bool
+find_token(const uint8 *hash, const char *scope, char *tenant, Token *token)
+{
+	Relation	relation = table_open(mt_relation("api_token"), AccessShareLock);
+	bytea	   *key_value = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		isnull;
+
+	SET_VARSIZE(key_value, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	memcpy(VARDATA(key_value), hash, PG_SHA256_DIGEST_LENGTH);
+	ScanKeyInit(&key, TOKEN_TOKEN_HASH, BTEqualStrategyNumber, F_BYTEAEQ, PointerGetDatum(key_value));
+	scan = systable_beginscan(relation, mt_relation("api_token_token_hash_idx"), true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Datum		value = heap_getattr(tuple, TOKEN_TENANT_ID, RelationGetDescr(relation), &isnull);
+
+		text_to_cstring_buffer(DatumGetTextPP(value), tenant, MT_TENANT_MAX + 1);
+		read_token(tuple, RelationGetDescr(relation), scope, token);
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return HeapTupleIsValid(tuple);
+}
+
+/*
+ * The living token of this text, for the scope, which it need not hold: token->scope_held tells. tenant, of MT_TENANT_MAX + 1 bytes, gets whose
+ * it is. Who looks for it by its hash learns by the time it takes nothing about tokens that he does not have: he cannot choose a hash.
+ */
+static bool
+look_up_token(const char *text, size_t length, const char *scope, char *tenant, Token *token)
+{
+	uint64		generation = mt_access_generation();
+	uint8		hash[PG_SHA256_DIGEST_LENGTH];
+	bool		found = false;
+
+	hash_text(text, Min(length, TOKEN_LENGTH + 1), hash);
+	for (int i = 0; i < KEPT_TOKENS && !found; i++)
+		if (kept_tokens[i].generation == generation && strcmp(kept_tokens[i].scope, scope) == 0 &&
+			equal_hashes(kept_tokens[i].token.hash, hash))
+		{
+			strlcpy(tenant, kept_tokens[i].tenant, MT_TENANT_MAX + 1);
+			*token = kept_tokens[i].token;
+			found = true;
+		}
+	if (!found)
+	{
+		found = find_token(hash, scope, tenant, token);
+		if (found)
+			keep_token(generation, tenant, scope, token);
+	}
+	return found && (token->expires_at == DT_NOEND || token->expires_at > GetCurrentTimestamp());
 }
 
 static void
@@ -391,6 +514,55 @@ mt_create_token(PG_FUNCTION_ARGS)
 	store_token(values, nulls);
 	mt_service_leave(&call);
 	PG_RETURN_TEXT_P(cstring_to_text(token));
+}
+
+static void
+set_for_transaction(const char *name, const char *value)
+{
+	set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR, false);
+}
+
+/*
+ * mindtickle.enter_token(token, scope) -> text: for the gateway. Until the end of the transaction the service role may do what the token may, in
+ * this scope, and nothing else; returns the token's tenant, empty for scope metrics. ERROR 28000 for what is no living token, whatever is wrong
+ * with it, 42501 where it lacks the scope, 53400 where the tenant's request budget is spent. Counts as a request of the tenant.
+ */
+Datum
+mt_enter_token(PG_FUNCTION_ARGS)
+{
+	text	   *shown = PG_GETARG_TEXT_PP(0);
+	char	   *scope = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char		tenant[MT_TENANT_MAX + 1];
+	char		token_id[MT_TOKEN_ID_SIZE];
+	Token		token;
+
+	mt_hide_tokens_of_statement();
+	if (GetUserId() != mt_service_role(false))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("a token can be entered by the service role alone"),
+				 errdetail("Its rights are what the token bounds.")));
+	if (mt_token_entered())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("a token has been entered in this transaction already")));
+	if (!look_up_token(VARDATA_ANY(shown), VARSIZE_ANY_EXHDR(shown), scope, tenant, &token))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg("the token is not valid"),
+				 errdetail("It is unknown, has expired, or was revoked.")));
+	if (!token.scope_held)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("the token lacks the scope \"%s\"", scope),
+				 errhint("An admin of the tenant makes one that has it with mt_create_token.")));
+	mt_spend_request(tenant);
+
+	pg_lltoa(token.token_id, token_id);
+	set_for_transaction("mindtickle.tenant", tenant);
+	set_for_transaction("mindtickle.token_id", token_id);
+	set_for_transaction("mindtickle.token_scope", scope);
+	PG_RETURN_TEXT_P(cstring_to_text(tenant));
 }
 
 /*

@@ -2,7 +2,7 @@
  * process.c
  *		The life of a worker process: start, wait until the extension can be used, take on the service role, run transactions, reload, end.
  *
- * Called by the entry points in publisher.c, aggregator.c and sync.c. A worker reaches the extension through SQL alone, and the text of that SQL is in
+ * Called by the entry points in publisher.c, aggregator.c, sync.c and gateway.c. A worker reaches the extension through SQL alone, and the text of that SQL is in
  * statements.c; the only exceptions are the two questions of the start, asked here because they come before the service role is known.
  *
  * A worker ends with 0 where it has nothing to do in this database and with 1 where the launcher shall start it again. It never ends because
@@ -48,6 +48,12 @@ static uint64 transaction_count = 0;
 static MtWork last_work = NULL;
 static void *last_work_argument;
 
+/* Set where the worker ends by itself after an order; then an order interrupts a transaction only when it is repeated after so long. */
+static bool gentle = false;
+static volatile TimestampTz ordered_at = 0;
+
+#define PATIENCE	(3 * USECS_PER_SEC)
+
 /* Argument and result of the questions of the start. */
 typedef struct StartQuestion
 {
@@ -83,11 +89,31 @@ take_order_to_end(SIGNAL_ARGS)
 {
 	int			saved_errno = errno;
 
-	if (in_transaction)
+	if (ordered_at == 0)
+		ordered_at = GetCurrentTimestamp();
+	if (in_transaction && (!gentle || GetCurrentTimestamp() - ordered_at > PATIENCE))
 		die(postgres_signal_arg);
 	end_ordered = true;
 	SetLatch(MyLatch);
 	errno = saved_errno;
+}
+
+/*
+ * From here on the worker looks itself whether it was ordered to end, and ends when it has done what it began: at most PATIENCE later.
+ */
+void
+mt_worker_end_gently(void)
+{
+	gentle = true;
+}
+
+/*
+ * True when the worker was ordered to end.
+ */
+bool
+mt_worker_end_ordered(void)
+{
+	return end_ordered;
 }
 
 /* Does what there is to do last, and ends the process; the launcher starts it again where it shall go on. */
@@ -112,6 +138,20 @@ mt_worker_do_last(MtWork work, void *argument)
 	last_work_argument = argument;
 }
 
+/* Takes over what an error says. A data exception's message is left out of the text, as it may quote data. */
+static void
+take_failure(const ErrorData *error, MtFailure *failure)
+{
+	failure->sqlstate = error->sqlerrcode;
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION)
+		snprintf(failure->text, sizeof(failure->text), "data exception %s", unpack_sql_state(error->sqlerrcode));
+	else
+		strlcpy(failure->text, error->message, sizeof(failure->text));
+	strlcpy(failure->message, error->message, sizeof(failure->message));
+	strlcpy(failure->field, error->column_name == NULL ? "" : error->column_name, sizeof(failure->field));
+	strlcpy(failure->hint, error->hint == NULL ? "" : error->hint, sizeof(failure->hint));
+}
+
 /* Runs work in a transaction of its own with this isolation. False when it failed: see mt_in_transaction. */
 static bool
 run_transaction(int isolation, MtWork work, void *argument, MtFailure *failure)
@@ -121,7 +161,7 @@ run_transaction(int isolation, MtWork work, void *argument, MtFailure *failure)
 
 	in_transaction = true;
 	transaction_count++;
-	if (end_ordered)
+	if (end_ordered && !gentle)
 	{
 		in_transaction = false;
 		end_as_ordered();
@@ -153,11 +193,7 @@ run_transaction(int isolation, MtWork work, void *argument, MtFailure *failure)
 		error = CopyErrorData();
 		FlushErrorState();
 		AbortCurrentTransaction();
-		failure->sqlstate = error->sqlerrcode;
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION)
-			snprintf(failure->text, sizeof(failure->text), "data exception %s", unpack_sql_state(error->sqlerrcode));
-		else
-			strlcpy(failure->text, error->message, sizeof(failure->text));
+		take_failure(error, failure);
 		FreeErrorData(error);
 		RESUME_INTERRUPTS();
 	}
@@ -195,6 +231,15 @@ bool
 mt_in_transaction(MtWork work, void *argument, MtFailure *failure)
 {
 	return run_and_report(XACT_READ_COMMITTED, work, argument, failure);
+}
+
+/*
+ * The same for work that may fail by the fault of who asked for it: it does not show in mt_stat_worker.
+ */
+bool
+mt_try_transaction(MtWork work, void *argument, MtFailure *failure)
+{
+	return run_transaction(XACT_READ_COMMITTED, work, argument, failure);
 }
 
 /*
@@ -238,6 +283,18 @@ ask_for_state(void *argument)
 		elog(ERROR, "mindtickle.worker_state gave no answer");
 	state = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	strlcpy(question->state, state == NULL ? "absent" : state, sizeof(question->state));
+}
+
+/*
+ * True when the extension can be used and this process has its rights. Between transactions.
+ */
+bool
+mt_worker_ready(void)
+{
+	StartQuestion question = {0};
+	MtFailure	failure;
+
+	return mt_in_transaction(ask_for_state, &question, &failure) && strncmp(question.state, "ready:", 6) == 0;
 }
 
 /* The role outlives the transaction, as after SET ROLE. */
@@ -367,7 +424,7 @@ mt_worker_service(void)
 	/* Nothing runs that could be cancelled, as in an idle session. */
 	QueryCancelPending = false;
 	CHECK_FOR_INTERRUPTS();
-	if (end_ordered)
+	if (end_ordered && !gentle)
 		end_as_ordered();
 
 	if (ConfigReloadPending)

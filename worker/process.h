@@ -7,11 +7,14 @@
 
 #include "postgres.h"
 
-/* Why a transaction was rolled back: fit for a log and for a tenant's error column. */
+/* Why a transaction was rolled back. text is fit for a log and for a tenant's error column; the rest is for him alone whose data it was about. */
 typedef struct MtFailure
 {
 	int			sqlstate;
 	char		text[400];
+	char		message[400];
+	char		field[100];		/* the field at fault; empty: none is named */
+	char		hint[200];
 } MtFailure;
 
 /* Work for one transaction; SPI is connected. */
@@ -25,6 +28,10 @@ extern void mt_worker_idle(const char *text);
 extern void mt_worker_busy(const char *text);
 extern bool mt_in_transaction(MtWork work, void *argument, MtFailure *failure);
 extern bool mt_in_snapshot(MtWork work, void *argument, MtFailure *failure);
+extern bool mt_try_transaction(MtWork work, void *argument, MtFailure *failure);
+extern void mt_worker_end_gently(void);
+extern bool mt_worker_end_ordered(void);
+extern bool mt_worker_ready(void);
 extern uint64 mt_transaction_count(void);
 extern void mt_worker_judge(const MtFailure *failure);
 extern int64 mt_jitter(int64 pause);

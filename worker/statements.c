@@ -1,6 +1,6 @@
 /*
  * statements.c
- *		The SQL of the workers: all of it but that of requests and pushes (errand_statements.c) and the two questions of a worker's start.
+ *		The SQL of the workers: all of it but that of requests and pushes (errand_statements.c), that of the gateway (gateway_sql.c), and the two questions of a worker's start.
  *
  * Called inside mt_in_transaction. Each statement calls one function of the schema mindtickle. Values are parameters, always. Results are copied
  * into the context that the caller names, for the others die with the transaction.

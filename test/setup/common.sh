@@ -146,7 +146,7 @@ copy_for_server_user() {
 run_tap_files() {
 	local seconds=$1 directory=$work/tap pgxs_directory
 	shift
-	copy_for_server_user --exclude='*.o' README.md src test/tap test/setup test/sandbox test/sql/include
+	copy_for_server_user --exclude='*.o' README.md src worker/gateway_route.c test/tap test/setup test/sandbox test/sql/include
 	as_server_user mkdir -p "$directory/tmp_check/log"
 	pgxs_directory=$(dirname "$(dirname "$("$PG_CONFIG" --pgxs)")")
 	as_server_user timeout --foreground "$seconds" env -C "$work/tree" \

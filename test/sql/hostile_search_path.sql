@@ -4,7 +4,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(17);
+SELECT plan(18);
 
 DROP ROLE IF EXISTS hp_admin, hp_spare;
 CREATE ROLE hp_admin;
@@ -180,6 +180,11 @@ INSERT INTO call (role_name, statement) VALUES
 	('mindtickle_service', 'mindtickle.enter_tenant(''hp'')'), ('mindtickle_service', 'mindtickle.emit_event(''hp'', ''user_changed'', ''{}'')'), ('mindtickle_service', 'mindtickle.request_sync(''hp'', ''x'')'), ('mindtickle_service', 'mindtickle.require_source(''hp'')'),
 	('mindtickle_service', 'mindtickle.request_pull(''hp'', ''p1'')'), ('mindtickle_service', 'mindtickle.pull_result(1)'), ('mindtickle_service', 'mindtickle.take_sync_look()'), ('mindtickle_service', 'mindtickle.take_requests()'), ('mindtickle_service', 'mindtickle.request_step(1, ''x'')'), ('mindtickle_service', 'mindtickle.finish_request(1, NULL, ''P0002'', ''x'', ''y'')'),
 	('mindtickle_service', 'mindtickle.take_marks()'), ('mindtickle_service', 'mindtickle.take_readiness_marks()'), ('mindtickle_service', 'mindtickle.worker_report(''x'', 1)'), ('mindtickle_service', 'mindtickle.worker_failed(''x'')'), ('mindtickle_service', 'mindtickle.tenant_exists(''hp'')'), ('mindtickle_service', 'mindtickle.take_alerts()'), ('mindtickle_service', 'mindtickle.record_alerts()'), ('mindtickle_service', 'mindtickle.sync_overview()'),
+-- What the gateway calls.
+INSERT INTO call (role_name, statement) VALUES
+	('mindtickle_service', 'mindtickle.json_from_body(''{"a": 1}'')'), ('mindtickle_service', 'mindtickle.keep_dead_letter(''hp'', ''http'', ''quiz_results'', ''x'', ''y'')'), ('mindtickle_service', 'mindtickle.user_courses(''hp'', ''m1'')'), ('mindtickle_service', 'mindtickle.user_courses(''hp'', ''nobody'')'),
+	('mindtickle_service', 'mindtickle.readiness_as_json(''hp'', true)'), ('mindtickle_service', 'mindtickle.readiness_as_json(''hp'', false)'), ('mindtickle_service', 'mindtickle.quiz_result_from_body(''hp'', ''{"userId": "m1", "courseId": "c", "quizId": "q", "submittedAt": "2026-01-05"}'')'),
+	('mindtickle_service', 'mindtickle.gateway_peers(''x'', 1)'), ('mindtickle_service', 'mindtickle.gateway_counts()'), ('mindtickle_service', 'mindtickle.gateway_count(''{}'', ''{}'')'), ('mindtickle_service', 'mindtickle.metrics()');
 	('mindtickle_service', 'mindtickle.reserve_budget(''{hp}'', pg_catalog.array_append(NULL, pg_catalog.now()), pg_catalog.array_append(NULL, ''{1}''::pg_catalog.text), ''{1}'', ''{1}'')'), ('mindtickle_service', 'mindtickle.budget_of(''hp'')'), ('mindtickle_service', 'mindtickle.sync_errand(''hp'')'), ('mindtickle_service', 'mindtickle.take_push_marks()'), ('mindtickle_service', 'mindtickle.push_next(''hp'', ''{}'', 10)'), ('mindtickle_service', 'mindtickle.push_due(''hp'')'), ('mindtickle_service', 'mindtickle.push_put_off(''hp'', ''p1'', 9, ''x'', ''y'')'), ('mindtickle_service', 'mindtickle.push_reject(''hp'', ''p1'', 9, ''x'', ''y'')'), ('mindtickle_service', 'mindtickle.push_done(''hp'', ''p1'', 9, ''s'')'), ('mindtickle_service', 'mindtickle.push_refused(''hp'', ''x'')'), ('mindtickle_service', 'mindtickle.rest_reason(''hp'')'), ('mindtickle_service', 'mindtickle.errand_user(''hp'', ''p1'')'), ('mindtickle_service', 'mindtickle.progress_pulled(''hp'', ''p1'')'), ('mindtickle_service', 'mindtickle.next_pull(''hp'')'), ('mindtickle_service', 'mindtickle.tenant_stat(''hp'')'), ('none', 'mindtickle.tenant_stats()'), ('mindtickle_service', 'mindtickle.cancel_job(''hp'', 1, ''x'')'), ('mindtickle_service', 'mindtickle.sync_open(''hp'')'),
 	('mindtickle_service', 'mindtickle.store_users(''hp'', 1, ''{"{\"mindtickleId\": \"p1\", \"email\": \"p1@example.com\"}", "{bad"}'')'), ('mindtickle_service', 'mindtickle.store_courses(''hp'', 1, ''{"{\"courseId\": \"c\", \"title\": \"C\"}", "[]"}'')'),
 	('mindtickle_service', 'mindtickle.store_progress(''hp'', 1, ''p1'', ''{"{\"courseId\": \"c\", \"status\": \"completed\"}"}'')'),
@@ -222,6 +227,10 @@ CREATE TEMP TABLE outcome AS
 	SELECT c.place, c.role_name, c.statement, pg_temp.hostile(c.role_name, CASE WHEN c.statement ~ 'hp-' THEN '' ELSE 'hp' END, 'SELECT ' || c.statement) AS result
 	FROM (SELECT * FROM call ORDER BY place) AS c;
 SELECT is_empty($$SELECT role_name, left(statement, 100), result FROM outcome WHERE result <> 'ok' ORDER BY place$$, 'every function does its work and runs nothing of the caller''s');
+-- Those whose call here can only fail.
+INSERT INTO outcome SELECT 0, 'mindtickle_service', s, pg_temp.hostile('mindtickle_service', 'hp', 'SELECT ' || s) FROM unnest(ARRAY['mindtickle.enter_token(''x'', ''read'')', 'mindtickle.refuse_tenant(''hp'')',
+	'mindtickle.gateway_listens(NULL, ''x''::pg_catalog.int4)', 'mindtickle.scim_event_from_body(''x'')', 'mindtickle.scim_request(''hp'', ''x'', ''/x'', '''', ''{}'', ''\\xff'')']) AS s;
+SELECT is_empty($$SELECT statement, result FROM outcome WHERE place = 0 AND result !~ '^(28000|42501|22P02|42883|22023|22021): '$$, 'also where it fails');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_catalog.pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 		JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'mindtickle'
 	WHERE p.prorettype <> 'trigger'::regtype AND p.proname NOT IN ('worker_attach', 'read_secret_file', 'fold_readiness', 'mt_sync_course_progress', 'mt_test_connection', 'mt_cancel_job', 'publish')

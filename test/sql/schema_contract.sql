@@ -219,8 +219,8 @@ SELECT is_empty($$SELECT a.attrelid::regclass, a.attname FROM tenant_table AS t 
 SELECT is_empty($$SELECT t.relname FROM tenant_table AS t WHERE split_part(pg_temp.key_of(t.oid), ', ', 1) IS DISTINCT FROM 'tenant_id'$$,
 	'tenant_id leads every primary key');
 SELECT is_empty($$SELECT i.indexrelid::regclass FROM tenant_table AS t JOIN pg_index AS i ON i.indrelid = t.oid
-	WHERE i.indkey[0] <> 1 AND i.indexrelid <> 'mindtickle.tenant_grant_role_oid_idx'::regclass$$,
-	'tenant_id leads every index but the one that finds the tenants of a role');
+	WHERE i.indkey[0] <> 1 AND i.indexrelid NOT IN ('mindtickle.tenant_grant_role_oid_idx'::regclass, 'mindtickle.api_token_token_hash_idx'::regclass)$$,
+	'tenant_id leads every index but those that find the tenants of a role, and of a token');
 SELECT is_empty($$SELECT c.conname FROM extension_table AS t JOIN pg_constraint AS c ON c.conrelid = t.oid WHERE c.contype = 'f'$$,
 	'no table has a foreign key: a restore loads them in any order');
 SELECT is_empty($$SELECT relname FROM tenant_table WHERE NOT (relrowsecurity AND relforcerowsecurity)$$, 'row security is enabled and forced');

@@ -162,7 +162,7 @@ CREATE TEMP TABLE service_call AS
 SELECT is_empty($$SELECT * FROM service_call WHERE result ~ 'canary'$$, 'the service role gets nothing of a tenant that is not in force');
 SELECT is((SELECT string_agg(substring(signature, '\.(\w+)') || ': ' || coalesce(nullif(left(result, 5), ''), 'nothing'), ', ' ORDER BY signature COLLATE "C") FROM service_call
 		WHERE signature ~ 'store_|emit|dead|back_off|publish|sync_open|credential_of'),
-	'credential_of: nothing, emit_event: 42501, publish: 42501, store_courses: 42501, store_history: 42501, store_modules: 42501, store_progress: 42501, store_quiz_results: 42501, store_reports: 42501, store_series: 42501, store_team_members: 42501, store_teams: 42501, store_users: 42501, '
+	'credential_of: nothing, emit_event: 42501, keep_dead_letter: 42501, publish: 42501, store_courses: 42501, store_history: 42501, store_modules: 42501, store_progress: 42501, store_quiz_results: 42501, store_reports: 42501, store_series: 42501, store_team_members: 42501, store_teams: 42501, store_users: 42501, '
 	'sync_back_off: nothing, sync_open: nothing', 'in these ways');
 SELECT is_empty($$SELECT * FROM pg_temp.rows_of('iso-b') EXCEPT SELECT * FROM before$$, 'and changes nothing of it');
 

@@ -94,7 +94,10 @@ sub start_node
 
 	$node->init(allows_streaming => $options{allows_streaming}, extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ]);
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'mindtickle'") if $options{preload} // 1;
-	$node->append_conf('postgresql.conf', "max_worker_processes = 32\n" . ($options{configuration} // ''));
+	$node->append_conf('postgresql.conf', "max_worker_processes = 32\n");
+	# A test of the gateway gives it a port; the others leave the default one alone.
+	$node->append_conf('postgresql.conf', 'mindtickle.gateway_port = 0');
+	$node->append_conf('postgresql.conf', $options{configuration} // '');
 	$node->start;
 	return $node;
 }

@@ -61,6 +61,11 @@ CREATE FUNCTION mindtickle.publish(tenant pg_catalog.text, max_rows pg_catalog.i
 COMMENT ON FUNCTION mindtickle.publish(pg_catalog.text, pg_catalog.int4, pg_catalog.bool)
 	IS 'numbers waiting events of a tenant in a transaction of its own and NOTIFYs each topic with its highest seq; how many, and whether there is more to do; needs no tenant in force';
 
+CREATE FUNCTION mindtickle.hold_events(tenant pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_hold_events';
+COMMENT ON FUNCTION mindtickle.hold_events(pg_catalog.text)
+	IS 'keeps a tenant''s events from being published until the end of the transaction, which changes some of those that wait';
+
 CREATE FUNCTION mindtickle.tenants_to_publish() RETURNS SETOF pg_catalog.text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_tenants_to_publish';
 COMMENT ON FUNCTION mindtickle.tenants_to_publish() IS 'tenants with events that wait; needs no tenant in force';

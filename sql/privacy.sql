@@ -185,7 +185,8 @@ BEGIN
 	GET DIAGNOSTICS changed = ROW_COUNT;
 	total := total + changed;
 
-	-- Events keep their place, so that seq has no gaps.
+	-- Events keep their place, so that seq has no gaps; nobody moves them meanwhile, and the publisher finds those that wait anew.
+	PERFORM mindtickle.hold_events(erase_user.tenant);
 	FOR relation IN SELECT * FROM mindtickle.named_tables('^(outbox|event)', 'payload') LOOP
 		EXECUTE format('UPDATE %s AS e SET payload = mindtickle.event_without(e.payload, $1, $2, $3, $4) WHERE e.tenant_id = $1 '
 					   'AND mindtickle.tells_of(e.payload, $2 || $3) AND mindtickle.event_without(e.payload, $1, $2, $3, $4) <> e.payload', relation)

@@ -91,6 +91,7 @@ static HTAB *remembered = NULL;
 static int64 remembered_count = 0;
 
 PG_FUNCTION_INFO_V1(mt_publish);
+PG_FUNCTION_INFO_V1(mt_hold_events);
 
 static int
 compare_waiting(const void *first, const void *second)
@@ -550,16 +551,23 @@ publish_through_overflow(PublishCall *publication)
 	publication->more = position->spilling || position->overflow > 0;
 }
 
+/* The tenant's position in the active snapshot. ERROR 40001 where it is being moved. */
+static void
+read_position(const char *tenant, MtEventPosition *position)
+{
+	if (!mt_read_event_position(tenant, GetActiveSnapshot(), position))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("the position of tenant \"%s\" is being moved", tenant),
+				 errhint("Call the function again.")));
+}
+
 static void
 publish(PublishCall *publication)
 {
 	MtEventPosition *position = &publication->position;
 
-	if (!mt_read_event_position(publication->tenant, publication->snapshot, position))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("the position of tenant \"%s\" is being moved", publication->tenant),
-				 errhint("Call the function again.")));
+	read_position(publication->tenant, position);
 	publication->snapshot_value = OidFunctionCall0(F_PG_CURRENT_SNAPSHOT);
 	publication->topics = palloc(sizeof(TopicSeq) * publication->max_rows);
 	if (position->spilling || position->overflow > 0 || !publish_directly(publication))
@@ -633,4 +641,26 @@ mt_publish(PG_FUNCTION_ARGS)
 	values[0] = Int32GetDatum(publication.published);
 	values[1] = BoolGetDatum(publication.more);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls)));
+}
+
+/*
+ * mindtickle.hold_events(tenant): until the end of the transaction none of the tenant's events is published, and afterwards whoever publishes finds out
+ * anew where they are. For who changes events that wait.
+ */
+Datum
+mt_hold_events(PG_FUNCTION_ARGS)
+{
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	MtServiceCall call;
+	MtEventPosition position;
+
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_OWNER, true);
+	(void) mt_lock_events(tenant, true);
+	PushActiveSnapshot(GetLatestSnapshot());
+	read_position(tenant, &position);
+	/* What has been remembered of the order goes by the newest position. */
+	mt_write_event_position(tenant, &position);
+	PopActiveSnapshot();
+	mt_service_leave(&call);
+	PG_RETURN_VOID();
 }

@@ -5,7 +5,7 @@
  * Here are the records that every contract has: users, courses, the progress of a user, results of quizzes. pulled_page.c has what is alike for
  * all kinds of records.
  *
- * Called by the sync worker through SQL, one page a call; and for one record that had become a dead letter (replay.c), of which no job is told.
+ * Called by the sync worker through SQL, one page a call.
  */
 #include "mindtickle.h"
 
@@ -22,7 +22,6 @@ PG_FUNCTION_INFO_V1(mt_store_users);
 PG_FUNCTION_INFO_V1(mt_store_courses);
 PG_FUNCTION_INFO_V1(mt_store_progress);
 PG_FUNCTION_INFO_V1(mt_store_quiz_results);
-PG_FUNCTION_INFO_V1(mt_replay_pull);
 
 /* Stores a record of the roster. True when that changed something; a fault is in the fields. */
 static bool
@@ -164,53 +163,4 @@ mt_store_quiz_results(PG_FUNCTION_ARGS)
 	}
 	mt_page_note_seen(&page, "quiz_results");
 	return mt_page_close(&page, fcinfo);
-}
-
-/* Stores one item of a user's progress. As store_user. */
-static bool
-store_progress_item(const char *tenant, const char *user_id, MtFields *fields)
-{
-	MtProgressItem item = {0};
-
-	return mt_progress_read(fields, &item) && mt_progress_write(tenant, CStringGetTextDatum(user_id), &item, 1, true) > 0;
-}
-
-/*
- * mindtickle.replay_pull(tenant, resource, raw) -> bool: stores a record that had been refused; true when that changed something. ERROR 22023 where it
- * still has a fault, or the resource is none.
- */
-Datum
-mt_replay_pull(PG_FUNCTION_ARGS)
-{
-	static const char progress[] = "progress/";
-	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char	   *resource = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	bytea	   *raw = PG_GETARG_BYTEA_PP(2);
-	MtServiceCall call;
-	MtFault		fault = {0};
-	MtFields	fields;
-	Jsonb	   *document;
-	bool		changed = false;
-
-	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_OWNER, true);
-	document = mt_json_from_bytes(VARDATA_ANY(raw), VARSIZE_ANY_EXHDR(raw), &fault);
-	if (document != NULL && mt_fields_open_document(&fields, document, &fault))
-	{
-		if (strcmp(resource, "users") == 0)
-			changed = store_user(tenant, &fields);
-		else if (strcmp(resource, "courses") == 0)
-			changed = mt_course_store(tenant, &fields);
-		else if (strcmp(resource, "quiz_results") == 0)
-			changed = store_quiz_result(tenant, &fields, document);
-		else if (strncmp(resource, progress, strlen(progress)) == 0)
-			changed = store_progress_item(tenant, resource + strlen(progress), &fields);
-		else
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("nothing is pulled as \"%s\"", resource)));
-	}
-	if (mt_faulty(&fault))
-		mt_raise_fault(&fault);
-	mt_service_leave(&call);
-	PG_RETURN_BOOL(changed);
 }

@@ -6,6 +6,8 @@
  * noted per job, which tells a listing that moves on from one that repeats itself, and afterwards who was absent from it; a record with a
  * readable id has been seen even if the rest of it is at fault.
  *
+ * A record that had become a dead letter is stored by the same functions once more, as a page of no job: then a fault is an error.
+ *
  * Called by the store functions (pull_store.c, pull_groupings.c, pull_reports.c).
  */
 #include "pulled_page.h"
@@ -17,6 +19,9 @@
 #include "plan.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+
+/* The job of a dead letter that is replayed. */
+#define NO_JOB	0
 
 /*
  * Begins to store the records that are this argument of the function: acts as the service role for the tenant until mt_page_close.
@@ -39,14 +44,23 @@ mt_page_open(MtPulledPage *page, FunctionCallInfo fcinfo, int records_argument, 
 	page->ids = palloc(sizeof(Datum) * Max(page->received, 1));
 }
 
+/* True when a job has fetched the page. */
+static bool
+of_job(const MtPulledPage *page)
+{
+	return DatumGetInt64(page->job_id) != NO_JOB;
+}
+
 /*
- * Keeps a record as a dead letter.
+ * Keeps a record as a dead letter. ERROR 22023 where it is one already.
  */
 void
 mt_page_reject(MtPulledPage *page, int index, const MtFault *fault)
 {
 	bytea	   *record = DatumGetByteaPP(page->records[index]);
 
+	if (!of_job(page))
+		mt_raise_fault(fault);
 	mt_keep_dead_letter(page->tenant, "pull", page->resource, fault, VARDATA_ANY(record), VARSIZE_ANY_EXHDR(record));
 	page->rejected++;
 }
@@ -121,6 +135,8 @@ mt_page_note_seen(MtPulledPage *page, const char *phase)
 	};
 	Datum		values[4];
 
+	if (!of_job(page))
+		return;
 	values[0] = CStringGetTextDatum(page->tenant);
 	values[1] = page->job_id;
 	values[2] = CStringGetTextDatum(phase);
@@ -152,7 +168,7 @@ mt_page_close(MtPulledPage *page, FunctionCallInfo fcinfo)
 	Datum		row[4] = {Int32GetDatum(page->received), Int32GetDatum(page->changed), Int32GetDatum(page->rejected), Int32GetDatum(page->fresh)};
 	bool		nulls[4] = {false};
 
-	if (page->changed > 0 || page->rejected > 0)
+	if (of_job(page) && (page->changed > 0 || page->rejected > 0))
 	{
 		Datum		values[4] = {CStringGetTextDatum(page->tenant), page->job_id, Int64GetDatum(page->changed), Int64GetDatum(page->rejected)};
 

@@ -7,7 +7,7 @@
 
 #include "mindtickle.h"
 
-extern void mt_push_user(const char *tenant, Datum user_id);
+extern bool mt_push_user(const char *tenant, Datum user_id);
 extern bool mt_push_pending(const char *tenant, Datum user_id);
 
 #endif							/* MT_PUSH_H */

@@ -4,7 +4,7 @@
 #
 #   EVENTS_ROUNDS   rounds of each comparison (5)
 #   EVENTS_SECONDS  how long one side runs in a round (5)
-#   EVENTS_HOLD     how long transactions are held open, in seconds (600)
+#   EVENTS_HOLD     how long transactions are held open, in seconds (60)
 #   EVENTS_BACKLOG  events that wait for the tenant that has very many (1000000)
 
 # shellcheck source-path=SCRIPTDIR source=common.bash
@@ -12,7 +12,7 @@
 
 rounds=${EVENTS_ROUNDS:-5}
 seconds=${EVENTS_SECONDS:-5}
-hold=${EVENTS_HOLD:-600}
+hold=${EVENTS_HOLD:-60}
 backlog=${EVENTS_BACKLOG:-1000000}
 
 directory=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

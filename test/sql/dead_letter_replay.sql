@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(30);
+SELECT plan(48);
 
 CREATE ROLE dl_writer;
 CREATE ROLE dl_reader;
@@ -38,6 +38,31 @@ SELECT is(pg_temp.replay(pg_temp.letter('pull', 'quiz_results', '{"userId": "u1"
 SELECT is((SELECT source || ' ' || score FROM mindtickle.quiz_submission WHERE tenant_id = 'dl' AND quiz_id = 'q'), 'pull 70.0000', 'is there, as pulled');
 SELECT matches(pg_temp.replay(pg_temp.letter('pull', 'users', 'no JSON')), '^22023: ', 'bytes that are no JSON');
 SELECT is(pg_temp.replay(pg_temp.letter('pull', 'secrets', '{}')), '22023: nothing is pulled as "secrets"', 'a resource that is none');
+
+-- What the live contract has besides.
+SELECT is(pg_temp.replay(pg_temp.letter('pull', 'teams', '{"teamId": "t1", "name": "One"}')), 'true', 'a team');
+SELECT is((SELECT name || ' ' || source FROM mindtickle.team WHERE tenant_id = 'dl' AND team_id = 't1'), 'One pull', 'is there');
+SELECT is(pg_temp.replay(pg_temp.letter('pull', 'teams', '{"name": "Two"}')), '22023: teamId is required', 'a team needs its id');
+SELECT is(pg_temp.replay(pg_temp.letter('pull', 'series', '{"seriesId": "s1", "name": "One"}')), 'true', 'a series');
+SELECT is((SELECT name FROM mindtickle.sync_series WHERE tenant_id = 'dl' AND series_id = 's1'), 'One', 'is there');
+SELECT is(pg_temp.replay(pg_temp.letter('pull', 'reports', '{"email": "one@dl.example", "courseId": "c2", "status": "completed", "completedAt": "2026-01-02T00:00:00Z", "rawScore": 9, "maxScore": 10}')), 'true', 'a row of a report');
+SELECT is((SELECT p.status || ' ' || p.score FROM mindtickle.course_progress AS p JOIN mindtickle.users AS u USING (tenant_id, user_id) WHERE u.tenant_id = 'dl' AND u.mindtickle_id = 'm1' AND p.course_id = 'c2'), 'completed 90.0000', 'is there');
+SELECT is(pg_temp.replay(pg_temp.letter('pull', 'reports', '{"email": "nobody@dl.example", "courseId": "c2", "status": "completed"}')), '22023: email is of nobody in the roster, and there is no userId', 'one of nobody');
+SELECT is(pg_temp.replay(pg_temp.letter('pull', 'team_members', '{"mindtickleId": "m1"}')), '0A000: a member of a team cannot be replayed', 'a member of a team does not stand alone');
+SELECT is(pg_temp.replay(pg_temp.letter('pull', 'progress/', '{"courseId": "c1", "status": "completed"}')), '22023: nothing is pulled as "progress/"', 'progress of nobody');
+SELECT is((SELECT count(*) FROM mindtickle.dead_letter WHERE tenant_id = 'dl' AND reason <> 'was at fault') + (SELECT count(*) FROM mindtickle.sync_seen WHERE tenant_id = 'dl'), 0::bigint, 'replaying leaves no further letters, and nothing for a pull');
+
+-- A push: the user is queued as he is now.
+SELECT user_id AS one FROM mindtickle.users WHERE tenant_id = 'dl' AND mindtickle_id = 'm1' \gset
+SELECT pg_temp.letter('push', 'users/' || :'one', '{"userName": "of old"}') AS l \gset
+SELECT is(pg_temp.replay(:l), format('55000: user "%s" is not pushed', :'one'), 'a push of a tenant that does not push');
+SELECT is(pg_temp.replayed(:l), false, 'stays a dead letter');
+SELECT mt_configure_tenant('dl', '{"push_users": true}') \g /dev/null
+SELECT is(pg_temp.replay(:l), 'true', 'a push of one that does');
+SELECT is((SELECT string_agg(q.user_id || ' ' || q.version, ',') FROM mindtickle.push_queue AS q WHERE q.tenant_id = 'dl'), (SELECT user_id || ' ' || version FROM mindtickle.users WHERE tenant_id = 'dl' AND user_id = :'one'), 'is queued');
+SELECT is(pg_temp.replayed(:l), true, 'and replayed');
+SELECT is(pg_temp.replay(pg_temp.letter('push', 'users/gone', '{}')), '55000: user "gone" is not pushed', 'of a user who is not there any more');
+SELECT is(pg_temp.replay(pg_temp.letter('push', 'teams/t1', '{}')), '22023: nothing is pushed as "teams/t1"', 'of what is no user');
 
 -- A quiz result that was sent.
 SELECT is(pg_temp.replay(pg_temp.letter('quiz', 'quiz_results', '{"userId": "u1", "courseId": "c1", "quizId": "q2", "submittedAt": "2026-01-01T00:00:00Z", "score": 80}')), 'true', 'a quiz result that was sent');

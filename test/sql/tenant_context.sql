@@ -215,7 +215,7 @@ INSERT INTO tenant_call
 	FROM pg_proc AS p WHERE p.proname ~ '^mt_' AND p.proargnames[1] = 'tenant' AND p.pronamespace = 'public'::regnamespace
 		AND has_function_privilege('ctx_nobody', p.oid, 'EXECUTE');
 -- STRICT functions must get values to be called at all.
-UPDATE tenant_call SET call = replace(replace(replace(replace(call, 'NULL::bigint', '0::bigint'), 'NULL::jsonb', '''{}''::jsonb'), 'NULL::text', CASE WHEN signature ~ 'set_tenant' THEN 'NULL::text' ELSE '''u''::text' END),
+UPDATE tenant_call SET call = replace(replace(replace(replace(replace(call, 'NULL::bigint', '0::bigint'), 'NULL::integer', '1::integer'), 'NULL::jsonb', '''{}''::jsonb'), 'NULL::text', CASE WHEN signature ~ 'set_tenant' THEN 'NULL::text' ELSE '''u''::text' END),
 	'NULL::interval', '''1 s''::interval');
 UPDATE tenant_call SET call = replace(call, '''u''::text[]', '''{sql}''::text[]');
 SELECT cmp_ok((SELECT count(*) FROM tenant_call), '>=', 9::bigint, 'the functions are found');

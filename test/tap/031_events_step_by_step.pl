@@ -167,6 +167,22 @@ emit($t, 'a', 5001, 9000);
 sql(join("\n", ("SELECT mindtickle.publish('$t', 100) \\g /dev/null") x 17, "BEGIN; SELECT mindtickle.publish('$t', 100) \\g /dev/null", 'ROLLBACK;', ("SELECT mindtickle.publish('$t', 100) \\g /dev/null") x 23));
 is(in_order($t, 9000), '', 'the same in one session, of which a transaction was rolled back');
 
+# What waits is changed while a session remembers the order of it.
+$t = new_tenant();
+emit($t, 'a', 1, 5);
+sql("SELECT mindtickle.publish('$t', 2) \\g /dev/null\nBEGIN;\nSELECT mindtickle.hold_events('$t') \\g /dev/null\n"
+	  . join("\n", map { "UPDATE mindtickle.outbox_$_ SET payload = payload || '{\"erased\": true}' WHERE tenant_id = '$t';" } 0 .. 3)
+	  . "\nCOMMIT;\nSELECT mindtickle.publish('$t', 10) \\g /dev/null");
+is(in_order($t, 5), '', 'events that were changed while they waited are published, in order');
+is(sql("SELECT string_agg(seq::text, ',' ORDER BY seq) FROM mt_events WHERE tenant_id = '$t' AND payload ? 'erased'"), '3,4,5', 'as they are now');
+my $holding = held('postgres', "BEGIN; SELECT mindtickle.hold_events('$t')");
+emit($t, 'a', 6, 6);
+my ($held_status, $held_output, $held_error) = $node->psql('postgres', "SET lock_timeout = '200ms'; SELECT mindtickle.publish('$t', 10)");
+like($held_error, qr/lock timeout/, 'while somebody holds them nobody publishes');
+$holding->query_safe('COMMIT');
+$holding->quit;
+is(publish($t, 10), '1|f', 'but afterwards');
+
 # The overflow: in and out, a batch each; killed again and again in its midst; while more is written.
 $t = new_tenant('{"queue_limit": 200}');
 emit($t, 'a', 1, 200);

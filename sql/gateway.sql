@@ -88,17 +88,13 @@ $$;
 COMMENT ON FUNCTION mindtickle.scim_event_from_body(pg_catalog.bytea) IS 'mt_handle_scim_event for the body of a request';
 
 CREATE FUNCTION mindtickle.scim_request(tenant pg_catalog.text, method pg_catalog.text, path pg_catalog.text, query pg_catalog.text,
-		headers pg_catalog.jsonb, body pg_catalog.bytea, OUT status pg_catalog.int4, OUT answer_headers pg_catalog.text, OUT answer_body pg_catalog.text)
+		if_match pg_catalog.text, if_none_match pg_catalog.text, content_type pg_catalog.text, body pg_catalog.bytea,
+		OUT status pg_catalog.int4, OUT location pg_catalog.text, OUT etag pg_catalog.text, OUT allow pg_catalog.text, OUT answer_body pg_catalog.text)
 	RETURNS pg_catalog.record
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	-- A line each; no value can begin another one.
-	SELECT a.status, a.body, (SELECT string_agg(h.key || ': ' || regexp_replace(h.value, '[\x01-\x1f]', ' ', 'g'), E'\n') FROM jsonb_each_text(a.headers) AS h)
-		INTO status, answer_body, answer_headers FROM @extschema@.mt_scim_request(tenant, method, path, query, headers, body) AS a;
-END
-$$;
-COMMENT ON FUNCTION mindtickle.scim_request(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.bytea)
-	IS 'mt_scim_request for a request as it came';
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_scim_carry';
+COMMENT ON FUNCTION mindtickle.scim_request(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text,
+		pg_catalog.text, pg_catalog.bytea)
+	IS 'mt_scim_request for a request as it came, header by header';
 
 CREATE FUNCTION mindtickle.gateway_peers(address pg_catalog.text, port pg_catalog.int4) RETURNS pg_catalog.int4
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_gateway_peers';

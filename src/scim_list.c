@@ -35,11 +35,12 @@ static const struct
 	const char *columns;
 	const char *source;
 	const char *order;
+	const char *row;			/* the name of a row */
 }			statements[] = {
 	[MT_SCIM_USER] = {MT_SCIM_USER_COLUMNS, "mindtickle.users AS u WHERE u.tenant_id = $1 AND " MT_SCIM_USER_VISIBLE,
-	"u.created_at, u.user_id"},
+	"u.created_at, u.user_id", "u"},
 	[MT_SCIM_GROUP] = {MT_SCIM_GROUP_COLUMNS, "mindtickle.team AS t WHERE t.tenant_id = $1 AND " MT_SCIM_GROUP_VISIBLE,
-	"t.created_at, t.team_id"}
+	"t.created_at, t.team_id", "t"}
 };
 
 /* A whole number; text NULL: not given, number stays. */
@@ -146,21 +147,33 @@ count_matches(const MtScimCall *call, const ListRequest *request)
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
-/* Runs the statement of the page; its rows are in SPI_tuptable. */
+static void
+append_order(const ListRequest *request, MtScimQuery *query)
+{
+	appendStringInfoString(&query->text, " ORDER BY ");
+	if (request->sorted && mt_scim_append_sort_key(query, &request->sort_by))
+		appendStringInfo(&query->text, " %s, ", request->descending ? "DESC" : "ASC");
+	appendStringInfoString(&query->text, statements[request->resource].order);
+}
+
+/*
+ * Runs the statement of the page; its rows are in SPI_tuptable. The page is cut out of the bare rows, so that what belongs to a row, as a user's
+ * groups, is not put together for all the rows before it.
+ */
 static uint64
 read_page(const MtScimCall *call, const ListRequest *request)
 {
+	const char *row = statements[request->resource].row;
 	MtScimQuery query;
 	int			limit;
 	int			offset;
 
-	begin_statement(call, request, statements[request->resource].columns, &query);
-	appendStringInfoString(&query.text, " ORDER BY ");
-	if (request->sorted && mt_scim_append_sort_key(&query, &request->sort_by))
-		appendStringInfo(&query.text, " %s, ", request->descending ? "DESC" : "ASC");
+	begin_statement(call, request, psprintf("%s FROM (SELECT %s.*", statements[request->resource].columns, row), &query);
+	append_order(request, &query);
 	limit = mt_scim_query_bind(&query, INT8OID, Int64GetDatum(request->count));
 	offset = mt_scim_query_bind(&query, INT8OID, Int64GetDatum(request->start_index - 1));
-	appendStringInfo(&query.text, "%s LIMIT $%d OFFSET $%d", statements[request->resource].order, limit, offset);
+	appendStringInfo(&query.text, " LIMIT $%d OFFSET $%d) AS %s", limit, offset, row);
+	append_order(request, &query);
 	return mt_plan_run_text(query.text.data, query.count, query.types, query.values, planning_of(request), SPI_OK_SELECT);
 }
 

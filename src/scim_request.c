@@ -50,6 +50,7 @@ static const ResourceRoutes routes[] = {
 };
 
 PG_FUNCTION_INFO_V1(mt_scim_request);
+PG_FUNCTION_INFO_V1(mt_scim_carry);
 
 static bool
 refuse_method(MtScimCall *call, const char *allow)
@@ -253,54 +254,90 @@ read_body(MtScimCall *call, const char *media_type, const char *bytes, int lengt
 	return true;
 }
 
-/* The answer as the function's row. */
 static Datum
-make_row(FunctionCallInfo fcinfo, const MtScimAnswer *answer)
+make_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 {
 	TupleDesc	descriptor;
-	Datum		values[3];
-	bool		nulls[3] = {false};
-	MtJson	   *headers = mt_json_object();
-	StringInfoData body;
 
 	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "mt_scim_request must return a row");
-	if (answer->body != NULL)
-		mt_json_set_text(headers, "Content-Type", "application/scim+json");
-	mt_json_set_text(headers, "Location", answer->location);
-	mt_json_set_text(headers, "ETag", answer->etag);
-	mt_json_set_text(headers, "Allow", answer->allow);
-	values[0] = Int32GetDatum(answer->status);
-	values[1] = JsonbPGetDatum(mt_json_to_jsonb(headers));
-	nulls[2] = answer->body == NULL;
-	if (answer->body != NULL)
-	{
-		initStringInfo(&body);
-		mt_json_write(&body, answer->body);
-		values[2] = PointerGetDatum(cstring_to_text_with_len(body.data, body.len));
-	}
+		elog(ERROR, "SCIM requests are answered with a row");
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls));
 }
 
+static Datum
+text_or_null(const char *text, bool *isnull)
+{
+	*isnull = text == NULL;
+	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
+static Datum
+body_or_null(const MtScimAnswer *answer, bool *isnull)
+{
+	StringInfoData body;
+
+	*isnull = answer->body == NULL;
+	if (answer->body == NULL)
+		return (Datum) 0;
+	initStringInfo(&body);
+	mt_json_write(&body, answer->body);
+	return PointerGetDatum(cstring_to_text_with_len(body.data, body.len));
+}
+
+/* What of a request's headers is looked at; NULL: not given. */
+typedef struct RequestHeaders
+{
+	const char *if_match;
+	const char *if_none_match;
+	const char *media_type;
+} RequestHeaders;
+
 static void
-answer_request(MtScimCall *call, MtScimParameters *parameters, const char *method, const char *path, const char *query, const MtJson *headers,
-			   bytea *body)
+answer_request(MtScimCall *call, const char *method, const char *path, const char *query, const RequestHeaders *headers, bytea *body)
 {
 	const char *bytes = body == NULL ? "" : VARDATA_ANY(body);
 	int			length = body == NULL ? 0 : (int) VARSIZE_ANY_EXHDR(body);
+	MtScimParameters *parameters = palloc0(sizeof(MtScimParameters));
 	bool		parsed = true;
 
-	call->if_match = mt_json_get_text(headers, "If-Match");
-	call->if_none_match = mt_json_get_text(headers, "If-None-Match");
+	call->if_match = headers->if_match;
+	call->if_none_match = headers->if_none_match;
 	call->parameters = parameters;
 	if (query != NULL)
 		parsed = mt_scim_read_query(query, parameters, call->answer);
 	if (parsed && length > 0 && has_body(method))
-		parsed = read_body(call, mt_json_get_text(headers, "Content-Type"), bytes, length);
+		parsed = read_body(call, headers->media_type, bytes, length);
 	if (parsed)
 		mt_scim_dispatch(call, method, path);
 	if (call->answer->status == 400 && length > 0 && has_body(method))
 		mt_scim_keep_letter(call, method, pnstrdup(path, pg_mbcliplen(path, (int) strlen(path), PATH_SHOWN_MAX)), bytes, length);
+}
+
+static char *
+argument_text(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(argument));
+}
+
+/*
+ * Answers the request that the first four arguments are. The context is the caller's again, within the service call.
+ */
+static void
+serve_request(FunctionCallInfo fcinfo, MtServiceCall *service, MtScimCall *call, const RequestHeaders *headers, int body_argument)
+{
+	char	   *method;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("tenant, method and path must not be null")));
+	call->tenant = argument_text(fcinfo, 0);
+	method = argument_text(fcinfo, 1);
+	mt_service_enter(service, fcinfo, call->tenant, MT_ACCESS_WRITER, strcmp(method, "GET") != 0);
+	call->base_url = psprintf("%s" SCIM_PREFIX, mt_setting_public_url);
+	answer_request(call, method, argument_text(fcinfo, 2), argument_text(fcinfo, 3), headers,
+				   PG_ARGISNULL(body_argument) ? NULL : PG_GETARG_BYTEA_PP(body_argument));
+	MemoryContextSwitchTo(service->context);
 }
 
 /*
@@ -311,26 +348,51 @@ Datum
 mt_scim_request(PG_FUNCTION_ARGS)
 {
 	MtScimAnswer answer = {0};
-	MtScimParameters parameters = {0};
 	MtScimCall	call = {.answer = &answer};
 	MtServiceCall service;
-	char	   *method;
+	const MtJson *given = PG_ARGISNULL(4) ? NULL : mt_json_from_jsonb(PG_GETARG_JSONB_P(4));
+	RequestHeaders headers = {mt_json_get_text(given, "If-Match"), mt_json_get_text(given, "If-None-Match"), mt_json_get_text(given, "Content-Type")};
+	MtJson	   *answered = mt_json_object();
+	Datum		values[3];
+	bool		nulls[3] = {false};
 	Datum		row;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("tenant, method and path must not be null")));
-	call.tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	method = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	mt_service_enter(&service, fcinfo, call.tenant, MT_ACCESS_WRITER, strcmp(method, "GET") != 0);
-	call.base_url = psprintf("%s" SCIM_PREFIX, mt_setting_public_url);
-	answer_request(&call, &parameters, method, text_to_cstring(PG_GETARG_TEXT_PP(2)),
-				   PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)),
-				   PG_ARGISNULL(4) ? NULL : mt_json_from_jsonb(PG_GETARG_JSONB_P(4)),
-				   PG_ARGISNULL(5) ? NULL : PG_GETARG_BYTEA_PP(5));
-	MemoryContextSwitchTo(service.context);
-	row = make_row(fcinfo, &answer);
+	serve_request(fcinfo, &service, &call, &headers, 5);
+	if (answer.body != NULL)
+		mt_json_set_text(answered, "Content-Type", "application/scim+json");
+	mt_json_set_text(answered, "Location", answer.location);
+	mt_json_set_text(answered, "ETag", answer.etag);
+	mt_json_set_text(answered, "Allow", answer.allow);
+	values[0] = Int32GetDatum(answer.status);
+	values[1] = JsonbPGetDatum(mt_json_to_jsonb(answered));
+	values[2] = body_or_null(&answer, &nulls[2]);
+	row = make_row(fcinfo, values, nulls);
+	mt_service_leave(&service);
+	PG_RETURN_DATUM(row);
+}
+
+/*
+ * mindtickle.scim_request(tenant, method, path, query, if_match, if_none_match, content_type, body) -> (status, location, etag, allow, body): the
+ * same as the gateway has it, header by header.
+ */
+Datum
+mt_scim_carry(PG_FUNCTION_ARGS)
+{
+	MtScimAnswer answer = {0};
+	MtScimCall	call = {.answer = &answer};
+	MtServiceCall service;
+	RequestHeaders headers = {argument_text(fcinfo, 4), argument_text(fcinfo, 5), argument_text(fcinfo, 6)};
+	Datum		values[5];
+	bool		nulls[5] = {false};
+	Datum		row;
+
+	serve_request(fcinfo, &service, &call, &headers, 7);
+	values[0] = Int32GetDatum(answer.status);
+	values[1] = text_or_null(answer.location, &nulls[1]);
+	values[2] = text_or_null(answer.etag, &nulls[2]);
+	values[3] = text_or_null(answer.allow, &nulls[3]);
+	values[4] = body_or_null(&answer, &nulls[4]);
+	row = make_row(fcinfo, values, nulls);
 	mt_service_leave(&service);
 	PG_RETURN_DATUM(row);
 }

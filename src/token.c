@@ -309,6 +309,7 @@ mt_token_scope_allows(const char *function, MtAccess needed)
 		{"mt_upsert_progress", "sync"},
 		{"pull_result", "sync"},
 		{"request_pull", "sync"},
+		{"scim_request", "scim"},
 	};
 
 	for (int i = 0; i < (int) lengthof(scopes); i++)

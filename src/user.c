@@ -54,7 +54,11 @@ PG_FUNCTION_INFO_V1(mt_deactivate_user);
 
 StaticAssertDecl(MT_USER_ADDS_ATTRIBUTES == 16384 && MT_USER_NEW_TO_PROVIDER == 32768, "the statements know the bits");
 
-/* $1 tenant, $2 user, $3 columns given, $4 to $17 the columns. */
+/* What is told of a change, and whether it goes on to MindTickle. */
+#define PAYLOAD(operation)	"jsonb_build_object('tenantId', $1, 'operation', " operation ", 'user', mindtickle.user_as_json(u))"
+#define PUSHES	"EXISTS (SELECT FROM mindtickle.tenant AS t WHERE t.tenant_id = $1 AND t.settings -> 'push_users' = 'true')"
+
+/* $1 tenant, $2 user, $3 columns given, $4 to $17 the columns. The first two results of this and the insertion are alike. */
 static MtPlan update = {
 	"UPDATE mindtickle.users AS u SET "
 	MERGED("1", "$4", "mindtickle_id") ", "
@@ -88,7 +92,7 @@ static MtPlan update = {
 	DIFFERS("2048", "$15", "manager_id") " OR "
 	DIFFERS("4096", "$16", "manager_email") " OR "
 	DIFFERS("8192", NEW_ATTRIBUTES, "attributes") ") "
-	"RETURNING CASE WHEN o.active AND NOT u.active THEN 'DELETE' ELSE 'UPDATE' END, "
+	"RETURNING " PAYLOAD("CASE WHEN o.active AND NOT u.active THEN 'DELETE' ELSE 'UPDATE' END") ", " PUSHES ", "
 	"u.mindtickle_id IS DISTINCT FROM o.mindtickle_id, u.scim_external_id IS DISTINCT FROM o.scim_external_id",
 	17, {TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID,
 	TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID}
@@ -96,11 +100,11 @@ static MtPlan update = {
 
 /* $1 tenant, $2 user or null, $4 to $17 the columns; $3 as in the update, so that both take the same values. */
 static MtPlan insert = {
-	"INSERT INTO mindtickle.users (tenant_id, user_id, mindtickle_id, scim_external_id, user_name, email, name, role, active, "
+	"INSERT INTO mindtickle.users AS u (tenant_id, user_id, mindtickle_id, scim_external_id, user_name, email, name, role, active, "
 	"title, department, location, hired_at, manager_id, manager_email, attributes) "
 	"SELECT $1, coalesce($2, $4, gen_random_uuid()::text), $4, $5, $6, $7, $8, coalesce($9, 'rep'), coalesce($10, true), "
 	"$11, $12, $13, $14, $15, $16, coalesce($17, '{}') WHERE $3 IS NOT NULL "
-	"ON CONFLICT DO NOTHING RETURNING user_id",
+	"ON CONFLICT DO NOTHING RETURNING " PAYLOAD("'CREATE'") ", " PUSHES ", u.user_id",
 	17, {TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID,
 	TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID}
 };
@@ -111,13 +115,20 @@ copy_text(Datum value)
 	return PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
 }
 
-/* First column of the first row of the last statement, copied. */
+/* A column of the first row of the last statement. */
 static Datum
-first_text(void)
+result_column(int number)
 {
 	bool		isnull;
 
-	return copy_text(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, number, &isnull);
+}
+
+/* The first one, copied. */
+static Datum
+first_text(void)
+{
+	return copy_text(result_column(1));
 }
 
 /* Takes one of a tenant's few locks that stand for ids or e-mails, until the transaction ends; kind keeps the two apart. */
@@ -269,28 +280,52 @@ rekey_user(const char *tenant, Datum user_id, Datum other_id)
 		"source, received_at FROM moved ON CONFLICT DO NOTHING",
 		3, {TEXTOID, TEXTOID, TEXTOID}
 	};
+	static MtPlan there = {
+		"SELECT EXISTS (SELECT FROM mindtickle.course_progress WHERE tenant_id = $1 AND user_id = $2), "
+		"EXISTS (SELECT FROM mindtickle.quiz_submission WHERE tenant_id = $1 AND user_id = $2)",
+		2, {TEXTOID, TEXTOID}
+	};
 	Datum		values[3] = {CStringGetTextDatum(tenant), user_id, other_id};
+	Datum		keys[2] = {values[0], other_id};
+	bool		has_submissions;
 
 	if (strcmp(TextDatumGetCString(user_id), TextDatumGetCString(other_id)) == 0)
 		return;
 	lock_key(tenant, TextDatumGetCString(other_id), LOCK_ID, AccessExclusiveLock);
-	mt_plan_run(&progress, values, NULL, SPI_OK_INSERT);
-	mt_plan_run(&submissions, values, NULL, SPI_OK_INSERT);
+	/* Most have nothing, and to look is cheaper than to move nothing. */
+	mt_plan_run(&there, keys, NULL, SPI_OK_SELECT);
+	has_submissions = DatumGetBool(result_column(2));
+	if (DatumGetBool(result_column(1)))
+		mt_plan_run(&progress, values, NULL, SPI_OK_INSERT);
+	if (has_submissions)
+		mt_plan_run(&submissions, values, NULL, SPI_OK_INSERT);
 }
 
 static void
 emit_user_changed(const char *tenant, Datum user_id, Datum operation)
 {
 	static MtPlan payload = {
-		"SELECT jsonb_build_object('tenantId', $1, 'operation', $3, 'user', mindtickle.user_as_json(u)) "
-		"FROM mindtickle.users AS u WHERE u.tenant_id = $1 AND u.user_id = $2",
-		3, {TEXTOID, TEXTOID, TEXTOID}
+		"SELECT " PAYLOAD("$3") " FROM mindtickle.users AS u WHERE u.tenant_id = $1 AND u.user_id = $2", 3, {TEXTOID, TEXTOID, TEXTOID}
 	};
 	Datum		values[3] = {CStringGetTextDatum(tenant), user_id, operation};
-	bool		isnull;
 
 	if (mt_plan_run(&payload, values, NULL, SPI_OK_SELECT) > 0)
-		mt_emit_event(tenant, "user_changed", SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+		mt_emit_event(tenant, "user_changed", result_column(1));
+}
+
+/* What follows from a user's having been written; the results are those of the statement. */
+static void
+tell_change(const char *tenant, const MtUser *user, Datum user_id, bool new_mindtickle_id, bool new_external_id)
+{
+	bool		pushes = DatumGetBool(result_column(2)) && !user->pulled;
+
+	mt_emit_event(tenant, "user_changed", result_column(1));
+	if (pushes)
+		mt_push_user(tenant, user_id);
+	if (new_mindtickle_id && !user->nulls[MT_USER_MINDTICKLE_ID])
+		rekey_user(tenant, user_id, user->values[MT_USER_MINDTICKLE_ID]);
+	if (new_external_id && !user->nulls[MT_USER_SCIM_EXTERNAL_ID])
+		rekey_user(tenant, user_id, user->values[MT_USER_SCIM_EXTERNAL_ID]);
 }
 
 /*
@@ -372,10 +407,6 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 	{
 		if (find_user(tenant, user, user_id))
 		{
-			bool		isnull;
-			bool		new_mindtickle_id;
-			bool		new_external_id;
-
 			values[1] = *user_id;
 			nulls[1] = ' ';
 			/* What waits to be pushed is newer; the pull only says who he is there. */
@@ -390,15 +421,7 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 					continue;
 				return MT_USER_UNCHANGED;
 			}
-			new_mindtickle_id = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
-			new_external_id = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull));
-			emit_user_changed(tenant, *user_id, first_text());
-			if (!user->pulled)
-				mt_push_user(tenant, *user_id);
-			if (new_mindtickle_id && !user->nulls[MT_USER_MINDTICKLE_ID])
-				rekey_user(tenant, *user_id, user->values[MT_USER_MINDTICKLE_ID]);
-			if (new_external_id && !user->nulls[MT_USER_SCIM_EXTERNAL_ID])
-				rekey_user(tenant, *user_id, user->values[MT_USER_SCIM_EXTERNAL_ID]);
+			tell_change(tenant, user, *user_id, DatumGetBool(result_column(3)), DatumGetBool(result_column(4)));
 			return MT_USER_CHANGED;
 		}
 		if (!locked)
@@ -411,14 +434,8 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 		nulls[1] = user->user_id == (Datum) 0 ? 'n' : ' ';
 		if (mt_plan_run(&insert, values, nulls, SPI_OK_INSERT_RETURNING) > 0)
 		{
-			*user_id = first_text();
-			emit_user_changed(tenant, *user_id, CStringGetTextDatum("CREATE"));
-			if (!user->pulled)
-				mt_push_user(tenant, *user_id);
-			if (!user->nulls[MT_USER_MINDTICKLE_ID])
-				rekey_user(tenant, *user_id, user->values[MT_USER_MINDTICKLE_ID]);
-			if (!user->nulls[MT_USER_SCIM_EXTERNAL_ID])
-				rekey_user(tenant, *user_id, user->values[MT_USER_SCIM_EXTERNAL_ID]);
+			*user_id = copy_text(result_column(3));
+			tell_change(tenant, user, *user_id, true, true);
 			return MT_USER_CHANGED;
 		}
 	}

@@ -154,6 +154,7 @@ extern int64 mt_serve_sweep_at(void);
 
 /* gateway_route.c */
 extern bool mt_route_find(MtHttpRequest *request);
+extern bool mt_route_is_scim(const char *url);
 extern const MtRoute *mt_route_at(int index);
 extern int	mt_route_index(const MtRoute *route);
 
@@ -226,7 +227,6 @@ extern int64 mt_sql_request_pull(const char *tenant, const char *user, int64 sec
 extern char *mt_sql_pull_result(int64 ticket, MemoryContext context, char **user, MtFailure *failure, char **detail);
 extern int64 mt_sql_cache_version(const char *tenant, const char *resource);
 extern char *mt_sql_cache_document(const char *tenant, const char *resource, int64 *version, MemoryContext context);
-extern int	mt_sql_scim_request(const char *tenant, const char *method, const char *path, const char *query, const char *headers,
-								const StringInfo body, MemoryContext context, char **answer_headers, char **answer_body);
+extern void mt_sql_scim_request(MtHttpRequest *request, const char *if_match, const char *if_none_match, const char *content_type);
 
 #endif							/* MT_GATEWAY_H */

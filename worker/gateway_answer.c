@@ -11,7 +11,6 @@
 #include "utils/json.h"
 
 #define JSON_TYPE	"application/json"
-#define SCIM_PREFIX	"/scim/v2/"
 
 /*
  * Adds a header to the answer; name and value stay as long as the request.
@@ -70,7 +69,7 @@ static void
 answer_problem(MtHttpRequest *request, int status, const char *code, const char *field, const char *hint, const char *message)
 {
 	MemoryContext caller = MemoryContextSwitchTo(request->context);
-	bool		scim = request->url != NULL && strncmp(request->url, SCIM_PREFIX, strlen(SCIM_PREFIX)) == 0;
+	bool		scim = mt_route_is_scim(request->url);
 	StringInfoData document;
 
 	initStringInfo(&document);

@@ -7,8 +7,6 @@
 #include "gateway.h"
 
 #include "mb/pg_wchar.h"
-#include "utils/builtins.h"
-#include "utils/json.h"
 
 /* The description of the API, as it is in the tree; made by the Makefile. */
 static const char openapi[] =
@@ -100,45 +98,13 @@ mt_route_scim_events(MtHttpRequest *request)
 	answer_fresh(request, 200, mt_sql_scim_event(request->body, request->context));
 }
 
-static enum MHD_Result
-add_header_to_json(void *argument, enum MHD_ValueKind kind, const char *name, const char *value)
+/* A header of the request; NULL: there is none that is text. */
+static const char *
+header(const MtHttpRequest *request, const char *name)
 {
-	StringInfo	headers = argument;
-	char	   *lower;
+	const char *value = MHD_lookup_connection_value(request->handle, MHD_HEADER_KIND, name);
 
-	/* The token stays here. */
-	if (value == NULL || pg_strcasecmp(name, "Authorization") == 0 || pg_strcasecmp(name, "Cookie") == 0 ||
-		!pg_verify_mbstr(PG_UTF8, value, (int) strlen(value), true) || !pg_verify_mbstr(PG_UTF8, name, (int) strlen(name), true))
-		return MHD_YES;
-	lower = pstrdup(name);
-	for (char *c = lower; *c != '\0'; c++)
-		*c = (char) pg_ascii_tolower((unsigned char) *c);
-	appendStringInfoChar(headers, headers->len == 1 ? ' ' : ',');
-	escape_json(headers, lower);
-	appendStringInfoChar(headers, ':');
-	escape_json(headers, value);
-	return MHD_YES;
-}
-
-/* Takes over the headers that SCIM answers with, lines of "name: value". */
-static void
-take_scim_headers(MtHttpRequest *request, char *lines)
-{
-	char	   *line;
-
-	while (lines != NULL && (line = strsep(&lines, "\n")) != NULL)
-	{
-		char	   *value = strstr(line, ": ");
-
-		if (value == NULL)
-			continue;
-		*value = '\0';
-		value += 2;
-		if (pg_strcasecmp(line, "Content-Type") == 0)
-			request->answer.type = value;
-		else
-			mt_answer_header(request, line, value);
-	}
+	return value != NULL && pg_verify_mbstr(PG_UTF8, value, (int) strlen(value), true) ? value : NULL;
 }
 
 /*
@@ -147,21 +113,8 @@ take_scim_headers(MtHttpRequest *request, char *lines)
 void
 mt_route_scim(MtHttpRequest *request)
 {
-	StringInfoData headers;
-	char	   *answer_headers;
-	char	   *body;
-
-	initStringInfo(&headers);
-	appendStringInfoChar(&headers, '{');
-	(void) MHD_get_connection_values(request->handle, MHD_HEADER_KIND, add_header_to_json, &headers);
-	appendStringInfoChar(&headers, '}');
-	request->answer.status = mt_sql_scim_request(request->tenant, request->method, request->rest, request->query, headers.data, request->body,
-												 request->context, &answer_headers, &body);
-	if (body != NULL)
-	{
+	mt_sql_scim_request(request, header(request, "If-Match"), header(request, "If-None-Match"), header(request, "Content-Type"));
+	if (request->answer.body != NULL)
 		request->answer.type = "application/scim+json";
-		request->answer.body = body;
-		request->answer.length = strlen(body);
-	}
-	take_scim_headers(request, answer_headers);
+	mt_answer_header(request, "Cache-Control", "no-store");
 }

@@ -277,12 +277,16 @@ take_headers(MtHttpRequest *request, const char *method)
 	HeaderLook	look = {.request = request};
 	uint64		length;
 	const char *matches;
+	bool		scim = mt_route_is_scim(request->url);
 
 	request->method = MemoryContextStrdup(request->context, method);
 	(void) MHD_get_connection_values(request->handle, MHD_HEADER_KIND, look_at_header, &look);
 	length = look.length == NULL ? 0 : strtou64(look.length, NULL, 10);
 	check_framing(request, &look);
-	if (request->answer.status == 0 && mt_route_find(request) && request->route->scope != NULL)
+	/* An identity provider is told of its token before anything else. */
+	if (request->answer.status == 0 && scim)
+		take_authorization(request, &look);
+	if (request->answer.status == 0 && mt_route_find(request) && request->route->scope != NULL && !scim)
 		take_authorization(request, &look);
 	if (request->answer.status == 0 && length > MT_HTTP_BODY_MAX)
 		mt_answer_error(request, 413, "body_too_large", NULL, "The body is larger than %d bytes.", MT_HTTP_BODY_MAX);

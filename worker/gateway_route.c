@@ -61,6 +61,17 @@ mt_route_index(const MtRoute *route)
 	return (int) (route - routes);
 }
 
+/*
+ * True for what is below /scim/v2, the URL being as sent.
+ */
+bool
+mt_route_is_scim(const char *url)
+{
+	size_t		length = strlen(SCIM_PREFIX);
+
+	return url != NULL && strncmp(url, SCIM_PREFIX, length) == 0 && (url[length] == '/' || url[length] == '?' || url[length] == '\0');
+}
+
 static void
 split(const char *text, size_t length, Path *path)
 {

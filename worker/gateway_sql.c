@@ -256,23 +256,37 @@ mt_sql_cache_document(const char *tenant, const char *resource, int64 *version, 
 }
 
 /*
- * Carries a request of SCIM. Returns the status; headers and body of the answer go to the context, NULL: none.
+ * Carries a request of SCIM, and makes its answer the request's, but for the type of its body.
  */
-int
-mt_sql_scim_request(const char *tenant, const char *method, const char *path, const char *query, const char *headers, const StringInfo body,
-					MemoryContext context, char **answer_headers, char **answer_body)
+void
+mt_sql_scim_request(MtHttpRequest *request, const char *if_match, const char *if_none_match, const char *content_type)
 {
 	static MtStatement statement = {
-		"SELECT status::pg_catalog.int8, answer_headers, answer_body FROM mindtickle.scim_request($1, $2, $3, $4, $5::pg_catalog.jsonb, $6)", 6,
-		{TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID}
+		"SELECT status, location, etag, allow, answer_body FROM mindtickle.scim_request($1, $2, $3, $4, $5, $6, $7, $8)", 8,
+		{TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID}
 	};
-	Datum		values[6] = {
-		CStringGetTextDatum(tenant), CStringGetTextDatum(method), CStringGetTextDatum(path),
-		query == NULL ? (Datum) 0 : CStringGetTextDatum(query), CStringGetTextDatum(headers), body_datum(body)
-	};
+	static const char *const names[] = {"Location", "ETag", "Allow"};
+	const char *texts[] = {request->tenant, request->method, request->rest, request->query, if_match, if_none_match, content_type};
+	MtHttpAnswer *answer = &request->answer;
+	Datum		values[8];
+	char		nulls[9] = "        ";
+	bool		isnull;
 
-	mt_run_for_row(&statement, values, query == NULL ? "   n  " : NULL);
-	*answer_headers = mt_column_text(0, 2, context);
-	*answer_body = mt_column_text(0, 3, context);
-	return (int) mt_column_int64(0, 1, 500);
+	for (int i = 0; i < (int) lengthof(texts); i++)
+	{
+		values[i] = texts[i] == NULL ? (Datum) 0 : CStringGetTextDatum(texts[i]);
+		nulls[i] = texts[i] == NULL ? 'n' : ' ';
+	}
+	values[7] = body_datum(request->body);
+	mt_run_for_row(&statement, values, nulls);
+	answer->status = DatumGetInt32(mt_column(0, 1, &isnull));
+	for (int i = 0; i < (int) lengthof(names); i++)
+	{
+		char	   *value = mt_column_text(0, i + 2, request->context);
+
+		if (value != NULL)
+			mt_answer_header(request, names[i], value);
+	}
+	answer->body = mt_column_text(0, 5, request->context);
+	answer->length = answer->body == NULL ? 0 : strlen(answer->body);
 }

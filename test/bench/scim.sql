@@ -25,6 +25,8 @@ INSERT INTO mindtickle.users (tenant_id, user_id, user_name, scim_external_id, e
 	FROM (VALUES ('bench-scim-large', :users), ('bench-scim-small', :users / 100)) AS t (tenant, users), generate_series(1, t.users) AS n;
 INSERT INTO bench.users (tenant_id, user_id, user_name, scim_external_id, email, name, title, department, attributes)
 	SELECT tenant_id, user_id, user_name, scim_external_id, email, name, title, department, attributes FROM mindtickle.users WHERE tenant_id ~ '^bench-scim';
+INSERT INTO mindtickle.course_progress (tenant_id, user_id, course_id, status, score, completed_at)
+	SELECT t.tenant, 'user-' || n, 'course-' || c, 'completed', 80, now() FROM unnest('{bench-scim-large,bench-scim-small}'::text[]) AS t (tenant), generate_series(1, 1000) AS n, generate_series(1, 5) AS c;
 INSERT INTO mindtickle.team (tenant_id, team_id, name, source) SELECT 'bench-scim-large', s || '-' || c, 'Team ' || s, 'scim' FROM unnest('{large,small}'::text[]) AS s, generate_series(0, 7) AS c;
 INSERT INTO mindtickle.team_member (tenant_id, team_id, user_id, source)
 	SELECT 'bench-scim-large', t.size || '-' || c, 'user-' || n, 'scim' FROM (VALUES ('large', :members), ('small', 10)) AS t (size, members), generate_series(0, 7) AS c, generate_series(1, t.members) AS n;

@@ -39,7 +39,7 @@ INSERT INTO mindtickle.sync_seen (tenant_id, job_id, phase, object_id) SELECT 'p
 INSERT INTO mindtickle.sync_resource (tenant_id, resource, error) VALUES ('pr', 'roster', 'Zoe.New@example.com is broken');
 UPDATE mindtickle.tenant SET last_error = 'Zoe.New@example.com is broken' WHERE tenant_id = 'pr';
 -- Some of the events are published.
-INSERT INTO mindtickle.event_0 (tenant_id, seq, topic, payload, created_at) SELECT 'pr', row_number() OVER (ORDER BY o.position) + 1000, o.topic, o.payload, o.created_at FROM mindtickle.outbox AS o WHERE o.tenant_id = 'pr';
+INSERT INTO mindtickle.event_0 (tenant_id, seq, topic, payload, created_at) SELECT 'pr', row_number() OVER (ORDER BY o.outbox_id) + 1000, o.topic, o.payload, o.created_at FROM mindtickle.outbox AS o WHERE o.tenant_id = 'pr';
 INSERT INTO mindtickle.event_position_0 SELECT 'pr', 1, 1001, max(e.seq), NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0 FROM mindtickle.event_0 AS e WHERE e.tenant_id = 'pr';
 INSERT INTO mindtickle.cache_entry SELECT 'pr', 'roster', pg_current_xact_id(), 1000, 1, 1, pg_current_snapshot(), now(), now(), mindtickle.render_roster('pr');
 
@@ -77,11 +77,13 @@ DECLARE
 	found bigint;
 	result text := '';
 BEGIN
-	FOR t IN SELECT c.oid::regclass AS relation, (SELECT string_agg(format('encode(x.%I, ''escape'')', a.attname), ' || ') FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.atttypid = 'bytea'::regtype AND NOT a.attisdropped) AS bytes
-			FROM pg_class AS c JOIN pg_attribute AS i ON i.attrelid = c.oid AND i.attname = 'tenant_id' WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relkind = 'r' ORDER BY c.relname LOOP
-		EXECUTE format('SELECT count(*) FROM %s AS x WHERE tenant_id = $1 AND strpos(lower(concat(x::text, %s)), lower($2)) > 0', t.relation, coalesce(t.bytes, '''''')) INTO found USING tenant, word;
+	-- The tables of a ring count as one.
+	FOR t IN SELECT regexp_replace(c.relname, '_[0-9]$', '') AS name, string_agg(format('(SELECT count(*) FROM %s AS x WHERE tenant_id = $1 AND strpos(lower(concat(x::text, %s)), lower($2)) > 0)', c.oid::regclass,
+				coalesce((SELECT string_agg(format('encode(x.%I, ''escape'')', a.attname), ' || ') FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.atttypid = 'bytea'::regtype AND NOT a.attisdropped), '''''')), ' + ') AS counts
+			FROM pg_class AS c JOIN pg_attribute AS i ON i.attrelid = c.oid AND i.attname = 'tenant_id' WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relkind = 'r' GROUP BY 1 ORDER BY 1 LOOP
+		EXECUTE 'SELECT ' || t.counts INTO found USING tenant, word;
 		IF found > 0 THEN
-			result := result || format('%s %s ', replace(t.relation::text, 'mindtickle.', ''), found);
+			result := result || format('%s %s ', t.name, found);
 		END IF;
 	END LOOP;
 	RETURN trim(result);

@@ -11,6 +11,11 @@
 
 #include <ctype.h>
 
+#include "fmgr.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(mt_scim_escaped);
+
 /*
  * Makes the answer a refusal and returns false. type is the scimType, NULL where the status has none. The detail is a sentence for the client.
  */
@@ -71,6 +76,18 @@ mt_scim_require_schema(MtScimAnswer *answer, const MtJson *body, const char *urn
 	return mt_scim_refuse(answer, 400, type, "schemas must be a list that has \"%s\".", urn);
 }
 
+static void
+append_escaped(StringInfo url, const char *id)
+{
+	for (const char *c = id; *c != '\0'; c++)
+	{
+		if (isalnum((unsigned char) *c) || strchr("-._~", *c) != NULL)
+			appendStringInfoChar(url, *c);
+		else
+			appendStringInfo(url, "%%%02X", (unsigned char) *c);
+	}
+}
+
 /*
  * The URL of a resource, palloc'd. The id stands in it percent-encoded.
  */
@@ -81,14 +98,21 @@ mt_scim_location(const MtScimCall *call, const char *endpoint, const char *id)
 
 	initStringInfo(&url);
 	appendStringInfo(&url, "%s/%s/", call->base_url, endpoint);
-	for (const char *c = id; *c != '\0'; c++)
-	{
-		if (isalnum((unsigned char) *c) || strchr("-._~", *c) != NULL)
-			appendStringInfoChar(&url, *c);
-		else
-			appendStringInfo(&url, "%%%02X", (unsigned char) *c);
-	}
+	append_escaped(&url, id);
 	return url.data;
+}
+
+/*
+ * mindtickle.scim_escaped(id): an id as it stands in URLs, for filters that ask for one.
+ */
+Datum
+mt_scim_escaped(PG_FUNCTION_ARGS)
+{
+	StringInfoData url;
+
+	initStringInfo(&url);
+	append_escaped(&url, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(url.data, url.len));
 }
 
 /*

@@ -25,7 +25,6 @@ typedef struct BulkOperation
 	MtJson	   *data;			/* NULL: none */
 	char	   *made_id;		/* of a POST that was granted */
 	bool		done;
-	bool		granted;
 } BulkOperation;
 
 typedef struct Bulk
@@ -33,6 +32,8 @@ typedef struct Bulk
 	MtScimCall *call;
 	BulkOperation *operations;
 	int			count;
+	const BulkOperation **named;	/* those with a bulkId, in its order */
+	int			named_count;
 	int64		errors_allowed; /* 0: any number */
 	int			errors;
 	MtJson	   *results;
@@ -57,8 +58,27 @@ read_operation(Bulk *bulk, const MtJson *request, BulkOperation *operation)
 		return mt_scim_refuse(bulk->call->answer, 400, "invalidSyntax", "An operation must have a method of POST, PUT, PATCH and DELETE, and a path.");
 	if (strcmp(operation->method, "POST") == 0 && operation->bulk_id == NULL)
 		return mt_scim_refuse(bulk->call->answer, 400, "invalidSyntax", "An operation that is a POST must have a bulkId.");
-	for (const BulkOperation *other = bulk->operations; operation->bulk_id != NULL && other < operation; other++)
-		if (other->bulk_id != NULL && strcmp(other->bulk_id, operation->bulk_id) == 0)
+	return true;
+}
+
+static int
+compare_names(const void *left, const void *right)
+{
+	return strcmp((*(const BulkOperation *const *) left)->bulk_id, (*(const BulkOperation *const *) right)->bulk_id);
+}
+
+/* Puts those that can be referred to in order. False, with a refusal, where two have one name. */
+static bool
+order_names(Bulk *bulk)
+{
+	bulk->named = palloc(sizeof(BulkOperation *) * bulk->count);
+	bulk->named_count = 0;
+	for (int i = 0; i < bulk->count; i++)
+		if (bulk->operations[i].bulk_id != NULL)
+			bulk->named[bulk->named_count++] = &bulk->operations[i];
+	qsort(bulk->named, bulk->named_count, sizeof(BulkOperation *), compare_names);
+	for (int i = 1; i < bulk->named_count; i++)
+		if (compare_names(&bulk->named[i - 1], &bulk->named[i]) == 0)
 			return mt_scim_refuse(bulk->call->answer, 400, "invalidSyntax", "A bulkId must not be given twice.");
 	return true;
 }
@@ -89,17 +109,18 @@ read_bulk(Bulk *bulk, MtScimCall *call)
 	for (bulk->count = 0; bulk->count < operations->count; bulk->count++)
 		if (!read_operation(bulk, operations->items[bulk->count], &bulk->operations[bulk->count]))
 			return false;
-	return true;
+	return order_names(bulk);
 }
 
 /* The operation of a bulkId; NULL where there is none. */
 static const BulkOperation *
 find_operation(const Bulk *bulk, const char *bulk_id)
 {
-	for (int i = 0; i < bulk->count; i++)
-		if (bulk->operations[i].bulk_id != NULL && strcmp(bulk->operations[i].bulk_id, bulk_id) == 0)
-			return &bulk->operations[i];
-	return NULL;
+	const BulkOperation wanted = {.bulk_id = bulk_id};
+	const BulkOperation *key = &wanted;
+	const BulkOperation **found = bsearch(&key, bulk->named, bulk->named_count, sizeof(BulkOperation *), compare_names);
+
+	return found == NULL ? NULL : *found;
 }
 
 /* True where a text refers to an operation; *operation is then that one, NULL where there is none. */

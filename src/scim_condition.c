@@ -88,7 +88,7 @@ append_value(MtScimQuery *query, const MtScimAttribute *attribute)
 	}
 	if (query->base_parameter == 0)
 		query->base_parameter = mt_scim_query_bind(query, TEXTOID, CStringGetTextDatum(query->base_url));
-	appendStringInfo(&query->text, "($%d || '/%s/' || %s)", query->base_parameter, attribute->endpoint, attribute->sql);
+	appendStringInfo(&query->text, "($%d || '/%s/' || mindtickle.scim_escaped(%s))", query->base_parameter, attribute->endpoint, attribute->sql);
 }
 
 /* The same in the form in which it is compared. */

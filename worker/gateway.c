@@ -12,6 +12,10 @@
  */
 #include "gateway.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "commands/dbcommands.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -29,6 +33,8 @@ PGDLLEXPORT void mt_gateway_main(Datum argument);
 /* How long requests under way may take when the process ends; the statement_timeout bounds each of them, too. */
 #define DRAIN_TIME	(3 * MT_SECOND)
 #define SOCKETS_MAX	4
+/* Memory in pieces of this size or more goes back to the system when it is freed: documents and what they are made of would leave gaps otherwise. */
+#define GIVEN_BACK	(64 * 1024)
 
 MtGatewaySettings mt_gateway_settings;
 MemoryContext mt_gateway_context;
@@ -158,6 +164,9 @@ start(Oid database)
 {
 	mt_worker_start(database, MyBgworkerEntry->bgw_extra, "mindtickle gateway");
 	mt_worker_end_gently();
+#ifdef __GLIBC__
+	(void) mallopt(M_MMAP_THRESHOLD, GIVEN_BACK);
+#endif
 	mt_gateway_context = AllocSetContextCreate(TopMemoryContext, "mindtickle gateway", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(mt_gateway_context);
 	read_settings();

@@ -166,7 +166,7 @@ INSERT INTO call (role_name, statement) VALUES
 	('none', 'mindtickle.lock_tenant(''hp'')'), ('none', 'mindtickle.lock_tenant_for_drop(''hp-drop'')'), ('none', 'mindtickle.require_tenant(''hp'')'), ('none', 'public.mt_drop_tenant(''hp-drop'')'),
 	('none', 'mindtickle.setting_definitions()'), ('none', 'mindtickle.effective_settings(''hp'')'), ('none', 'mindtickle.setting_fault(''interval'', ''"x"'', 1, 2, false)'), ('none', 'mindtickle.setting_fault(''urls'', ''["https://a.example"]'', 1, 2, false)'),
 	('none', 'mindtickle.merge_settings(''{}'', ''{"timezone": "UTC"}'', true)'), ('none', 'mindtickle.user_as_json((SELECT u FROM mindtickle.users AS u LIMIT 1))'),
-	('none', 'mindtickle.scim_emails(''{"scim": {}}'', ''x'')'), ('none', 'mindtickle.further_addresses(''{"scim": {"emails": [{"value": "A"}]}}'', ''x'')'),
+	('none', 'mindtickle.scim_escaped(''a b'')'), ('none', 'mindtickle.scim_emails(''{"scim": {}}'', ''x'')'), ('none', 'mindtickle.further_addresses(''{"scim": {"emails": [{"value": "A"}]}}'', ''x'')'),
 	('none', 'mindtickle.scim_inspect_filter(''User'', ''emails pr'')'), ('none', 'mindtickle.scim_inspect_path(''User'', ''emails[type eq "x"].value'', ''{}'')'),
 	('none', 'mindtickle.provisional_reason(''hp'')'), ('none', 'mindtickle.count_readiness(''hp'')'), ('none', 'mindtickle.count_users(''hp'')'), ('none', 'mindtickle.count_courses(''hp'')'), ('none', 'mindtickle.is_truncated(''users'')'), ('none', 'mindtickle.credential_of(''hp'')'), ('none', 'mindtickle.sync_overview()'),
 	('none', 'public.mt_check()'), ('none', 'public.mt_verify_isolation()'), ('none', 'public.mt_confirm_site()'), ('none', 'mindtickle.foreign_site_error()'),

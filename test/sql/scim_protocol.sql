@@ -62,7 +62,7 @@ INSERT INTO request (method, url, body, said) VALUES
 	('POST', '/Users/.search', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "attributes": "userName"}', '400 invalidSyntax'), ('POST', '/Users/.search', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "attributes": [7]}', '400 invalidSyntax'),
 	('POST', '/Users/.search', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "attributes": [], "excludedAttributes": ["title"], "filter": null}', '200');
 
-SELECT plan((SELECT count(*) FROM request)::int + 94);
+SELECT plan((SELECT count(*) FROM request)::int + 97);
 SELECT is(pg_temp.said(r.method, r.url, r.body, r.headers), r.said, concat_ws(' ', r.method, left(r.url, 100), replace(left(r.body, 60), E'\t', ' '), r.headers)) FROM (SELECT * FROM request ORDER BY place) AS r;
 SELECT is_empty($$SELECT r.method, left(r.url, 100), a FROM request AS r, pg_temp.ask(r.method, r.url, r.body, r.headers) AS a WHERE a.status >= 400 AND (a.headers ->> 'Content-Type' IS DISTINCT FROM 'application/scim+json'
 	OR a.body::jsonb - 'scimType' <> jsonb_build_object('schemas', '["urn:ietf:params:scim:api:messages:2.0:Error"]'::jsonb, 'status', a.status::text, 'detail', a.body::jsonb -> 'detail')
@@ -169,5 +169,11 @@ SELECT is((SELECT string_agg(user_name || version, ' ' ORDER BY user_id) FROM mi
 SELECT is(pg_temp.as_role('sc_provider', $$SELECT status FROM mt_scim_request('sc-other', 'GET', '/Users')$$), '42501: permission denied for tenant "sc-other"', 'a provider asks for no other tenant');
 SELECT is(pg_temp.as_role('sc_reader', $$SELECT status FROM mt_scim_request('sc', 'GET', '/Users')$$), '42501: permission denied for tenant "sc"', 'nor does a reader');
 SELECT is(pg_temp.outcome($$SELECT mt_scim_request('sc', NULL, '/Users')$$), '22004: tenant, method and path must not be null', 'an argument that is missing');
+-- An id that a URL has in another form.
+INSERT INTO mindtickle.users (tenant_id, user_id, user_name) VALUES ('sc', 'ü/ "1', 'odd');
+INSERT INTO mindtickle.team_member (tenant_id, team_id, user_id, source) VALUES ('sc', 't1', 'ü/ "1', 'scim');
+SELECT is(pg_temp.got('GET', '/Users/%C3%BC%2F%20%221') #>> '{meta,location}', '/scim/v2/Users/%C3%BC%2F%20%221', 'an id that a URL has in another form');
+SELECT is(pg_temp.got('GET', '/Users?filter=meta.location+eq+"/scim/v2/Users/%25C3%25BC%252F%2520%25221"') #>> '{Resources,0,userName}', 'odd', 'is found by its location');
+SELECT is(pg_temp.got('GET', '/Groups?filter=members.$ref+eq+"/scim/v2/Users/%25C3%25BC%252F%2520%25221"') #>> '{Resources,0,id}', 't1', 'and a group by that of a member');
 SELECT * FROM finish();
 ROLLBACK;

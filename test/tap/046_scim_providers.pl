@@ -150,11 +150,13 @@ foreach my $method (qw(GET PUT PATCH DELETE))
 		$json->encode([ @$answer{qw(status content headers)} ]) =~ s/\Q$_\E/ID/gr
 	} $u, 'never-there';
 	is($answers[0], $answers[1], "$method of another tenant's user");
-	like($answers[0], qr/^\[404,/, 'is 404');
+	like($answers[0], qr/^\["?404/, 'is 404');
 }
 is(answered(ask($node, GET => '/scim/v2/Users?filter=userName+eq+%22test.user%40okta.local%22', token => $token{globex}), 200, 'a name of another tenant')->{totalResults}, 0, 'is nobody\'s');
 
 # Paths, methods, types.
+my $people = q(SELECT count(*) FROM mt_users WHERE tenant_id = 'acme' AND deleted_at IS NULL);
+my $before = $node->safe_psql('postgres', $people);
 answered(scim('okta', @$_[ 0, 1, 2 ]), $_->[3], "$_->[0] $_->[1]: $_->[3]")
   foreach [ GET => '/Me', undef, 501 ], [ PUT => '/Me', '{}', 501 ], [ GET => '/Nothing', undef, 404 ], [ GET => '', undef, 404 ], [ GET => '/', undef, 404 ], [ GET => '?x=y', undef, 404 ], [ GET => '/Users/a/b', undef, 404 ],
   [ GET => "/Users/$u%00", undef, 400 ], [ GET => '/Users/%zz', undef, 400 ], [ GET => '/Users/%ff', undef, 400 ], [ GET => '/Users?filter=%zz', undef, 400 ], [ GET => '/Users?filter=userName+eq', undef, 400 ], [ GET => '/Users/../Groups', undef, 400 ],
@@ -165,9 +167,9 @@ foreach my $case ([ PUT => '/Users' ], [ DELETE => '/Users' ], [ PATCH => '/Grou
 	answered($answer, 405, "$case->[0] $case->[1]");
 	like($answer->{headers}{allow}, qr/GET/, 'is told what can be asked');
 }
-is($node->safe_psql('postgres', q(SELECT count(*) FROM mt_users WHERE tenant_id = 'acme')), 2, 'nobody is lost by that');
+is($node->safe_psql('postgres', $people), $before, 'nobody is lost by that');
 answered(scim('okta', POST => '/Users', $okta_user, 'Content-Type' => $_), 415, "type $_") foreach 'text/plain', 'application/x-www-form-urlencoded', 'application/jsonx';
-answered(scim('okta', GET => "/Users/$u", undef, 'X-HTTP-Method-Override' => 'DELETE', 'X-Original-URL' => '/scim/v2/Nothing', Host => 'evil.example'), 200, 'headers that override nothing');
+answered(scim('okta', GET => "/Users/$u", undef, 'X-HTTP-Method-Override' => 'DELETE', 'X-Original-URL' => '/scim/v2/Nothing'), 200, 'headers that override nothing');
 unlike(scim('okta', GET => "/Users/$u", undef, 'X-Forwarded-Host' => 'evil.example')->{content}, qr/evil/, 'nor are believed');
 
 # What is malformed is kept, once, without the password.
@@ -215,7 +217,7 @@ my %attributes = (title => 't', displayName => 'd', nickName => 'n', locale => '
 is(statuses(at_once(map { by_hand(PATCH => "/Users/$u", patch({ op => 'replace', path => $_, value => $attributes{$_} })) } sort keys %attributes)), '15 x 200', 'one attribute each at once');
 my $all = answered(scim('okta', GET => "/Users/$u"), 200, 'what has become of it');
 is_deeply({ map { my ($urn, $name) = /^(urn.*):(\w+)$/; my ($first, $second) = split /\./; $_ => $urn ? $all->{$urn}{$name} : $second ? $all->{$first}{$second} : $all->{$first} } keys %attributes }, \%attributes, 'nothing is lost');
-my @people = split /\n/, $node->safe_psql('postgres', q(SELECT user_id FROM mt_users WHERE tenant_id = 'acme'));
+my @people = split /\n/, $node->safe_psql('postgres', q(SELECT user_id FROM mt_users WHERE tenant_id = 'acme' AND deleted_at IS NULL));
 my $crowd = answered(scim('okta', POST => '/Groups', { schemas => [$group_urn], displayName => 'Crowd' }), 201, 'a group')->{id};
 is(statuses(at_once(map { by_hand(PATCH => "/Groups/$crowd", patch({ op => 'add', path => 'members', value => [ { value => $_ } ] })) } @people)), scalar @people . ' x 204', 'a member each at once');
 is_deeply([ sort map { $_->{value} } @{ answered(scim('okta', GET => "/Groups/$crowd"), 200, 'the group of all')->{members} } ], [ sort @people ], 'nobody is lost');

@@ -32,14 +32,21 @@
 /* Most bytes of a body, after decoding. */
 #define BODY_MAX			(32 * 1024 * 1024)
 /* Memory of this size and more is given back to the system at once when it is freed. */
-#define GIVEN_BACK			(256 * 1024)
+#define GIVEN_BACK			(128 * 1024)
 /* So much that was freed at the heap's end is kept: giving it back and asking for it again with each transaction costs more than all else. */
 #define KEPT				(4 * 1024 * 1024)
+/* By how much at most a body grows at once. */
+#define BODY_GROWTH			(1024 * 1024)
 /* What any body may have of memory, and what all bodies together may have beyond that. */
-#define BODY_COMMON			(1024 * 1024)
+#define BODY_COMMON			(64 * 1024)
 #define LARGE_BODIES_MAX	BODY_MAX
+/* Buffers of a request under way. */
+#define RECEIVE_BUFFER		8192L
+#define SEND_BUFFER			16384L
 /* Events taken from epoll at once. */
-#define EVENTS_MAX			256
+#define EVENTS_MAX			64
+/* Answers that wait: with more, those to come wait in the sockets. */
+#define ANSWERS_MAX			128
 /* Idle connections that a pool keeps. */
 #define POOL_IDLE_MAX		2
 /* Requests that wait for a name or a connection, of all pools: looking up a name takes a thread, and some names are never found. */
@@ -81,6 +88,7 @@ static size_t large_bodies = 0;
 static int	epoll_descriptor = -1;
 static dlist_head pools = DLIST_STATIC_INIT(pools);
 static dlist_head finished = DLIST_STATIC_INIT(finished);
+static int	finished_count = 0;
 
 /* By descriptor: the pool whose socket it is, or NULL. */
 static MtHttpPool **socket_owner = NULL;
@@ -230,7 +238,7 @@ grow_body(MtHttpRequest *request, size_t length)
 	if (length < request->capacity)
 		return true;
 	while (capacity <= length)
-		capacity += Min(capacity, BODY_COMMON);
+		capacity += Min(capacity, BODY_GROWTH);
 	if (others + large_part(length + 1) > LARGE_BODIES_MAX)
 	{
 		request->crowded = true;
@@ -319,6 +327,8 @@ mt_http_start(void)
 	/* Or the first large body that is freed would make malloc keep the room of the next ones. */
 	(void) mallopt(M_MMAP_THRESHOLD, GIVEN_BACK);
 	(void) mallopt(M_TRIM_THRESHOLD, KEPT);
+	/* Or each look-up's thread would have a heap of its own. */
+	(void) mallopt(M_ARENA_MAX, 1);
 #endif
 	block_signals(&previous);
 	code = curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -508,6 +518,8 @@ set_options(CURL *easy, MtHttpRequest *request)
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, TOTAL_TIMEOUT_MS);
 	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, LOW_SPEED_BYTES);
 	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, LOW_SPEED_SECONDS);
+	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
+	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER);
 	curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) BODY_MAX);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket_callback);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
@@ -574,12 +586,12 @@ attach(MtHttpRequest *request, const MtHttpMessage *message)
 }
 
 /*
- * May the pool send another request now? One that reaches nobody tries with one at a time, so that it takes few of the places there are.
+ * May the pool send another request now? Not where many answers wait already. A pool that reaches nobody tries with one at a time, so that it takes few of the places there are.
  */
 bool
 mt_http_room(const MtHttpPool *pool)
 {
-	return unconnected < UNCONNECTED_MAX && (pool->reached || pool->unconnected == 0);
+	return finished_count < ANSWERS_MAX && unconnected < UNCONNECTED_MAX && (pool->reached || pool->unconnected == 0);
 }
 
 /*
@@ -622,6 +634,7 @@ mt_http_free(MtHttpRequest *request)
 	detach(request);
 	restore_signals(&previous);
 	dlist_delete(&request->node);
+	finished_count -= request->finished;
 	large_bodies -= large_part(request->capacity);
 	/* It may be the answer to a sign-in. */
 	if (request->body != NULL)
@@ -693,6 +706,8 @@ collect(MtHttpPool *pool)
 		detach(request);
 		dlist_delete(&request->node);
 		dlist_push_tail(&finished, &request->node);
+		request->finished = true;
+		finished_count++;
 	}
 	pool->owner.stirred(pool->owner.owner);
 }
@@ -725,13 +740,13 @@ mt_http_pool_run(MtHttpPool *pool)
 }
 
 /*
- * Serves all sockets that are ready; does not wait.
+ * Serves sockets that are ready, unless many answers wait; does not wait.
  */
 void
 mt_http_run(void)
 {
 	struct epoll_event events[EVENTS_MAX];
-	int			count = epoll_wait(epoll_descriptor, events, EVENTS_MAX, 0);
+	int			count = finished_count < ANSWERS_MAX ? epoll_wait(epoll_descriptor, events, EVENTS_MAX, 0) : 0;
 	sigset_t	previous;
 
 	if (count <= 0)
@@ -778,5 +793,7 @@ mt_http_next_finished(void)
 	request = dlist_head_element(MtHttpRequest, node, &finished);
 	dlist_delete(&request->node);
 	dlist_push_tail(&request->pool->under_way, &request->node);
+	request->finished = false;
+	finished_count--;
 	return request;
 }

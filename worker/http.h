@@ -57,6 +57,7 @@ typedef struct MtHttpRequest
 	bool		refused;
 	bool		crowded;
 	bool		connected;
+	bool		finished;
 } MtHttpRequest;
 
 /* What a pool's owner is told. Called inside libcurl: must not raise an error. */

@@ -36,7 +36,7 @@ my $node = start_node('primary', configuration => "restart_after_crash = on\n");
 add_extension($node);
 my $url = $sandbox->url;
 my @ours = map { sprintf 'tenant-%04d', $_ } 1 .. TENANTS;
-$node->safe_psql('postgres', sprintf(<<'END', $sandbox->key($ours[0]) =~ s/\d+$//r, PER_MINUTE, $url));
+$node->safe_psql('postgres', sprintf(<<'STATEMENT', $sandbox->key($ours[0]) =~ s/\d+$//r, PER_MINUTE, $url));
 DO $$
 DECLARE
 	name text;
@@ -48,7 +48,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-END
+STATEMENT
 foreach my $tenant (@hostile)
 {
 	$tenant =~ /^live/ ? add_live_tenant($node, $sandbox, $tenant) : add_tenant($node, $sandbox, $tenant);

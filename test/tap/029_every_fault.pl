@@ -35,12 +35,16 @@ foreach my $contract (sort keys %kinds)
 }
 my @deceived = grep { my $tenant = $_; grep { my $kind = $_; grep { $_ eq $kind } @lies } @{ $faults{$tenant} } } @tenants;
 
+# A reporting user who is refused rests for hours, whatever is stored meanwhile: it is not refused here.
+my %has_reporting = map { my $tenant = $_; $tenant => !grep { $_ eq 'error403' } @{ $faults{$tenant} } } @tenants;
+
 my $sandbox = MindTickle::Sandbox->start(
 	'--seed', 47, '--threads', 2, '--slow-ms', 100, '--hang-ms', 2000,
-	map { ('--tenant', "$_,users=24,courses=9,rps=20,rpm=1200,contract=" . (/^live/ ? 'live,token=30,page=40,reporting=' . (/[05]$/ ? 'no' : 'yes') : 'reference')) } @tenants);
+	map { ('--tenant', "$_,users=24,courses=9,rps=20,rpm=1200,contract=" . (/^live/ ? 'live,token=30,page=40,reporting=' . (/[05]$/ || !$has_reporting{$_} ? 'no' : 'yes') : 'reference')) } @tenants);
 foreach my $tenant (@tenants)
 {
-	$sandbox->post('faults', kind => $_, percent => 5, tenant => $tenant) foreach @{ $faults{$tenant} };
+	# Few requests can meet these two.
+	$sandbox->post('faults', kind => $_, percent => /loop|endless/ ? 20 : 5, tenant => $tenant) foreach @{ $faults{$tenant} };
 }
 
 my $node = start_node('primary');
@@ -52,7 +56,8 @@ foreach my $tenant (@tenants)
 }
 
 my $names = join(', ', map { quote($_) } @tenants);
-my $honest = join(', ', map { my $tenant = $_; grep { $_ eq $tenant } @deceived ? () : quote($tenant) } @tenants);
+my %is_deceived = map { $_ => 1 } @deceived;
+my $honest = join(', ', map { quote($_) } grep { !$is_deceived{$_} } @tenants);
 ok(poll($node, "SELECT count(*) = 0 FROM mt_sync_jobs WHERE state IN ('queued', 'running') AND tenant_id IN ($names)"), 'all pulls come to an end');
 is($node->safe_psql('postgres', "SELECT string_agg(format('%s: %s', tenant_id, error), ', ') FROM mt_sync_jobs WHERE state <> 'done' AND tenant_id IN ($honest)"),
 	'', 'none fails that is not told that it must');

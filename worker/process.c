@@ -204,7 +204,7 @@ mt_in_transaction(MtWork work, void *argument, MtFailure *failure)
  * is never there without it.
  */
 bool
-mt_in_repeatable_transaction(MtWork work, void *argument, MtFailure *failure)
+mt_in_unflushed_transaction(MtWork work, void *argument, MtFailure *failure)
 {
 	return run_and_report(XACT_READ_COMMITTED, false, work, argument, failure);
 }

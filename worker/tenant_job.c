@@ -189,7 +189,7 @@ mt_job_open(MtTenant *tenant)
 	dlist_init(&tenant->job->pushes);
 	mt_sync_job_begins(tenant);
 
-	if (!mt_in_repeatable_transaction(open_work, &work, &failure))
+	if (!mt_in_unflushed_transaction(open_work, &work, &failure))
 		mt_job_trouble(tenant, &failure);
 	else if (!work.found && !work.errands_only)
 	{

@@ -32,14 +32,25 @@
 /* Most bytes of a body, after decoding. */
 #define BODY_MAX			(32 * 1024 * 1024)
 /* Memory of this size and more is given back to the system at once when it is freed. */
-#define GIVEN_BACK			(256 * 1024)
+#define GIVEN_BACK			(128 * 1024)
+/* So much that was freed at the heap's end is kept: giving it back and asking for it again with each transaction costs more than all else. */
+#define KEPT				(4 * 1024 * 1024)
+/* By how much at most a body grows at once. */
+#define BODY_GROWTH			(1024 * 1024)
 /* What any body may have of memory, and what all bodies together may have beyond that. */
-#define BODY_COMMON			(1024 * 1024)
+#define BODY_COMMON			(64 * 1024)
 #define LARGE_BODIES_MAX	BODY_MAX
+/* Buffers of a request under way. */
+#define RECEIVE_BUFFER		8192L
+#define SEND_BUFFER			16384L
 /* Events taken from epoll at once. */
-#define EVENTS_MAX			256
+#define EVENTS_MAX			64
+/* Answers that wait: with more, those to come wait in the sockets. */
+#define ANSWERS_MAX			128
 /* Idle connections that a pool keeps. */
 #define POOL_IDLE_MAX		2
+/* Requests that wait for a name or a connection, of all pools: looking up a name takes a thread, and some names are never found. */
+#define UNCONNECTED_MAX		512
 /* Descriptors that this process asks for. */
 #define DESCRIPTORS_WANTED	65536
 /* Those of neither connections nor the server's files: pipes, epoll, standard streams. */
@@ -64,7 +75,12 @@ struct MtHttpPool
 	bool		allow_http;
 	int64		timer;			/* when libcurl wants to be called; MT_NEVER */
 	dlist_head	under_way;
+	int			unconnected;	/* requests that have no connection yet */
+	bool		reached;		/* the last one that ended had one */
 };
+
+/* The same of all pools. */
+static int	unconnected = 0;
 
 /* Memory of all bodies beyond BODY_COMMON each. */
 static size_t large_bodies = 0;
@@ -72,6 +88,7 @@ static size_t large_bodies = 0;
 static int	epoll_descriptor = -1;
 static dlist_head pools = DLIST_STATIC_INIT(pools);
 static dlist_head finished = DLIST_STATIC_INIT(finished);
+static int	finished_count = 0;
 
 /* By descriptor: the pool whose socket it is, or NULL. */
 static MtHttpPool **socket_owner = NULL;
@@ -170,6 +187,18 @@ open_socket_callback(void *argument, curlsocktype purpose, struct curl_sockaddr 
 	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+/* The request has its connection, or needs none any more. */
+static void
+note_connected(MtHttpRequest *request)
+{
+	if (!request->connected)
+	{
+		request->pool->unconnected--;
+		unconnected--;
+	}
+	request->connected = true;
+}
+
 /*
  * The request goes out now. libcurl repeats a request by itself when a kept connection turns out to be dead; the far side may have counted the
  * first one, so the second is refused here and goes through the budget like every other.
@@ -179,7 +208,8 @@ before_request_callback(void *argument, char *remote, char *local, int remote_po
 {
 	MtHttpRequest *request = argument;
 
-	request->connected = true;
+	note_connected(request);
+	request->pool->reached = true;
 	if (request->sent)
 	{
 		request->resent = true;
@@ -208,7 +238,7 @@ grow_body(MtHttpRequest *request, size_t length)
 	if (length < request->capacity)
 		return true;
 	while (capacity <= length)
-		capacity += Min(capacity, BODY_COMMON);
+		capacity += Min(capacity, BODY_GROWTH);
 	if (others + large_part(length + 1) > LARGE_BODIES_MAX)
 	{
 		request->crowded = true;
@@ -296,6 +326,9 @@ mt_http_start(void)
 #ifdef __GLIBC__
 	/* Or the first large body that is freed would make malloc keep the room of the next ones. */
 	(void) mallopt(M_MMAP_THRESHOLD, GIVEN_BACK);
+	(void) mallopt(M_TRIM_THRESHOLD, KEPT);
+	/* Or each look-up's thread would have a heap of its own. */
+	(void) mallopt(M_ARENA_MAX, 1);
 #endif
 	block_signals(&previous);
 	code = curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -389,6 +422,7 @@ free_headers(struct curl_slist *headers)
 static void
 detach(MtHttpRequest *request)
 {
+	note_connected(request);
 	if (request->easy != NULL)
 	{
 		(void) curl_multi_remove_handle(request->pool->multi, request->easy);
@@ -484,6 +518,8 @@ set_options(CURL *easy, MtHttpRequest *request)
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, TOTAL_TIMEOUT_MS);
 	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, LOW_SPEED_BYTES);
 	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, LOW_SPEED_SECONDS);
+	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
+	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER);
 	curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) BODY_MAX);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket_callback);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
@@ -550,6 +586,15 @@ attach(MtHttpRequest *request, const MtHttpMessage *message)
 }
 
 /*
+ * May the pool send another request now? Not where many answers wait already. A pool that reaches nobody tries with one at a time, so that it takes few of the places there are.
+ */
+bool
+mt_http_room(const MtHttpPool *pool)
+{
+	return finished_count < ANSWERS_MAX && unconnected < UNCONNECTED_MAX && (pool->reached || pool->unconnected == 0);
+}
+
+/*
  * Sends a message. The request comes back from mt_http_next_finished. NULL when there is no memory.
  */
 MtHttpRequest *
@@ -564,6 +609,8 @@ mt_http_send(MtHttpPool *pool, const MtHttpMessage *message, void *tag)
 	request->tag = tag;
 	request->pool = pool;
 	request->plain = pg_strncasecmp(message->url, "https:", 6) != 0;
+	pool->unconnected++;
+	unconnected++;
 	dlist_push_tail(&pool->under_way, &request->node);
 
 	block_signals(&previous);
@@ -587,6 +634,7 @@ mt_http_free(MtHttpRequest *request)
 	detach(request);
 	restore_signals(&previous);
 	dlist_delete(&request->node);
+	finished_count -= request->finished;
 	large_bodies -= large_part(request->capacity);
 	/* It may be the answer to a sign-in. */
 	if (request->body != NULL)
@@ -632,6 +680,7 @@ settle(MtHttpRequest *request, CURLcode code)
 	}
 	else
 		request->outcome = MT_HTTP_UNREACHABLE;
+	request->pool->reached = request->connected;
 	if (request->error[0] == '\0')
 		snprintf(request->error, sizeof(request->error), "%s", curl_easy_strerror(code));
 }
@@ -657,6 +706,8 @@ collect(MtHttpPool *pool)
 		detach(request);
 		dlist_delete(&request->node);
 		dlist_push_tail(&finished, &request->node);
+		request->finished = true;
+		finished_count++;
 	}
 	pool->owner.stirred(pool->owner.owner);
 }
@@ -689,13 +740,13 @@ mt_http_pool_run(MtHttpPool *pool)
 }
 
 /*
- * Serves all sockets that are ready; does not wait.
+ * Serves sockets that are ready, unless many answers wait; does not wait.
  */
 void
 mt_http_run(void)
 {
 	struct epoll_event events[EVENTS_MAX];
-	int			count = epoll_wait(epoll_descriptor, events, EVENTS_MAX, 0);
+	int			count = finished_count < ANSWERS_MAX ? epoll_wait(epoll_descriptor, events, EVENTS_MAX, 0) : 0;
 	sigset_t	previous;
 
 	if (count <= 0)
@@ -742,5 +793,7 @@ mt_http_next_finished(void)
 	request = dlist_head_element(MtHttpRequest, node, &finished);
 	dlist_delete(&request->node);
 	dlist_push_tail(&request->pool->under_way, &request->node);
+	request->finished = false;
+	finished_count--;
 	return request;
 }

@@ -27,6 +27,7 @@ extern void mt_worker_do_last(MtWork work, void *argument);
 extern void mt_worker_idle(const char *text);
 extern void mt_worker_busy(const char *text);
 extern bool mt_in_transaction(MtWork work, void *argument, MtFailure *failure);
+extern bool mt_in_unflushed_transaction(MtWork work, void *argument, MtFailure *failure);
 extern bool mt_in_snapshot(MtWork work, void *argument, MtFailure *failure);
 extern bool mt_try_transaction(MtWork work, void *argument, MtFailure *failure);
 extern void mt_worker_end_gently(void);

@@ -156,6 +156,8 @@ typedef struct MtTenant
 	TimestampTz reserved_until; /* as stored: what is sent must leave one interval of it */
 	bool		started;		/* its budget knows what an earlier process has used */
 	bool		wants_budget;
+	double		rate;			/* requests a second, while there is a job */
+	int64		place;			/* of the next request in the common pace; 0: none yet */
 	int64		tally[MT_TALLIES];	/* to be added to the figures in the database */
 
 	dlist_head	errands;		/* what somebody waits for */
@@ -177,6 +179,8 @@ typedef struct MtTenant
 /* sync.c */
 extern void mt_sync_wake(MtTenant *tenant, int64 at);
 extern bool mt_sync_room(void);
+extern void mt_sync_rate(MtTenant *tenant);
+extern int64 mt_sync_place(MtTenant *tenant, int64 now);
 extern void mt_sync_look(void);
 extern void mt_sync_job_begins(MtTenant *tenant);
 extern void mt_sync_job_ends(MtTenant *tenant);

@@ -19,11 +19,13 @@
 #include "utils/timestamp.h"
 
 /* Items fetched at once from the database. */
-#define ITEMS_CHUNK		100
+#define ITEMS_CHUNK		40
 /* Items in memory, most of them finished while an earlier one is slow. */
 #define ITEM_SLOTS_MAX	256
 /* How long a pull waits for others to end when there are too many. */
 #define ROOM_PAUSE		MT_SECOND
+/* How long a request waits for others to get their connections when there are too many. */
+#define CONNECT_PAUSE	(100 * MT_MILLISECOND)
 /* How long a job that has done its errands keeps its connection for others. */
 #define LINGER			(15 * MT_SECOND)
 /* How often items that failed are asked for again at the end of the phase, and how long before. */
@@ -341,6 +343,7 @@ try_slot(MtTenant *tenant, MtSlot *slot, int64 *wake)
 {
 	int64		now = mt_now();
 	int64		allowed;
+	bool		soon = slot->urgent || slot->push != NULL || slot->stage == NULL;
 
 	if (slot->state != MT_SLOT_WAITING)
 		return true;
@@ -349,7 +352,7 @@ try_slot(MtTenant *tenant, MtSlot *slot, int64 *wake)
 		*wake = Min(*wake, slot->not_before);
 		return true;
 	}
-	allowed = Max(mt_budget_next(&tenant->budget, now, slot->urgent || slot->push != NULL || slot->stage == NULL), tenant->backoff_until);
+	allowed = Max(mt_budget_next(&tenant->budget, now, soon), tenant->backoff_until);
 	if (allowed > now)
 	{
 		*wake = Min(*wake, allowed);
@@ -359,6 +362,16 @@ try_slot(MtTenant *tenant, MtSlot *slot, int64 *wake)
 	{
 		/* sync.c stores a reservation for all that want one, and wakes them. */
 		tenant->wants_budget = true;
+		return false;
+	}
+	if (!mt_http_room(tenant->job->pool))
+	{
+		*wake = Min(*wake, now + CONNECT_PAUSE);
+		return false;
+	}
+	if (!soon && (allowed = mt_sync_place(tenant, now)) > now)
+	{
+		*wake = Min(*wake, allowed);
 		return false;
 	}
 	send_slot(tenant, slot, now);

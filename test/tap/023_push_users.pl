@@ -44,7 +44,7 @@ sub upstream
 	my %users;
 	foreach my $user (@{ $sandbox->get('provisioned', tenant => $tenant) })
 	{
-		push @{ $users{ lc $user->{userName} } }, $user;
+		push @{ $users{ lc $user->{attributes}{userName} } }, $user->{attributes};
 	}
 	return \%users;
 }

@@ -169,7 +169,7 @@ push_reading(const char *tenant, const char *name, bool latest, Consumer *consum
 	}
 }
 
-/* Appends a row as the consumer's newest. */
+/* Appends a row as the consumer's newest, which the statement sees from then on. */
 static void
 write_consumer(const char *tenant, const char *name, Consumer *consumer)
 {
@@ -186,6 +186,7 @@ write_consumer(const char *tenant, const char *name, Consumer *consumer)
 	nulls[CONSUMER_ACKED_AT] = consumer->acked_at == 0;
 	values[CONSUMER_DROPPED] = BoolGetDatum(!consumer->found);
 	mt_tenant_table_append(&mt_consumer_tables[mt_table_of_transaction(MT_CONSUMERS)], values, nulls);
+	CommandCounterIncrement();
 }
 
 /* The name of the tenant's consumer that comes after the given one, "" for the first, in one of the tables or in both; NULL: there is none. */

@@ -48,6 +48,7 @@ enum
 /* A consumer as its newest row says. */
 typedef struct Consumer
 {
+	const char *name;
 	bool		found;			/* there is one, and it is not dropped */
 	int			table;			/* of the row */
 	int64		number;			/* of the row, 0 where there is none at all */
@@ -91,13 +92,36 @@ report_absent_consumer(const char *name)
 }
 
 /*
- * The snapshot to read in: that of a transaction that keeps to one, else what is committed by now, since a table may have been emptied after the
- * statement began.
+ * Makes active the snapshot to read in: that of a transaction that keeps to one, unless the latest is asked for; else what is committed by now, since a
+ * table may have been emptied after the statement began. True when it is that of the transaction.
  */
-static void
-push_reading_snapshot(void)
+static bool
+push_reading_snapshot(bool latest)
 {
-	PushActiveSnapshot(IsolationUsesXactSnapshot() ? GetActiveSnapshot() : GetLatestSnapshot());
+	bool		kept = IsolationUsesXactSnapshot() && !latest;
+
+	PushActiveSnapshot(kept ? GetActiveSnapshot() : GetLatestSnapshot());
+	return kept;
+}
+
+/* The snapshot to read in was too old: a later one may do. ERROR 40001 where the transaction keeps to it. */
+static void
+pop_old_snapshot(bool kept)
+{
+	if (kept)
+		report_old_snapshot();
+	PopActiveSnapshot();
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* True when one of the tables has been emptied since the snapshot. Who asks has read all of them. */
+static bool
+any_emptied(MtTenantTable *tables, int count, Snapshot snapshot)
+{
+	for (int i = 0; i < count; i++)
+		if (mt_tenant_table_newer(mt_relation_oid(&tables[i].table), snapshot))
+			return true;
+	return false;
 }
 
 static void
@@ -110,8 +134,8 @@ take_consumer(Consumer *consumer, const Datum *values, const bool *nulls)
 	consumer->found = !DatumGetBool(values[CONSUMER_DROPPED]);
 }
 
-/* Reads a consumer. ERROR 40001 where the snapshot is too old. */
-static void
+/* Reads a consumer. False where the snapshot is too old. */
+static bool
 read_consumer(const char *tenant, const char *name, Snapshot snapshot, Consumer *consumer)
 {
 	Datum		values[CONSUMER_COLUMNS];
@@ -119,14 +143,33 @@ read_consumer(const char *tenant, const char *name, Snapshot snapshot, Consumer 
 	ScanKeyData key;
 
 	memset(consumer, 0, sizeof(Consumer));
+	consumer->name = name;
 	mt_tenant_key(&key, CONSUMER_NAME + 1, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
 	if (!mt_read_newest(mt_consumer_tables, MT_CONSUMER_TABLES, tenant, &key, 1, snapshot, values, nulls, &consumer->table))
-		report_old_snapshot();
+		return false;
 	if (consumer->table >= 0)
 		take_consumer(consumer, values, nulls);
+	return true;
 }
 
-/* Appends a row as the consumer's newest. */
+/*
+ * Makes the snapshot to read in the active one, and reads in it a consumer and how far the tenant's events have come. ERROR 40001 where the transaction
+ * keeps to a snapshot that is too old.
+ */
+static void
+push_reading(const char *tenant, const char *name, bool latest, Consumer *consumer, MtEventPosition *position)
+{
+	for (;;)
+	{
+		bool		kept = push_reading_snapshot(latest);
+
+		if (read_consumer(tenant, name, GetActiveSnapshot(), consumer) && mt_read_event_position(tenant, GetActiveSnapshot(), position))
+			return;
+		pop_old_snapshot(kept);
+	}
+}
+
+/* Appends a row as the consumer's newest, which the statement sees from then on. */
 static void
 write_consumer(const char *tenant, const char *name, Consumer *consumer)
 {
@@ -143,6 +186,7 @@ write_consumer(const char *tenant, const char *name, Consumer *consumer)
 	nulls[CONSUMER_ACKED_AT] = consumer->acked_at == 0;
 	values[CONSUMER_DROPPED] = BoolGetDatum(!consumer->found);
 	mt_tenant_table_append(&mt_consumer_tables[mt_table_of_transaction(MT_CONSUMERS)], values, nulls);
+	CommandCounterIncrement();
 }
 
 /* The name of the tenant's consumer that comes after the given one, "" for the first, in one of the tables or in both; NULL: there is none. */
@@ -172,20 +216,37 @@ next_consumer_name(const char *tenant, const char *name, Snapshot snapshot)
 	return next;
 }
 
-/* How many consumers a tenant has. */
-static int
-count_consumers(const char *tenant, Snapshot snapshot)
+/* Reads all consumers of a tenant. False where the snapshot is too old. */
+static bool
+read_consumers(const char *tenant, Snapshot snapshot, List **consumers)
 {
-	int			count = 0;
-
+	*consumers = NIL;
 	for (char *name = next_consumer_name(tenant, "", snapshot); name != NULL; name = next_consumer_name(tenant, name, snapshot))
 	{
-		Consumer	consumer;
+		Consumer   *consumer = palloc(sizeof(Consumer));
 
-		read_consumer(tenant, name, snapshot, &consumer);
-		count += consumer.found;
+		CHECK_FOR_INTERRUPTS();
+		if (!read_consumer(tenant, name, snapshot, consumer))
+			return false;
+		if (consumer->found)
+			*consumers = lappend(*consumers, consumer);
 	}
-	return count;
+	return !any_emptied(mt_consumer_tables, MT_CONSUMER_TABLES, snapshot);
+}
+
+/* As push_reading, for all consumers of the tenant. */
+static List *
+push_reading_all(const char *tenant, bool latest, MtEventPosition *position)
+{
+	for (;;)
+	{
+		bool		kept = push_reading_snapshot(latest);
+		List	   *consumers;
+
+		if (read_consumers(tenant, GetActiveSnapshot(), &consumers) && mt_read_event_position(tenant, GetActiveSnapshot(), position))
+			return consumers;
+		pop_old_snapshot(kept);
+	}
 }
 
 /* Makes a consumer, or reads it where another session has been faster. */
@@ -204,17 +265,17 @@ make_consumer(FunctionCallInfo fcinfo, const char *tenant, const char *name, Con
 	PreventCommandIfReadOnly("mt_poll_events() of a new consumer");
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_READER, true);
 	(void) mt_lock_consumer(tenant, "", true);
-	PushActiveSnapshot(GetLatestSnapshot());
-	read_consumer(tenant, name, GetActiveSnapshot(), consumer);
+	push_reading(tenant, name, true, consumer, &position);
 	if (!consumer->found)
 	{
-		if (count_consumers(tenant, GetActiveSnapshot()) >= CONSUMERS_MAX)
+		List	   *consumers = push_reading_all(tenant, true, &position);
+
+		PopActiveSnapshot();
+		if (list_length(consumers) >= CONSUMERS_MAX)
 			ereport(ERROR,
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 					 errmsg("tenant \"%s\" has %d consumers already", tenant, CONSUMERS_MAX),
 					 errhint("mt_event_consumers lists them; mt_drop_consumer removes those that are not needed any more.")));
-		if (!mt_read_event_position(tenant, GetActiveSnapshot(), &position))
-			report_old_snapshot();
 		consumer->found = true;
 		consumer->acked_seq = position.first_seq - 1;
 		consumer->created_at = GetCurrentTimestamp();
@@ -237,8 +298,8 @@ report_lost_events(const char *tenant, const char *name, int64 from, int64 to)
 					 quote_literal_cstr(tenant), quote_literal_cstr(name), to)));
 }
 
-/* Gives back the events from a number on, as far as there are. */
-static void
+/* Gives back the events from a number on, before another one. False where they end before. */
+static bool
 return_events(ReturnSetInfo *result, const char *tenant, int64 seq, int64 end, Snapshot snapshot)
 {
 	while (seq < end)
@@ -247,7 +308,7 @@ return_events(ReturnSetInfo *result, const char *tenant, int64 seq, int64 end, S
 		bool		more;
 
 		if (!mt_find_event(&scan, tenant, seq, snapshot))
-			return;
+			return false;
 		do
 		{
 			TupleTableSlot *slot = scan.slot;
@@ -272,6 +333,7 @@ return_events(ReturnSetInfo *result, const char *tenant, int64 seq, int64 end, S
 		} while (more);
 		mt_tenant_scan_close(&scan);
 	}
+	return true;
 }
 
 /*
@@ -295,35 +357,36 @@ mt_poll_events(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max must be between 1 and %d", POLL_MAX)));
 	InitMaterializedSRF(fcinfo, 0);
-	push_reading_snapshot();
-	read_consumer(tenant, name, GetActiveSnapshot(), &consumer);
-	if (!consumer.found)
-		make_consumer(fcinfo, tenant, name, &consumer);
-	if (!mt_read_event_position(tenant, GetActiveSnapshot(), &position))
-		report_old_snapshot();
-	if (consumer.acked_seq + 1 < position.first_seq)
-		report_lost_events(tenant, name, consumer.acked_seq + 1, position.first_seq - 1);
-	if (consumer.acked_seq < position.last_seq)
+	for (;;)
 	{
-		for (int i = 0; i < MT_EVENT_TABLES; i++)
-			if (mt_tenant_table_newer(mt_relation_oid(&mt_event_tables[i].table), GetActiveSnapshot()))
-				report_old_snapshot();
-		return_events(result, tenant, consumer.acked_seq + 1, Min(consumer.acked_seq + max, position.last_seq) + 1, GetActiveSnapshot());
-		mt_flush_events();
+		push_reading(tenant, name, false, &consumer, &position);
+		if (!consumer.found)
+			make_consumer(fcinfo, tenant, name, &consumer);
+		if (consumer.acked_seq + 1 < position.first_seq)
+			report_lost_events(tenant, name, consumer.acked_seq + 1, position.first_seq - 1);
+		/* Where one is not there any more, its table has been emptied meanwhile, or somebody has deleted it by hand. */
+		if (return_events(result, tenant, consumer.acked_seq + 1, Min(consumer.acked_seq + max, position.last_seq) + 1, GetActiveSnapshot()) ||
+			!any_emptied(mt_event_tables, MT_EVENT_TABLES, GetActiveSnapshot()))
+			break;
+		tuplestore_clear(result->setResult);
+		pop_old_snapshot(IsolationUsesXactSnapshot());
 	}
 	PopActiveSnapshot();
+	if (tuplestore_tuple_count(result->setResult) > 0)
+		mt_flush_events();
 	return (Datum) 0;
 }
 
 /* Moves a consumer on, or drops it: what acknowledging and dropping have in common. */
 static void
-begin_change(MtServiceCall *call, FunctionCallInfo fcinfo, const char *tenant, const char *name, Consumer *consumer)
+begin_change(MtServiceCall *call, FunctionCallInfo fcinfo, const char *tenant, const char *name, Consumer *consumer, MtEventPosition *position)
 {
 	mt_service_enter(call, fcinfo, tenant, MT_ACCESS_READER, true);
 	check_consumer_name(name);
 	(void) mt_lock_consumer(tenant, name, true);
-	PushActiveSnapshot(GetLatestSnapshot());
-	read_consumer(tenant, name, GetActiveSnapshot(), consumer);
+	push_reading(tenant, name, true, consumer, position);
+	if (!consumer->found)
+		report_absent_consumer(name);
 }
 
 static void
@@ -345,16 +408,11 @@ mt_ack_events(PG_FUNCTION_ARGS)
 	int64		seq = PG_GETARG_INT64(2);
 	MtServiceCall call;
 	Consumer	consumer;
+	MtEventPosition position;
 
-	begin_change(&call, fcinfo, tenant, name, &consumer);
-	if (!consumer.found)
-		report_absent_consumer(name);
+	begin_change(&call, fcinfo, tenant, name, &consumer, &position);
 	if (seq > consumer.acked_seq)
 	{
-		MtEventPosition position;
-
-		if (!mt_read_event_position(tenant, GetActiveSnapshot(), &position))
-			report_old_snapshot();
 		if (seq > position.last_seq)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -378,10 +436,9 @@ mt_drop_consumer(PG_FUNCTION_ARGS)
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	MtServiceCall call;
 	Consumer	consumer;
+	MtEventPosition position;
 
-	begin_change(&call, fcinfo, tenant, name, &consumer);
-	if (!consumer.found)
-		report_absent_consumer(name);
+	begin_change(&call, fcinfo, tenant, name, &consumer, &position);
 	consumer.found = false;
 	write_consumer(tenant, name, &consumer);
 	end_change(&call);
@@ -390,32 +447,29 @@ mt_drop_consumer(PG_FUNCTION_ARGS)
 
 /* Adds a row for each consumer of a tenant. */
 static void
-list_consumers(ReturnSetInfo *result, const char *tenant, Snapshot snapshot)
+list_consumers(ReturnSetInfo *result, const char *tenant)
 {
 	MtEventPosition position;
+	List	   *consumers = push_reading_all(tenant, false, &position);
+	ListCell   *cell;
 
-	if (!mt_read_event_position(tenant, snapshot, &position))
-		report_old_snapshot();
-	for (char *name = next_consumer_name(tenant, "", snapshot); name != NULL; name = next_consumer_name(tenant, name, snapshot))
+	foreach(cell, consumers)
 	{
-		Consumer	consumer;
+		const Consumer *consumer = lfirst(cell);
 		Datum		values[7];
 		bool		nulls[7] = {false};
 
-		CHECK_FOR_INTERRUPTS();
-		read_consumer(tenant, name, snapshot, &consumer);
-		if (!consumer.found)
-			continue;
 		values[0] = CStringGetTextDatum(tenant);
-		values[1] = CStringGetTextDatum(name);
-		values[2] = Int64GetDatum(consumer.acked_seq);
-		values[3] = Int64GetDatum(position.last_seq - consumer.acked_seq);
-		values[4] = Int64GetDatum(Max(position.first_seq - 1 - consumer.acked_seq, 0));
-		values[5] = TimestampTzGetDatum(consumer.created_at);
-		values[6] = TimestampTzGetDatum(consumer.acked_at);
-		nulls[6] = consumer.acked_at == 0;
+		values[1] = CStringGetTextDatum(consumer->name);
+		values[2] = Int64GetDatum(consumer->acked_seq);
+		values[3] = Int64GetDatum(position.last_seq - consumer->acked_seq);
+		values[4] = Int64GetDatum(Max(position.first_seq - 1 - consumer->acked_seq, 0));
+		values[5] = TimestampTzGetDatum(consumer->created_at);
+		values[6] = TimestampTzGetDatum(consumer->acked_at);
+		nulls[6] = consumer->acked_at == 0;
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
+	PopActiveSnapshot();
 }
 
 /*
@@ -431,37 +485,30 @@ mt_event_consumers(PG_FUNCTION_ARGS)
 	int			count = 0;
 
 	InitMaterializedSRF(fcinfo, 0);
-	push_reading_snapshot();
 	if (tenant != NULL)
-		list_consumers(result, pstrdup(tenant), GetActiveSnapshot());
+		list_consumers(result, pstrdup(tenant));
 	else if (mt_is_owner(GetUserId()))
 		deconstruct_array(mt_all_tenants(), TEXTOID, -1, false, TYPALIGN_INT, &tenants, NULL, &count);
 	for (int i = 0; i < count; i++)
-		list_consumers(result, TextDatumGetCString(tenants[i]), GetActiveSnapshot());
-	PopActiveSnapshot();
+		list_consumers(result, TextDatumGetCString(tenants[i]));
 	return (Datum) 0;
 }
 
 /*
- * How many consumers a tenant has as the snapshot shows them, and how far behind the slowest is.
+ * How many consumers a tenant has, and how far behind the slowest is.
  */
 int
-mt_count_consumers(const char *tenant, int64 last_seq, Snapshot snapshot, int64 *longest_lag)
+mt_count_consumers(const char *tenant, int64 *longest_lag)
 {
-	int			count = 0;
+	MtEventPosition position;
+	List	   *consumers = push_reading_all(tenant, true, &position);
+	ListCell   *cell;
 
+	PopActiveSnapshot();
 	*longest_lag = 0;
-	for (char *name = next_consumer_name(tenant, "", snapshot); name != NULL; name = next_consumer_name(tenant, name, snapshot))
-	{
-		Consumer	consumer;
-
-		read_consumer(tenant, name, snapshot, &consumer);
-		if (!consumer.found)
-			continue;
-		count++;
-		*longest_lag = Max(*longest_lag, last_seq - consumer.acked_seq);
-	}
-	return count;
+	foreach(cell, consumers)
+		*longest_lag = Max(*longest_lag, position.last_seq - ((const Consumer *) lfirst(cell))->acked_seq);
+	return list_length(consumers);
 }
 
 /* True when a table has a row of the consumer. */
@@ -501,7 +548,8 @@ mt_move_consumers(const char *tenant, int from, int max)
 		if (max > 0 && !mt_lock_consumer(tenant, name, false))
 			continue;
 		PushActiveSnapshot(GetLatestSnapshot());
-		read_consumer(tenant, name, GetActiveSnapshot(), &consumer);
+		if (!read_consumer(tenant, name, GetActiveSnapshot(), &consumer))
+			report_old_snapshot();
 		/* One that is dropped goes with the table, unless an older row in the other one would bring it back. */
 		if (consumer.table == from && (consumer.found || has_row(in_use, tenant, name, GetActiveSnapshot())))
 		{

@@ -551,23 +551,11 @@ publish_through_overflow(PublishCall *publication)
 	publication->more = position->spilling || position->overflow > 0;
 }
 
-/* The tenant's position in the active snapshot. ERROR 40001 where it is being moved. */
-static void
-read_position(const char *tenant, MtEventPosition *position)
-{
-	if (!mt_read_event_position(tenant, GetActiveSnapshot(), position))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("the position of tenant \"%s\" is being moved", tenant),
-				 errhint("Call the function again.")));
-}
-
 static void
 publish(PublishCall *publication)
 {
 	MtEventPosition *position = &publication->position;
 
-	read_position(publication->tenant, position);
 	publication->snapshot_value = OidFunctionCall0(F_PG_CURRENT_SNAPSHOT);
 	publication->topics = palloc(sizeof(TopicSeq) * publication->max_rows);
 	if (position->spilling || position->overflow > 0 || !publish_directly(publication))
@@ -629,7 +617,7 @@ mt_publish(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("events are published in a transaction of their own")));
 	(void) mt_lock_events(publication.tenant, true);
-	PushActiveSnapshot(GetLatestSnapshot());
+	mt_push_event_position(publication.tenant, &publication.position);
 	publication.snapshot = GetActiveSnapshot();
 	publish(&publication);
 	PopActiveSnapshot();
@@ -656,8 +644,7 @@ mt_hold_events(PG_FUNCTION_ARGS)
 
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_OWNER, true);
 	(void) mt_lock_events(tenant, true);
-	PushActiveSnapshot(GetLatestSnapshot());
-	read_position(tenant, &position);
+	mt_push_event_position(tenant, &position);
 	/* What has been remembered of the order goes by the newest position. */
 	mt_write_event_position(tenant, &position);
 	PopActiveSnapshot();

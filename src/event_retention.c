@@ -79,8 +79,8 @@ mt_trim_events(PG_FUNCTION_ARGS)
 
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_OWNER, true);
 	(void) mt_lock_events(tenant, true);
-	PushActiveSnapshot(GetLatestSnapshot());
-	if (mt_read_event_position(tenant, GetActiveSnapshot(), &position) && position.first_seq <= position.last_seq)
+	mt_push_event_position(tenant, &position);
+	if (position.first_seq <= position.last_seq)
 	{
 		by_time = first_published_since(tenant, position.first_seq, position.last_seq, PG_GETARG_TIMESTAMPTZ(1), GetActiveSnapshot());
 		by_count = position.last_seq - keep + 1;

@@ -64,19 +64,12 @@ all_tenants(int *count)
 	return tenants;
 }
 
-/* A tenant's position in the latest snapshot. ERROR 40001 where it is being moved. */
+/* A tenant's position in the latest snapshot. */
 static void
 read_position(const char *tenant, MtEventPosition *position)
 {
-	bool		known;
-
-	PushActiveSnapshot(GetLatestSnapshot());
-	known = mt_read_event_position(tenant, GetActiveSnapshot(), position);
+	mt_push_event_position(tenant, position);
 	PopActiveSnapshot();
-	if (!known)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("the position of tenant \"%s\" is being moved", tenant)));
 }
 
 static KnownPosition *

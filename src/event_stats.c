@@ -60,7 +60,6 @@ mt_queue_stats(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	deconstruct_array(mt_all_tenants(), TEXTOID, -1, false, TYPALIGN_INT, &tenants, NULL, &count);
-	PushActiveSnapshot(GetLatestSnapshot());
 	for (int i = 0; i < count; i++)
 	{
 		char	   *tenant = TextDatumGetCString(tenants[i]);
@@ -72,8 +71,7 @@ mt_queue_stats(PG_FUNCTION_ARGS)
 		bool		nulls[STATS_COLUMNS] = {false};
 
 		CHECK_FOR_INTERRUPTS();
-		if (!mt_read_event_position(tenant, GetActiveSnapshot(), &position))
-			continue;
+		mt_push_event_position(tenant, &position);
 		values[0] = tenants[i];
 		values[1] = Int64GetDatum(mt_count_waiting(tenant, &position, GetActiveSnapshot(), PG_INT64_MAX, &oldest));
 		values[2] = TimestampTzGetDatum(oldest);
@@ -82,12 +80,12 @@ mt_queue_stats(PG_FUNCTION_ARGS)
 		values[4] = Int64GetDatum(position.first_seq);
 		values[5] = Int64GetDatum(position.last_seq);
 		values[6] = Int64GetDatum(position.last_seq - position.first_seq + 1);
-		values[7] = Int32GetDatum(mt_count_consumers(tenant, position.last_seq, GetActiveSnapshot(), &lag));
+		values[7] = Int32GetDatum(mt_count_consumers(tenant, &lag));
 		values[8] = Int64GetDatum(lag);
 		values[9] = Int64GetDatum(count_letters(tenant, GetActiveSnapshot(), &letters_waiting));
 		values[10] = Int64GetDatum(letters_waiting);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		PopActiveSnapshot();
 	}
-	PopActiveSnapshot();
 	return (Datum) 0;
 }

@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
 
@@ -103,6 +104,22 @@ mt_read_event_position(const char *tenant, Snapshot snapshot, MtEventPosition *p
 	if (position->batch != (Datum) 0)
 		mt_read_cursor(position->batch, &position->taking);
 	return true;
+}
+
+/*
+ * Makes the latest snapshot the active one and reads in it how far a tenant's events have come. Again, where a table was emptied between the two.
+ */
+void
+mt_push_event_position(const char *tenant, MtEventPosition *position)
+{
+	for (;;)
+	{
+		PushActiveSnapshot(GetLatestSnapshot());
+		if (mt_read_event_position(tenant, GetActiveSnapshot(), position))
+			return;
+		PopActiveSnapshot();
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 /*

@@ -64,6 +64,7 @@ typedef struct MtEventPosition
 	MtCursor	taking;			/* batch, likewise */
 } MtEventPosition;
 
+extern void mt_push_event_position(const char *tenant, MtEventPosition *position);
 extern bool mt_read_event_position(const char *tenant, Snapshot snapshot, MtEventPosition *position);
 extern void mt_write_event_position(const char *tenant, MtEventPosition *position);
 extern bool mt_event_taken(const MtEventPosition *position, int table, uint64 xid, int64 number);
@@ -72,7 +73,7 @@ extern bool mt_find_event(MtTenantScan *scan, const char *tenant, int64 seq, Sna
 extern int64 mt_count_waiting(const char *tenant, const MtEventPosition *position, Snapshot snapshot, int64 limit, TimestampTz *oldest);
 
 /* event_consumer.c */
-extern int	mt_count_consumers(const char *tenant, int64 last_seq, Snapshot snapshot, int64 *longest_lag);
+extern int	mt_count_consumers(const char *tenant, int64 *longest_lag);
 extern int	mt_move_consumers(const char *tenant, int from, int max);
 
 /* event_flush.c */

@@ -33,9 +33,10 @@ PGDLLEXPORT void mt_publisher_main(Datum argument);
 /* Events published in one transaction; and for a tenant that is behind, while others are active. */
 #define BATCH_ROWS		1000
 #define SMALL_BATCH_ROWS	50
-/* Others are active so long after their last event; then one that is behind rests so long between two turns. */
+/* Others are active so long after their last event; then one that is behind rests after a turn for so many times as long as it took, and so long at most. */
 #define ACTIVE_TIME		(10 * MT_SECOND)
-#define BEHIND_PAUSE	MT_MILLISECOND
+#define BEHIND_REST		8
+#define BEHIND_PAUSE	(50 * MT_MILLISECOND)
 #define SWEEP_PAUSE		MT_MINUTE
 #define TRIM_PAUSE		(10 * MT_MINUTE)
 /* Steps of upkeep in a round, and how often it is looked for while events come. */
@@ -381,7 +382,7 @@ serve_behind(int64 *next)
 			continue;
 		}
 		serve(outlet, others_active ? SMALL_BATCH_ROWS : BATCH_ROWS);
-		behind_not_before = others_active ? mt_now() + BEHIND_PAUSE : 0;
+		behind_not_before = others_active ? mt_now() + Min((mt_now() - now) * BEHIND_REST, BEHIND_PAUSE) : 0;
 		*next = Min(*next, behind_not_before);
 		return true;
 	}

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 \i :inputdir/sql/include/events.sql
-SELECT plan(60);
+SELECT plan(62);
 
 DROP ROLE IF EXISTS ec_reader, ec_other, ec_monitor;
 CREATE ROLE ec_reader;
@@ -39,6 +39,11 @@ SELECT is(pg_temp.poll('late', 1), '1 a 1', 'other consumers stay where they are
 SELECT is(pg_temp.listed(), 'ec-a c 4 1 0 f, ec-a late 0 5 0 t', 'consumers are listed with their lag');
 SELECT is(pg_temp.ack('c', 5), '', 'the last one');
 SELECT is(pg_temp.poll('c', 1), NULL, 'then there is nothing more');
+
+-- Polling and acknowledging in one statement, one by one.
+SELECT is(pg_temp.as_role('ec_reader', $$SELECT count(mt_ack_events('ec-a', 'at once', seq)) FROM mt_poll_events('ec-a', 'at once', 3)$$), '3', 'a statement acknowledges what it polls');
+SELECT is(pg_temp.poll('at once', 10), '4 d 4, 5 e 5', 'and so it is');
+SELECT mt_drop_consumer('ec-a', 'at once') \g /dev/null
 
 -- In a transaction: what is rolled back is not acknowledged.
 BEGIN;

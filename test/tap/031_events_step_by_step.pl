@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 
+use IPC::Run ();
 use MindTickle::Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -132,6 +133,20 @@ is(publish($t, 10) . heard(), '1|f', 'events are published and not announced');
 $node->append_conf('postgresql.conf', 'mindtickle.notify = on');
 $node->reload;
 $listener->quit;
+
+# Tables are emptied, as the publisher does it, while consumers are in the midst of reading: they read again, and notice nothing.
+$t = new_tenant();
+emit($t, 'a', 1, 50);
+publish_all($t, 100);
+my $scripts = PostgreSQL::Test::Utils::tempdir('scripts');
+append_to_file("$scripts/consume", "SELECT mt_ack_events('$t', 'c' || :client_id, max(seq)) FROM mt_poll_events('$t', 'c' || :client_id, 1);\nSELECT count(*) FROM mt_event_consumers;\nSELECT count(*) FROM mt_stat_queue;\n");
+append_to_file("$scripts/empty", "TRUNCATE mindtickle.event_consumer_1;\nTRUNCATE mindtickle.event_position_1;\nTRUNCATE mindtickle.event_3;\n");
+my @bench = ($node->installed_command('pgbench'), '-n', '-t', 1000);
+my $emptying = IPC::Run::start([ @bench, '-f', "$scripts/empty", $node->connstr('postgres') ], '>', \my $emptying_output, '2>&1');
+my $consumed = IPC::Run::run([ @bench, '-c', 3, '-f', "$scripts/consume", $node->connstr('postgres') ], '>', \my $consuming_output, '2>&1');
+ok($consumed, 'consumers who poll, acknowledge and are listed while tables are emptied') or diag($consuming_output);
+ok($emptying->finish, 'as often as the test says') or diag($emptying_output);
+is(sql("SELECT string_agg(acked_seq::text, ',') FROM mt_event_consumers WHERE tenant_id = '$t'"), '50,50,50', 'have consumed all');
 
 # Order: who waited for another's lock comes after him, although he got his xid first; and is found although the cursor has passed him.
 $t = new_tenant();

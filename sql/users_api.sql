@@ -2,11 +2,14 @@
  * Provisioning of people, and events for what is written in SQL.
  */
 CREATE FUNCTION mindtickle.user_as_json(person mindtickle.users) RETURNS pg_catalog.jsonb
-	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT jsonb_build_object('userId', person.user_id, 'mindtickleId', person.mindtickle_id, 'scimExternalId', person.scim_external_id,
+	-- not in SQL, which would be planned with each call: a pull calls it for every user
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN jsonb_build_object('userId', person.user_id, 'mindtickleId', person.mindtickle_id, 'scimExternalId', person.scim_external_id,
 		'userName', person.user_name, 'email', person.email, 'name', person.name, 'role', person.role, 'active', person.active,
 		'title', person.title, 'department', person.department, 'location', person.location, 'hiredAt', person.hired_at,
-		'managerId', person.manager_id, 'managerEmail', person.manager_email, 'attributes', person.attributes)
+		'managerId', person.manager_id, 'managerEmail', person.manager_email, 'attributes', person.attributes);
+END
 $$;
 COMMENT ON FUNCTION mindtickle.user_as_json(mindtickle.users) IS 'a user in the names of the data model';
 

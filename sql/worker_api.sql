@@ -301,17 +301,21 @@ COMMENT ON FUNCTION mindtickle.sync_back_off(pg_catalog.text, pg_catalog.timesta
 CREATE FUNCTION mindtickle.sync_count(tenant pg_catalog.text, job_id pg_catalog.int8, requests pg_catalog.int8, throttled pg_catalog.int8,
 		unreachable pg_catalog.int8, broken pg_catalog.int8, unusable pg_catalog.int8, server_errors pg_catalog.int8,
 		client_errors pg_catalog.int8, refused pg_catalog.int8) RETURNS pg_catalog.void
-	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
 	UPDATE mindtickle.sync_job AS j
 	SET requests = j.requests + sync_count.requests, throttled = j.throttled + sync_count.throttled,
-		errors = j.errors + unreachable + broken + unusable + server_errors + client_errors + refused
-	WHERE j.tenant_id = tenant AND j.job_id = sync_count.job_id;
+		errors = j.errors + sync_count.unreachable + sync_count.broken + sync_count.unusable + sync_count.server_errors
+			+ sync_count.client_errors + sync_count.refused
+	WHERE j.tenant_id = sync_count.tenant AND j.job_id = sync_count.job_id;
 	UPDATE mindtickle.sync_budget AS b
 	SET requests = b.requests + sync_count.requests, throttled = b.throttled + sync_count.throttled,
 		unreachable = b.unreachable + sync_count.unreachable, broken = b.broken + sync_count.broken, unusable = b.unusable + sync_count.unusable,
 		server_errors = b.server_errors + sync_count.server_errors, client_errors = b.client_errors + sync_count.client_errors,
 		refused = b.refused + sync_count.refused
-	WHERE b.tenant_id = tenant AND b.tenant_id = @extschema@.mt_current_tenant()
+	WHERE b.tenant_id = sync_count.tenant AND b.tenant_id = @extschema@.mt_current_tenant();
+END
 $$;
 COMMENT ON FUNCTION mindtickle.sync_count(pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8,
 	pg_catalog.int8, pg_catalog.int8, pg_catalog.int8, pg_catalog.int8)

@@ -33,6 +33,8 @@
 #define BODY_MAX			(32 * 1024 * 1024)
 /* Memory of this size and more is given back to the system at once when it is freed. */
 #define GIVEN_BACK			(256 * 1024)
+/* So much that was freed at the heap's end is kept: giving it back and asking for it again with each transaction costs more than all else. */
+#define KEPT				(4 * 1024 * 1024)
 /* What any body may have of memory, and what all bodies together may have beyond that. */
 #define BODY_COMMON			(1024 * 1024)
 #define LARGE_BODIES_MAX	BODY_MAX
@@ -40,6 +42,8 @@
 #define EVENTS_MAX			256
 /* Idle connections that a pool keeps. */
 #define POOL_IDLE_MAX		2
+/* Requests that wait for a name or a connection, of all pools: looking up a name takes a thread, and some names are never found. */
+#define UNCONNECTED_MAX		512
 /* Descriptors that this process asks for. */
 #define DESCRIPTORS_WANTED	65536
 /* Those of neither connections nor the server's files: pipes, epoll, standard streams. */
@@ -64,7 +68,12 @@ struct MtHttpPool
 	bool		allow_http;
 	int64		timer;			/* when libcurl wants to be called; MT_NEVER */
 	dlist_head	under_way;
+	int			unconnected;	/* requests that have no connection yet */
+	bool		reached;		/* the last one that ended had one */
 };
+
+/* The same of all pools. */
+static int	unconnected = 0;
 
 /* Memory of all bodies beyond BODY_COMMON each. */
 static size_t large_bodies = 0;
@@ -170,6 +179,18 @@ open_socket_callback(void *argument, curlsocktype purpose, struct curl_sockaddr 
 	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+/* The request has its connection, or needs none any more. */
+static void
+note_connected(MtHttpRequest *request)
+{
+	if (!request->connected)
+	{
+		request->pool->unconnected--;
+		unconnected--;
+	}
+	request->connected = true;
+}
+
 /*
  * The request goes out now. libcurl repeats a request by itself when a kept connection turns out to be dead; the far side may have counted the
  * first one, so the second is refused here and goes through the budget like every other.
@@ -179,7 +200,8 @@ before_request_callback(void *argument, char *remote, char *local, int remote_po
 {
 	MtHttpRequest *request = argument;
 
-	request->connected = true;
+	note_connected(request);
+	request->pool->reached = true;
 	if (request->sent)
 	{
 		request->resent = true;
@@ -296,6 +318,7 @@ mt_http_start(void)
 #ifdef __GLIBC__
 	/* Or the first large body that is freed would make malloc keep the room of the next ones. */
 	(void) mallopt(M_MMAP_THRESHOLD, GIVEN_BACK);
+	(void) mallopt(M_TRIM_THRESHOLD, KEPT);
 #endif
 	block_signals(&previous);
 	code = curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -389,6 +412,7 @@ free_headers(struct curl_slist *headers)
 static void
 detach(MtHttpRequest *request)
 {
+	note_connected(request);
 	if (request->easy != NULL)
 	{
 		(void) curl_multi_remove_handle(request->pool->multi, request->easy);
@@ -550,6 +574,15 @@ attach(MtHttpRequest *request, const MtHttpMessage *message)
 }
 
 /*
+ * May the pool send another request now? One that reaches nobody tries with one at a time, so that it takes few of the places there are.
+ */
+bool
+mt_http_room(const MtHttpPool *pool)
+{
+	return unconnected < UNCONNECTED_MAX && (pool->reached || pool->unconnected == 0);
+}
+
+/*
  * Sends a message. The request comes back from mt_http_next_finished. NULL when there is no memory.
  */
 MtHttpRequest *
@@ -564,6 +597,8 @@ mt_http_send(MtHttpPool *pool, const MtHttpMessage *message, void *tag)
 	request->tag = tag;
 	request->pool = pool;
 	request->plain = pg_strncasecmp(message->url, "https:", 6) != 0;
+	pool->unconnected++;
+	unconnected++;
 	dlist_push_tail(&pool->under_way, &request->node);
 
 	block_signals(&previous);
@@ -632,6 +667,7 @@ settle(MtHttpRequest *request, CURLcode code)
 	}
 	else
 		request->outcome = MT_HTTP_UNREACHABLE;
+	request->pool->reached = request->connected;
 	if (request->error[0] == '\0')
 		snprintf(request->error, sizeof(request->error), "%s", curl_easy_strerror(code));
 }

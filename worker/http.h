@@ -74,6 +74,7 @@ extern void mt_http_pool_destroy(MtHttpPool *pool);
 extern int64 mt_http_pool_timer(const MtHttpPool *pool);
 extern void mt_http_pool_run(MtHttpPool *pool);
 extern void *mt_http_pool_owner(const MtHttpPool *pool);
+extern bool mt_http_room(const MtHttpPool *pool);
 extern MtHttpRequest *mt_http_send(MtHttpPool *pool, const MtHttpMessage *message, void *tag);
 extern void mt_http_free(MtHttpRequest *request);
 extern void mt_http_run(void);

@@ -112,9 +112,9 @@ mt_worker_do_last(MtWork work, void *argument)
 	last_work_argument = argument;
 }
 
-/* Runs work in a transaction of its own with this isolation. False when it failed: see mt_in_transaction. */
+/* Runs work in a transaction of its own with this isolation; flushed: its commit waits for the disk. False when it failed: see mt_in_transaction. */
 static bool
-run_transaction(int isolation, MtWork work, void *argument, MtFailure *failure)
+run_transaction(int isolation, bool flushed, MtWork work, void *argument, MtFailure *failure)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	volatile bool committed = false;
@@ -131,6 +131,8 @@ run_transaction(int isolation, MtWork work, void *argument, MtFailure *failure)
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
 		XactIsoLevel = isolation;
+		if (!flushed)
+			(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR, false);
 		if (StatementTimeout > 0)
 			enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
 		SPI_connect();
@@ -177,13 +179,13 @@ report_failure(void *argument)
 
 /* A failure shows in mt_stat_worker, if the extension is there at all. */
 static bool
-run_and_report(int isolation, MtWork work, void *argument, MtFailure *failure)
+run_and_report(int isolation, bool flushed, MtWork work, void *argument, MtFailure *failure)
 {
 	MtFailure	unreported;
 
-	if (run_transaction(isolation, work, argument, failure))
+	if (run_transaction(isolation, flushed, work, argument, failure))
 		return true;
-	(void) run_transaction(XACT_READ_COMMITTED, report_failure, failure->text, &unreported);
+	(void) run_transaction(XACT_READ_COMMITTED, true, report_failure, failure->text, &unreported);
 	return false;
 }
 
@@ -194,7 +196,17 @@ run_and_report(int isolation, MtWork work, void *argument, MtFailure *failure)
 bool
 mt_in_transaction(MtWork work, void *argument, MtFailure *failure)
 {
-	return run_and_report(XACT_READ_COMMITTED, work, argument, failure);
+	return run_and_report(XACT_READ_COMMITTED, true, work, argument, failure);
+}
+
+/*
+ * The same for work that is done again by itself should a crash of the server undo it: its commit does not wait for the disk. What commits after it
+ * is never there without it.
+ */
+bool
+mt_in_repeatable_transaction(MtWork work, void *argument, MtFailure *failure)
+{
+	return run_and_report(XACT_READ_COMMITTED, false, work, argument, failure);
 }
 
 /*
@@ -203,7 +215,7 @@ mt_in_transaction(MtWork work, void *argument, MtFailure *failure)
 bool
 mt_in_snapshot(MtWork work, void *argument, MtFailure *failure)
 {
-	return run_and_report(XACT_REPEATABLE_READ, work, argument, failure);
+	return run_and_report(XACT_REPEATABLE_READ, true, work, argument, failure);
 }
 
 static void

@@ -24,6 +24,7 @@ extern void mt_worker_do_last(MtWork work, void *argument);
 extern void mt_worker_idle(const char *text);
 extern void mt_worker_busy(const char *text);
 extern bool mt_in_transaction(MtWork work, void *argument, MtFailure *failure);
+extern bool mt_in_repeatable_transaction(MtWork work, void *argument, MtFailure *failure);
 extern bool mt_in_snapshot(MtWork work, void *argument, MtFailure *failure);
 extern uint64 mt_transaction_count(void);
 extern void mt_worker_judge(const MtFailure *failure);

@@ -18,6 +18,9 @@
 #define FIRST_HOLD		(5 * MT_SECOND)
 #define LAST_HOLD		(10 * MT_MINUTE)
 
+/* Over how much time at most those who start together are spread. */
+#define SPREAD_MAX		(10 * MT_SECOND)
+
 /* Connections beyond those of a pull's window, for what somebody waits for. */
 #define URGENT_CONNECTIONS	2
 
@@ -89,9 +92,10 @@ mt_job_start_budget(MtTenant *tenant, const MtSource *source)
 		int64		left = tenant->reserved_until > wall ? tenant->reserved_until - wall : 0;
 		int64		interval = tenant->budget.interval;
 
-		/* More than could have been reserved means that the clock was turned back. Many tenants start at once: spread them. */
+		/* More than could have been reserved means that the clock was turned back. Many tenants start at once: spread them,
+		 * so that together they are soon as evenly paced as each of them. */
 		mt_budget_hold(&tenant->budget, now + Min(left, 2 * (MT_BUDGET_AHEAD + interval)) +
-					   (int64) (pg_prng_double(&pg_global_prng_state) * Min(interval, MT_SECOND)));
+					   (int64) (pg_prng_double(&pg_global_prng_state) * Min(interval, SPREAD_MAX)));
 		mt_budget_recall(&tenant->budget, now, age, minutes, count);
 		tenant->started = true;
 	}
@@ -184,7 +188,7 @@ mt_job_open(MtTenant *tenant)
 	dlist_init(&tenant->job->pushes);
 	mt_sync_job_begins(tenant);
 
-	if (!mt_in_transaction(open_work, &work, &failure))
+	if (!mt_in_repeatable_transaction(open_work, &work, &failure))
 		mt_job_trouble(tenant, &failure);
 	else if (!work.found && !work.errands_only)
 	{

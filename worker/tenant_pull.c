@@ -24,6 +24,8 @@
 #define ITEM_SLOTS_MAX	256
 /* How long a pull waits for others to end when there are too many. */
 #define ROOM_PAUSE		MT_SECOND
+/* How long a request waits for others to get their connections when there are too many. */
+#define CONNECT_PAUSE	(100 * MT_MILLISECOND)
 /* How long a job that has done its errands keeps its connection for others. */
 #define LINGER			(15 * MT_SECOND)
 /* How often items that failed are asked for again at the end of the phase, and how long before. */
@@ -359,6 +361,11 @@ try_slot(MtTenant *tenant, MtSlot *slot, int64 *wake)
 	{
 		/* sync.c stores a reservation for all that want one, and wakes them. */
 		tenant->wants_budget = true;
+		return false;
+	}
+	if (!mt_http_room(tenant->job->pool))
+	{
+		*wake = Min(*wake, now + CONNECT_PAUSE);
 		return false;
 	}
 	send_slot(tenant, slot, now);

@@ -392,8 +392,10 @@ store(StoreWork *work)
 	MtTenant   *tenant = work->tenant;
 	MtJob	   *job = tenant->job;
 	MtFailure	failure;
+	/* What somebody waits for must be there when he is answered; the pull goes on from what is there. */
+	bool		urgent = work->slot != NULL && work->slot->urgent;
 
-	if (!mt_in_transaction(store_work, work, &failure))
+	if (!(urgent ? mt_in_transaction : mt_in_repeatable_transaction) (store_work, work, &failure))
 	{
 		if (work->slot != NULL && work->slot->urgent)
 			mt_errand_failed(tenant, work->slot, &failure);

@@ -9,6 +9,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 
 tenants=${SYNC_TENANTS:-2000}
+# Enough that no pull ends before the measuring does.
+users=$((3 * ${SYNC_SECONDS:-60} + 60))
 seconds=${SYNC_SECONDS:-60}
 
 directory=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -60,7 +62,7 @@ measure() {
 sql -f "$directory/common.sql" -f "$directory/sync.sql"
 
 "$directory/../sandbox/mindtickle-sandbox" --port 0 --port-file "$scratch/port" --threads 1 --seed 1 \
-	--tenants "$tenants,users=400,courses=6,rps=3,rpm=60" >"$scratch/sandbox.log" 2>&1 &
+	--tenants "$tenants,users=$users,courses=6,rps=3,rpm=60" >"$scratch/sandbox.log" 2>&1 &
 sandbox=$!
 until [ -s "$scratch/port" ]; do
 	kill -0 "$sandbox" || { cat "$scratch/sandbox.log" >&2; exit 1; }

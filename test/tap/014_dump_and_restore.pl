@@ -64,6 +64,8 @@ INSERT INTO mindtickle.cache_entry SELECT tenant_id, 'roster', pg_current_xact_i
 INSERT INTO mindtickle.sync_seen SELECT tenant_id, 1, 'roster', 'u' FROM mindtickle.tenant;
 INSERT INTO mindtickle.sync_series SELECT tenant_id, 's', 'Series' FROM mindtickle.tenant;
 INSERT INTO mindtickle.sync_series_module SELECT tenant_id, 's', 'c' FROM mindtickle.tenant;
+INSERT INTO mindtickle.push_queue (tenant_id, user_id, version, queued_at, tries, error) SELECT tenant_id, 'u', 1, now(), 2, 'status 500' FROM mindtickle.tenant;
+INSERT INTO mindtickle.push_link SELECT tenant_id, 'u', 'there' FROM mindtickle.tenant;
 INSERT INTO mindtickle.security_alert (at, session_role, "current_role", database, client_addr, tenant_asked, object, last_at) VALUES (now(), 'x', 'x', 'postgres', '::1', 'acme', 'mt_readiness', now());
 UPDATE mindtickle.tenant SET next_sync_at = now() - interval '1 hour';
 END

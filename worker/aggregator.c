@@ -398,7 +398,7 @@ fold(Account *account, bool details)
 {
 	AccountWork work = {.account = account, .details = details};
 
-	if (!account_work(&work, fold_work, true))
+	if (!account_work(&work, fold_work, false))
 		return false;
 	if (work.gone)
 	{

@@ -12,12 +12,16 @@
 
 #include "catalog/pg_type.h"
 #include "plan.h"
+#include "readiness_people.h"
 #include "readiness_row.h"
+#include "shared_state.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/timestamp.h"
 
-static MtTenantTable users_table = {{"users"}, {"users_pkey"}};
+/* A reader who had to add up more asks for more frequent folds. */
+#define MANY_DELTAS		20
+
 static MtTenantTable progress_table = {{"course_progress"}, {"course_progress_pkey"}};
 static MtTenantTable quiz_table = {{"quiz_submission"}, {"quiz_submission_pkey"}};
 
@@ -26,41 +30,15 @@ typedef struct Work
 {
 	const char *tenant;
 	Snapshot	snapshot;
-	MtTenantScan users;			/* open all the time, as every user is looked up */
-	MtTotals   *change;
+	MtPeople	people;
+	MtChange   *change;
 	MtDetails  *details;		/* NULL: not asked for */
 } Work;
-
-/* A user before or after the deltas. */
-typedef struct UserState
-{
-	bool		present;
-	bool		active;
-} UserState;
 
 static Datum
 id_datum(MtId id)
 {
 	return PointerGetDatum(cstring_to_text_with_len(id.bytes, id.length));
-}
-
-static UserState
-look_up_user(Work *work, MtId user)
-{
-	UserState	state = {0};
-	ScanKeyData key;
-
-	mt_tenant_key(&key, 2, BTEqualStrategyNumber, F_TEXTEQ, id_datum(user));
-	mt_tenant_scan_start(&work->users, &key, 1);
-	if (mt_tenant_scan_next(&work->users, ForwardScanDirection))
-	{
-		MtEntry		entry = {0};
-
-		mt_read_user_row(work->users.slot, &entry, 1);
-		state.present = true;
-		state.active = entry.active > 0;
-	}
-	return state;
 }
 
 /* Opens a scan of the rows that a user has in a table, or in one course of it where course is given. */
@@ -226,7 +204,7 @@ change_user(Work *work, const MtEntry *deltas, int count)
 
 /* The change in the number of learners. Who is not in users is one by his rows. */
 static int
-learners_difference(Work *work, MtId user, UserState now, UserState before, int64 added)
+learners_difference(Work *work, MtId user, MtUserState now, MtUserState before, int64 added)
 {
 	int			difference = (now.present && now.active) - (before.present && before.active);
 	int64		rows;
@@ -244,8 +222,8 @@ static void
 change_by_user(Work *work, const MtEntry *deltas, int count)
 {
 	MtId		user = deltas[0].user;
-	UserState	now = look_up_user(work, user);
-	UserState	before = now;
+	MtUserState now = mt_look_up_user(&work->people, user);
+	MtUserState before = now;
 	MtFigures	difference = sum_of(deltas, count);
 	MtFigures	had;
 	MtEntries	rows = {0};
@@ -283,14 +261,17 @@ change_by_user(Work *work, const MtEntry *deltas, int count)
 
 /* Works out what entries, which are merged on the way, make of everything that is asked for. */
 static void
-change_by_entries(Work *work, MtEntries *entries)
+change_by_entries(Work *work, const MtSummary *summary, MtEntries *entries)
 {
 	int			first = 0;
 
+	/* Before they are merged: of what cancels out, the summary may have taken in a part. */
+	for (int i = 0; i < entries->count; i++)
+		work->change->users_changed |= entries->entries[i].present != 0 || entries->entries[i].active != 0;
 	mt_merge_entries(entries);
 	if (entries->count == 0)
 		return;
-	mt_tenant_scan_open(&work->users, &users_table, work->tenant, work->snapshot, 1);
+	mt_people_begin(&work->people, work->tenant, work->snapshot, summary, work->change->users_changed);
 	while (first < entries->count)
 	{
 		int			next = first + 1;
@@ -300,27 +281,28 @@ change_by_entries(Work *work, MtEntries *entries)
 		change_by_user(work, &entries->entries[first], next - first);
 		first = next;
 	}
-	mt_tenant_scan_close(&work->users);
+	mt_people_end(&work->people);
 	if (work->details != NULL)
 		mt_merge_entries(&work->details->courses);
 }
 
 /*
- * What has changed since a cursor (a pg_snapshot; 0: since ever) in the totals, and where details is not NULL for users and courses. Returns the
- * number of deltas' entries; -1: they do not tell in this snapshot, the rows must be counted.
+ * What has changed since a tenant's newest summary that the snapshot shows: in the totals, or, where details is not NULL, in totals, users and courses
+ * since those of users and courses were taken in. Returns the number of deltas' entries; -1: they do not tell in this snapshot, the rows must be counted.
  */
 int64
-mt_readiness_since(const char *tenant, Datum cursor, Snapshot snapshot, MtTotals *change, MtDetails *details)
+mt_readiness_since(const char *tenant, const MtSummary *summary, Snapshot snapshot, MtChange *change, MtDetails *details)
 {
 	Work		work = {.tenant = tenant,.snapshot = snapshot,.change = change,.details = details};
+	Datum		cursor = details == NULL ? summary->cursor : summary->detail_cursor;
 	MtEntries	entries = {0};
 	MtCursor	taken_in;
 	int64		count;
 
-	memset(change, 0, sizeof(MtTotals));
+	memset(change, 0, sizeof(MtChange));
 	if (details != NULL)
 		memset(details, 0, sizeof(MtDetails));
-	if (mt_tenant_table_newer(mt_relation_oid(&users_table.table), snapshot) ||
+	if (mt_tenant_table_newer(mt_relation_oid(&mt_users_table.table), snapshot) ||
 		mt_tenant_table_newer(mt_relation_oid(&progress_table.table), snapshot) ||
 		mt_tenant_table_newer(mt_relation_oid(&quiz_table.table), snapshot))
 		return -1;
@@ -329,23 +311,40 @@ mt_readiness_since(const char *tenant, Datum cursor, Snapshot snapshot, MtTotals
 	if (!mt_read_deltas(tenant, cursor == (Datum) 0 ? NULL : &taken_in, snapshot, &entries))
 		return -1;
 	count = entries.count;
-	change_by_entries(&work, &entries);
+	change_by_entries(&work, summary, &entries);
 	return count;
 }
 
 /*
- * A tenant's totals as the snapshot shows the tables. False: its rows must be counted.
+ * Adds to totals what has changed.
+ */
+void
+mt_add_change(MtTotals *totals, const MtChange *change)
+{
+	totals->learners += change->learners;
+	mt_add_figures(&totals->figures, &change->figures, 1);
+}
+
+/*
+ * A tenant's totals as the snapshot shows the tables. False: its rows must be counted. Where many deltas were not taken in yet, the aggregator
+ * is told that there are readers.
  */
 bool
 mt_readiness_totals(const char *tenant, Snapshot snapshot, MtTotals *totals)
 {
 	MtSummary	summary;
+	MtChange	change;
+	int64		added;
 
-	if (!mt_read_summary(tenant, snapshot, &summary) ||
-		mt_readiness_since(tenant, summary.cursor, snapshot, totals, NULL) < 0)
+	if (!mt_read_summary(tenant, snapshot, &summary))
 		return false;
-	totals->learners += summary.totals.learners;
-	mt_add_figures(&totals->figures, &summary.totals.figures, 1);
+	added = mt_readiness_since(tenant, &summary, snapshot, &change, NULL);
+	if (added < 0)
+		return false;
+	if (added > MANY_DELTAS)
+		mt_mark_readiness(MT_MARK_READS);
+	*totals = summary.totals;
+	mt_add_change(totals, &change);
 	return true;
 }
 

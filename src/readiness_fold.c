@@ -206,8 +206,8 @@ fold_in_snapshot(const char *tenant, bool details, bool recount)
 {
 	Snapshot	snapshot = GetActiveSnapshot();
 	MtSummary	summary;
-	MtTotals	change;
-	MtTotals	ignored;
+	MtChange	change = {0};
+	MtChange	ignored;
 	MtDetails	changes;
 	int64		taken = 0;
 	int64		taken_details = 0;
@@ -215,9 +215,9 @@ fold_in_snapshot(const char *tenant, bool details, bool recount)
 	if (!mt_read_summary(tenant, snapshot, &summary))
 		return -1;
 	if (!recount)
-		taken = mt_readiness_since(tenant, summary.cursor, snapshot, &change, NULL);
+		taken = mt_readiness_since(tenant, &summary, snapshot, &change, NULL);
 	if (!recount && details)
-		taken_details = mt_readiness_since(tenant, summary.detail_cursor, snapshot, &ignored, &changes);
+		taken_details = mt_readiness_since(tenant, &summary, snapshot, &ignored, &changes);
 	recount = recount || taken < 0 || taken_details < 0;
 	if (!recount && taken == 0 && taken_details == 0 && mt_summary_in_place(&summary))
 		return 0;
@@ -232,11 +232,12 @@ fold_in_snapshot(const char *tenant, bool details, bool recount)
 	}
 	else
 	{
-		summary.totals.learners += change.learners;
-		mt_add_figures(&summary.totals.figures, &change.figures, 1);
+		mt_add_change(&summary.totals, &change);
 		if (details)
 			fold_details(tenant, &changes, &summary, snapshot);
 	}
+	if (recount || change.users_changed || !summary.found)
+		summary.users_since = U64FromFullTransactionId(GetTopFullTransactionId());
 	mt_write_summary(tenant, &summary);
 	return recount ? 1 : Max(taken, taken_details);
 }

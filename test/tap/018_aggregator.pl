@@ -122,24 +122,52 @@ is( sql(q(SELECT d.at - t.at BETWEEN interval '1.9 seconds' AND interval '5 seco
 is(calls('globex', 'totals'), 0, 'a mark that was rolled back is none');
 is(sql(q(SELECT DISTINCT isolation, durable FROM mindtickle.called)), 'read committed|off', 'as of now, and without a wait for the disk');
 
-# Written to without a pause, a tenant is folded at most 200 times a second, and nobody waits for it.
-forget_calls();
-my $seconds = sql(<<'END');
-DO $$
+# Marks a tenant without a pause, a statement after each commit; returns for how many seconds it was folded.
+sub write_constantly
+{
+	my ($statement) = @_;
+	forget_calls();
+	return sql(<<"END");
+DO \$\$
 DECLARE
 	till timestamptz := clock_timestamp() + interval '3 seconds';
 BEGIN
 	WHILE clock_timestamp() < till LOOP
 		PERFORM mindtickle.mark_readiness('acme');
 		COMMIT;
+		$statement
 	END LOOP;
-END $$;
+END \$\$;
 SELECT extract(epoch FROM max(at) - min(at)) FROM mindtickle.called WHERE what = 'totals';
 END
-cmp_ok(calls('acme', 'totals'), '<=', 200 * $seconds + 2, 'a tenant under constant writes is folded at most every 5 ms');
-cmp_ok(calls('acme', 'totals'), '>=', 5, 'and again and again');
+}
+
+# Written to without a pause, a tenant is folded 10 times a second, and nobody waits for it.
+my $seconds = write_constantly('');
+my $unread = calls('acme', 'totals');
+cmp_ok($unread, '<=', 10 * $seconds + 2, 'a tenant under constant writes is folded at most every 100 ms');
+cmp_ok($unread, '>=', 5, 'and again and again');
 is(calls('acme', 'details'), 0, 'its summaries wait');
 is_called('acme', 'details', 'until it is quiet');
+
+# A reader who adds up little himself changes nothing; one who adds up much has it folded more often, as long as there are such.
+forget_calls();
+sql(q(INSERT INTO mindtickle.users (tenant_id, user_id, active) VALUES ('acme', 'read-1', true)));
+is_called('acme', 'details', 'an addition is to be folded');
+$seconds = write_constantly(q(PERFORM mt_readiness('acme');));
+cmp_ok(calls('acme', 'totals'), '<=', 10 * $seconds + 2, 'a reader who finds little to add up is no reason to fold more often');
+is_called('acme', 'details', 'when it is quiet again');
+forget_calls();
+sql(q(INSERT INTO mindtickle.users (tenant_id, user_id, active) SELECT 'acme', 'read-' || n, true FROM generate_series(2, 30) AS n));
+is_called('acme', 'details', 'many additions are to be folded');
+$seconds = write_constantly(q(PERFORM mt_readiness('acme');));
+cmp_ok(calls('acme', 'totals'), '>', 2 * $unread, 'one who finds much has it folded more often');
+cmp_ok(calls('acme', 'totals'), '<=', 200 * $seconds + 2, 'at most every 5 ms');
+is_called('acme', 'details', 'until there is nothing to fold');
+sleep 10;
+$seconds = write_constantly('');
+cmp_ok(calls('acme', 'totals'), '<=', 10 * $seconds + 2, 'when no reader has come for 10 s, every 100 ms again');
+is_called('acme', 'details', 'as before');
 
 # A tenant whose work fails rests, and the others do not notice.
 forget_calls();

@@ -12,7 +12,7 @@ typedef struct MtChange
 {
 	int64		learners;
 	MtFigures	figures;
-	bool		users_changed;	/* who is there and active */
+	bool		people_changed; /* who is there and active; or rows went */
 } MtChange;
 
 /* The change of users and courses, as entries with no course or no user. */

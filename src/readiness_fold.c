@@ -236,8 +236,8 @@ fold_in_snapshot(const char *tenant, bool details, bool recount)
 		if (details)
 			fold_details(tenant, &changes, &summary, snapshot);
 	}
-	if (recount || change.users_changed || !summary.found)
-		summary.users_since = U64FromFullTransactionId(GetTopFullTransactionId());
+	if (recount || change.people_changed || !summary.found)
+		summary.people_since = U64FromFullTransactionId(GetTopFullTransactionId());
 	mt_write_summary(tenant, &summary);
 	return recount ? 1 : Max(taken, taken_details);
 }

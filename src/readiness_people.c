@@ -1,11 +1,12 @@
 /*
  * readiness_people.c
- *		Whether users are there and active, which decides whether their rows count.
+ *		Whether users are there and active, which decides whether their rows count, and whether they have rows, which makes a learner of who is not there.
  *
- * Each delta needs its user looked up, by readers and by the aggregator, and users hardly ever change. So a process remembers some answers. They hold for
- * every snapshot whose summary has taken in the same changes of users and which shows no others: a summary says since which transaction its users are
- * the same, and that transaction has written the summary of no other tenant. A transaction that has written looks everything up and remembers nothing,
- * since in the midst of a statement it may see what no delta tells of yet.
+ * Each delta needs its user looked up, by readers and by the aggregator, while users hardly ever change and rows hardly ever go. So a process remembers
+ * some answers. They hold for every snapshot whose summary has taken in the same such changes and which shows no others: a summary says since which
+ * transaction there were none, and that transaction has written the summary of no other tenant, not even of an earlier one of the same name. Rows may
+ * come all the same: that a user had some holds for the summary of which it was found out, and later ones. A transaction that has written looks
+ * everything up and remembers nothing, since in the midst of a statement it may see what no delta tells of yet.
  *
  * Called by readiness_change.c. Reads, writes nothing.
  */
@@ -20,14 +21,16 @@
 
 /* Users that are remembered at once, each in the place that a hash says; longer ids are not. */
 #define PLACES		4096
-#define ID_MAX		45
+#define ID_MAX		44
 
 MtTenantTable mt_users_table = {{"users"}, {"users_pkey"}};
 
 typedef struct Place
 {
-	uint64		since;			/* users_since of the summary; 0: free */
-	MtUserState state;
+	uint64		since;			/* people_since of the summary; 0: free */
+	int64		rows_from;		/* from this fold on he had rows; PG_INT64_MAX: not that we know */
+	bool		present;
+	bool		active;
 	uint8		length;
 	char		id[ID_MAX];
 } Place;
@@ -36,8 +39,8 @@ typedef struct Place
 static Place *places = NULL;
 
 /*
- * Begins to look up users of a tenant as the snapshot shows them. summary is the newest that it shows, changed whether it also shows changes of users
- * that the summary has not taken in.
+ * Begins to look up users of a tenant as the snapshot shows them. summary is the newest that it shows, changed whether it also shows that users changed or
+ * rows went and the summary has not taken that in.
  */
 void
 mt_people_begin(MtPeople *people, const char *tenant, Snapshot snapshot, const MtSummary *summary, bool changed)
@@ -45,7 +48,8 @@ mt_people_begin(MtPeople *people, const char *tenant, Snapshot snapshot, const M
 	people->tenant = tenant;
 	people->snapshot = snapshot;
 	people->open = false;
-	people->since = summary->found && !changed && !FullTransactionIdIsValid(GetTopFullTransactionIdIfAny()) ? summary->users_since : 0;
+	people->since = summary->found && !changed && !FullTransactionIdIsValid(GetTopFullTransactionIdIfAny()) ? summary->people_since : 0;
+	people->fold = summary->fold;
 	if (places == NULL && people->since != 0)
 		places = MemoryContextAllocZero(TopMemoryContext, sizeof(Place) * PLACES);
 }
@@ -72,27 +76,55 @@ read_user(MtPeople *people, MtId user)
 	return state;
 }
 
+/* The place where a user is, or would be. NULL where nothing can be remembered of him. */
+static Place *
+place_of(const MtPeople *people, MtId user)
+{
+	if (people->since == 0 || user.length > ID_MAX)
+		return NULL;
+	return &places[(hash_bytes((const unsigned char *) user.bytes, user.length) + (uint32) people->since) % PLACES];
+}
+
+static bool
+is_in_place(const MtPeople *people, MtId user, const Place *place)
+{
+	return place != NULL && place->since == people->since && place->length == user.length && memcmp(place->id, user.bytes, user.length) == 0;
+}
+
 /*
  * A user, whether he is there or not. ERROR like mt_tenant_scan_open.
  */
 MtUserState
 mt_look_up_user(MtPeople *people, MtId user)
 {
-	Place	   *place;
+	Place	   *place = place_of(people, user);
+	MtUserState state;
 
-	if (people->since == 0 || user.length > ID_MAX)
-		return read_user(people, user);
-	place = &places[(hash_bytes((const unsigned char *) user.bytes, user.length) + (uint32) people->since) % PLACES];
-	if (place->since != people->since || place->length != user.length || memcmp(place->id, user.bytes, user.length) != 0)
+	if (is_in_place(people, user, place))
+		return (MtUserState) {place->present, place->active, place->rows_from <= people->fold};
+	state = read_user(people, user);
+	if (place != NULL)
 	{
-		MtUserState state = read_user(people, user);
-
 		place->since = people->since;
-		place->state = state;
+		place->rows_from = PG_INT64_MAX;
+		place->present = state.present;
+		place->active = state.active;
 		place->length = (uint8) user.length;
 		memcpy(place->id, user.bytes, user.length);
 	}
-	return place->state;
+	return state;
+}
+
+/*
+ * Remembers that a user, who was looked up before, had rows when the summary was made.
+ */
+void
+mt_remember_rows(MtPeople *people, MtId user)
+{
+	Place	   *place = place_of(people, user);
+
+	if (is_in_place(people, user, place))
+		place->rows_from = Min(place->rows_from, people->fold);
 }
 
 /*

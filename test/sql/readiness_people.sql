@@ -4,7 +4,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 \i :inputdir/sql/include/readiness.sql
-SELECT plan(21);
+SELECT plan(26);
 
 SELECT mt_create_tenant(t, t) FROM unnest('{rx-a,rx-b,rx-c}'::text[]) AS t \g /dev/null
 INSERT INTO mindtickle.users (tenant_id, user_id, active) VALUES ('rx-a', 'ann', true), ('rx-a', 'bob', false), ('rx-b', 'ann', false), ('rx-b', 'bob', true),
@@ -122,6 +122,26 @@ INSERT INTO mindtickle.users (tenant_id, user_id, active) VALUES ('rx-a', 'cas',
 CALL pg_temp.fold(false);
 SELECT pg_temp.record() \g /dev/null
 SELECT is(pg_temp.inexact(), '', 'deleted and added');
+
+-- Somebody who is not there, and a learner as long as he has rows.
+INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source) VALUES ('rx-a', 'dan', 'c', 'q', clock_timestamp(), 1, 'sql');
+SELECT is(pg_temp.inexact(), '', 'a learner by his first result');
+CALL pg_temp.fold(false);
+INSERT INTO mindtickle.course_progress (tenant_id, user_id, course_id, status) VALUES ('rx-a', 'dan', 'c', 'completed');
+SELECT is(pg_temp.inexact(), '', 'and not by the next');
+CALL pg_temp.fold(false);
+INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source) VALUES ('rx-a', 'dan', 'c', 'q', clock_timestamp(), 1, 'sql');
+SELECT pg_temp.inexact() \g /dev/null
+DELETE FROM mindtickle.quiz_submission WHERE user_id = 'dan';
+DELETE FROM mindtickle.course_progress WHERE user_id = 'dan';
+SELECT is(pg_temp.inexact(), '', 'nor is he one when all is gone');
+CALL pg_temp.fold(false);
+INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source) VALUES ('rx-a', 'dan', 'c', 'q', clock_timestamp(), 1, 'sql');
+SELECT is(pg_temp.inexact(), '', 'and one again by another');
+CALL pg_temp.fold(true);
+UPDATE mindtickle.quiz_submission SET user_id = 'eve' WHERE user_id = 'dan';
+INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source) VALUES ('rx-a', 'eve', 'c', 'q', clock_timestamp(), 1, 'sql');
+SELECT is(pg_temp.inexact(), '', 'or somebody else in his place');
 
 -- Where deltas do not tell.
 SET session_replication_role = replica;

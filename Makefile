@@ -52,6 +52,7 @@ OBJS = \
 	src/readiness_details.o \
 	src/readiness_entry.o \
 	src/readiness_fold.o \
+	src/readiness_people.o \
 	src/readiness_ring.o \
 	src/readiness_row.o \
 	src/readiness_source.o \

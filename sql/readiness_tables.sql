@@ -72,6 +72,7 @@ CREATE TABLE mindtickle.readiness_summary_0 (
 	cursor pg_catalog.pg_snapshot NOT NULL,
 	detail_cursor pg_catalog.pg_snapshot,
 	detail_table pg_catalog.int2 NOT NULL,
+	people_since pg_catalog.xid8 NOT NULL,
 	PRIMARY KEY (tenant_id, fold)
 ) WITH (autovacuum_enabled = false);
 CREATE TABLE mindtickle.readiness_summary_1 (LIKE mindtickle.readiness_summary_0 INCLUDING ALL) WITH (autovacuum_enabled = false);
@@ -79,6 +80,7 @@ COMMENT ON TABLE mindtickle.readiness_summary_0 IS 'the figures of a tenant that
 COMMENT ON TABLE mindtickle.readiness_summary_1 IS 'as readiness_summary_0';
 COMMENT ON COLUMN mindtickle.readiness_summary_0.cursor IS 'what these figures have taken in';
 COMMENT ON COLUMN mindtickle.readiness_summary_0.detail_cursor IS 'what the figures of users and courses have taken in';
+COMMENT ON COLUMN mindtickle.readiness_summary_0.people_since IS 'the last fold that took in that users came, went, or were switched on or off, or that rows went, or that counted anew';
 COMMENT ON COLUMN mindtickle.readiness_summary_0.score_sum IS 'in units of 0.0001';
 
 CREATE TABLE mindtickle.readiness_user_0 (

@@ -29,9 +29,9 @@ CREATE FUNCTION mindtickle.worker_stats(OUT database_id pg_catalog.oid, OUT kind
 COMMENT ON FUNCTION mindtickle.worker_stats() IS 'the workers of all databases as they report themselves; for mt_stat_worker, and so for pg_monitor';
 
 CREATE FUNCTION mindtickle.tenant_exists(tenant pg_catalog.text) RETURNS pg_catalog.bool
-	LANGUAGE c STRICT STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_tenant_exists_sql';
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_tenant_exists_sql';
 COMMENT ON FUNCTION mindtickle.tenant_exists(pg_catalog.text)
-	IS 'true when there is such a tenant, asked before it is entered, which would be a refusal and an alert; needs no tenant in force';
+	IS 'true when there is such a tenant, which then stays until the transaction ends; asked before it is entered, which would be a refusal and an alert; needs no tenant in force';
 
 CREATE FUNCTION mindtickle.take_sync_look() RETURNS pg_catalog.bool
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_take_sync_look';

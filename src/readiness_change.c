@@ -10,33 +10,52 @@
  */
 #include "readiness_change.h"
 
+#include "access/sysattr.h"
+#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "plan.h"
+#include "readiness_people.h"
 #include "readiness_row.h"
+#include "shared_state.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/timestamp.h"
 
-static MtTenantTable users_table = {{"users"}, {"users_pkey"}};
-static MtTenantTable progress_table = {{"course_progress"}, {"course_progress_pkey"}};
-static MtTenantTable quiz_table = {{"quiz_submission"}, {"quiz_submission_pkey"}};
+/* A reader who had to add up more asks for more frequent folds. */
+#define MANY_DELTAS		20
+
+/* The tables of what users do. */
+enum
+{
+	PROGRESS,
+	QUIZ,
+	ROW_TABLES
+};
+
+static MtTenantTable row_tables[ROW_TABLES] = {
+	{{"course_progress"}, {"course_progress_pkey"}},
+	{{"quiz_submission"}, {"quiz_submission_pkey"}}
+};
 
 /* What is under way. */
 typedef struct Work
 {
 	const char *tenant;
 	Snapshot	snapshot;
-	MtTenantScan users;			/* open all the time, as every user is looked up */
-	MtTotals   *change;
+	MtPeople	people;
+	MtTenantScan scans[ROW_TABLES][2];	/* of a user's rows, and of those in one course; relation NULL: not open yet */
+	uint64		next_xid;		/* above every transaction that the snapshot shows */
+	uint64		taken_in;		/* the cursor has all transactions below */
+	MtChange   *change;
 	MtDetails  *details;		/* NULL: not asked for */
 } Work;
 
-/* A user before or after the deltas. */
-typedef struct UserState
+/* Whether there are rows, and whether there were before the deltas. */
+typedef struct RowsState
 {
-	bool		present;
-	bool		active;
-} UserState;
+	bool		now;
+	bool		before;
+} RowsState;
 
 static Datum
 id_datum(MtId id)
@@ -44,88 +63,79 @@ id_datum(MtId id)
 	return PointerGetDatum(cstring_to_text_with_len(id.bytes, id.length));
 }
 
-static UserState
-look_up_user(Work *work, MtId user)
+/* Begins with the rows that a user has in a table, or in one course of it where course is given. */
+static MtTenantScan *
+scan_user_rows(Work *work, int table, MtId user, const MtId *course)
 {
-	UserState	state = {0};
-	ScanKeyData key;
+	int			keys = course == NULL ? 1 : 2;
+	MtTenantScan *scan = &work->scans[table][keys - 1];
+	ScanKeyData key[2];
 
-	mt_tenant_key(&key, 2, BTEqualStrategyNumber, F_TEXTEQ, id_datum(user));
-	mt_tenant_scan_start(&work->users, &key, 1);
-	if (mt_tenant_scan_next(&work->users, ForwardScanDirection))
-	{
-		MtEntry		entry = {0};
-
-		mt_read_user_row(work->users.slot, &entry, 1);
-		state.present = true;
-		state.active = entry.active > 0;
-	}
-	return state;
-}
-
-/* Opens a scan of the rows that a user has in a table, or in one course of it where course is given. */
-static void
-open_user_rows(Work *work, MtTenantScan *scan, MtTenantTable *table, MtId user, const MtId *course)
-{
-	ScanKeyData keys[2];
-	int			count = course == NULL ? 1 : 2;
-
-	mt_tenant_scan_open(scan, table, work->tenant, work->snapshot, count);
-	mt_tenant_key(&keys[0], 2, BTEqualStrategyNumber, F_TEXTEQ, id_datum(user));
+	if (scan->relation == NULL)
+		mt_tenant_scan_open(scan, &row_tables[table], work->tenant, work->snapshot, keys);
+	mt_tenant_key(&key[0], 2, BTEqualStrategyNumber, F_TEXTEQ, id_datum(user));
 	if (course != NULL)
-		mt_tenant_key(&keys[1], 3, BTEqualStrategyNumber, F_TEXTEQ, id_datum(*course));
-	mt_tenant_scan_start(scan, keys, count);
+		mt_tenant_key(&key[1], 3, BTEqualStrategyNumber, F_TEXTEQ, id_datum(*course));
+	mt_tenant_scan_start(scan, key, keys);
+	return scan;
 }
 
-/* How many rows a user has, or has in a course, of which no more than limit are looked at. */
-static int64
-rows_up_to(Work *work, MtId user, const MtId *course, int64 limit)
+static void
+close_scans(Work *work)
 {
-	MtTenantTable *tables[] = {&progress_table, &quiz_table};
-	int64		count = 0;
-
-	for (int i = 0; i < (int) lengthof(tables) && count < limit; i++)
-	{
-		MtTenantScan scan;
-
-		open_user_rows(work, &scan, tables[i], user, course);
-		while (count < limit && mt_tenant_scan_next(&scan, ForwardScanDirection))
-			count++;
-		mt_tenant_scan_close(&scan);
-	}
-	return count;
+	for (int table = 0; table < ROW_TABLES; table++)
+		for (int i = 0; i < (int) lengthof(work->scans[table]); i++)
+			if (work->scans[table][i].relation != NULL)
+				mt_tenant_scan_close(&work->scans[table][i]);
 }
 
 /*
- * The change in whether there are rows, where added of them are new (negative: gone): of a user, or of him in a course. One row more than were
- * added tells of both, so a user with very many rows costs no more.
+ * True when a row, which the snapshot shows, was there before the deltas in the same version; false: that is not known. The row has the lower half of a
+ * transaction id: the newest id it can be of decides. It may be of a subtransaction, which the cursor does not list, but whose id is
+ * above its transaction's.
  */
-static int
-begins_to_have_rows(Work *work, MtId user, const MtId *course, int64 added)
+static bool
+was_there(const Work *work, TupleTableSlot *row)
 {
-	int64		rows = rows_up_to(work, user, course, Max(added, 0) + 1);
+	bool		isnull;
+	TransactionId made_by = DatumGetTransactionId(slot_getsysattr(row, MinTransactionIdAttributeNumber, &isnull));
 
-	return (rows > 0) - (rows - added > 0);
+	return TransactionIdIsNormal(made_by) && work->next_xid - (uint32) ((uint32) work->next_xid - made_by) < work->taken_in;
 }
 
-/* Adds the rows that a user has in a table, an entry each. */
-static void
-read_rows(Work *work, MtTenantTable *table, MtReadRow read_row, MtId user, MtEntries *rows)
+/*
+ * Whether a user has rows, or has some in a course, and had, where added of them are new (negative: gone). A row that was there tells of both, as
+ * does one more than were added: a user with very many rows costs no more.
+ */
+static RowsState
+look_for_rows(Work *work, MtId user, const MtId *course, int64 added)
 {
-	MtTenantScan scan;
+	int64		count = 0;
 
-	open_user_rows(work, &scan, table, user, NULL);
-	while (mt_tenant_scan_next(&scan, ForwardScanDirection))
-		read_row(scan.slot, mt_new_entry(rows), 1);
-	mt_tenant_scan_close(&scan);
+	for (int table = 0; table < ROW_TABLES; table++)
+	{
+		MtTenantScan *scan = scan_user_rows(work, table, user, course);
+
+		while (mt_tenant_scan_next(scan, ForwardScanDirection))
+			if (++count > added || was_there(work, scan->slot))
+				return (RowsState) {true, true};
+	}
+	return (RowsState) {count > 0, count > added};
 }
 
 /* What a user has, an entry for each row. */
 static void
 read_user_rows(Work *work, MtId user, MtEntries *rows)
 {
-	read_rows(work, &progress_table, mt_read_progress_row, user, rows);
-	read_rows(work, &quiz_table, mt_read_quiz_row, user, rows);
+	static const MtReadRow read_row[ROW_TABLES] = {mt_read_progress_row, mt_read_quiz_row};
+
+	for (int table = 0; table < ROW_TABLES; table++)
+	{
+		MtTenantScan *scan = scan_user_rows(work, table, user, NULL);
+
+		while (mt_tenant_scan_next(scan, ForwardScanDirection))
+			read_row[table] (scan->slot, mt_new_entry(rows), 1);
+	}
 	/* The entries have no tenant and no user, which are the same in all of them. */
 	for (int i = 0; i < rows->count; i++)
 		rows->entries[i].tenant = rows->entries[i].user = (MtId) {"", 0};
@@ -166,11 +176,13 @@ change_courses_by_deltas(Work *work, const MtEntry *deltas, int count)
 	for (int i = 0; i < count; i++)
 	{
 		const MtFigures *figures = &deltas[i].figures;
-		int64		added = row_count(figures);
+		RowsState	rows = {0};
 
-		if (deltas[i].course.length > 0 && !mt_figures_empty(figures))
-			change_course(work, deltas[i].course, figures, 1,
-						  added == 0 ? 0 : begins_to_have_rows(work, deltas[i].user, &deltas[i].course, added));
+		if (deltas[i].course.length == 0 || mt_figures_empty(figures))
+			continue;
+		if (row_count(figures) != 0)
+			rows = look_for_rows(work, deltas[i].user, &deltas[i].course, row_count(figures));
+		change_course(work, deltas[i].course, figures, 1, rows.now - rows.before);
 	}
 }
 
@@ -224,19 +236,22 @@ change_user(Work *work, const MtEntry *deltas, int count)
 	}
 }
 
-/* The change in the number of learners. Who is not in users is one by his rows. */
+/* The change in the number of learners, since the totals were taken in. Who is not in users is one by his rows. */
 static int
-learners_difference(Work *work, MtId user, UserState now, UserState before, int64 added)
+learners_difference(Work *work, MtId user, MtUserState now, MtUserState before, int64 added)
 {
 	int			difference = (now.present && now.active) - (before.present && before.active);
-	int64		rows;
+	RowsState	rows;
 
-	if (now.present && before.present)
+	if (now.present == before.present && (now.present || added == 0))
 		return difference;
-	if (!now.present && !before.present)
-		return difference + begins_to_have_rows(work, user, NULL, added);
-	rows = rows_up_to(work, user, NULL, Max(added, 0) + 1);
-	return difference + (now.present ? -(rows - added > 0) : (rows > 0));
+	if (added >= 0 && now.had_rows)
+		rows = (RowsState) {true, true};
+	else
+		rows = look_for_rows(work, user, NULL, added);
+	if (rows.before)
+		mt_remember_rows(&work->people, user);
+	return difference + (!now.present && rows.now) - (!before.present && rows.before);
 }
 
 /* Works out the change that the deltas of one user make. */
@@ -244,8 +259,8 @@ static void
 change_by_user(Work *work, const MtEntry *deltas, int count)
 {
 	MtId		user = deltas[0].user;
-	UserState	now = look_up_user(work, user);
-	UserState	before = now;
+	MtUserState now = mt_look_up_user(&work->people, user);
+	MtUserState before = now;
 	MtFigures	difference = sum_of(deltas, count);
 	MtFigures	had;
 	MtEntries	rows = {0};
@@ -259,8 +274,9 @@ change_by_user(Work *work, const MtEntry *deltas, int count)
 	}
 	counts_now = now.active || !now.present;
 	counted = before.active || !before.present;
-	work->change->learners += learners_difference(work, user, now, before, row_count(&difference));
-	if (work->details != NULL)
+	if (work->details == NULL)
+		work->change->learners += learners_difference(work, user, now, before, row_count(&difference));
+	else
 		change_user(work, deltas, count);
 
 	if (counts_now && counted)
@@ -283,14 +299,22 @@ change_by_user(Work *work, const MtEntry *deltas, int count)
 
 /* Works out what entries, which are merged on the way, make of everything that is asked for. */
 static void
-change_by_entries(Work *work, MtEntries *entries)
+change_by_entries(Work *work, const MtSummary *summary, MtEntries *entries)
 {
 	int			first = 0;
 
+	/* Before they are merged: of what cancels out, the summary may have taken in a part. */
+	for (int i = 0; i < entries->count; i++)
+	{
+		const MtEntry *entry = &entries->entries[i];
+
+		work->change->people_changed |= entry->present != 0 || entry->active != 0 ||
+			entry->figures.submissions < 0 || entry->figures.assignments < 0;
+	}
 	mt_merge_entries(entries);
 	if (entries->count == 0)
 		return;
-	mt_tenant_scan_open(&work->users, &users_table, work->tenant, work->snapshot, 1);
+	mt_people_begin(&work->people, work->tenant, work->snapshot, summary, work->change->people_changed);
 	while (first < entries->count)
 	{
 		int			next = first + 1;
@@ -300,52 +324,75 @@ change_by_entries(Work *work, MtEntries *entries)
 		change_by_user(work, &entries->entries[first], next - first);
 		first = next;
 	}
-	mt_tenant_scan_close(&work->users);
+	mt_people_end(&work->people);
+	close_scans(work);
 	if (work->details != NULL)
 		mt_merge_entries(&work->details->courses);
 }
 
 /*
- * What has changed since a cursor (a pg_snapshot; 0: since ever) in the totals, and where details is not NULL for users and courses. Returns the
- * number of deltas' entries; -1: they do not tell in this snapshot, the rows must be counted.
+ * What has changed since a tenant's newest summary that the snapshot shows: in the totals, or, where details is not NULL, in users and courses since those
+ * were taken in. Returns the number of deltas' entries; -1: they do not tell in this snapshot, the rows must be counted.
  */
 int64
-mt_readiness_since(const char *tenant, Datum cursor, Snapshot snapshot, MtTotals *change, MtDetails *details)
+mt_readiness_since(const char *tenant, const MtSummary *summary, Snapshot snapshot, MtChange *change, MtDetails *details)
 {
 	Work		work = {.tenant = tenant,.snapshot = snapshot,.change = change,.details = details};
+	Datum		cursor = details == NULL ? summary->cursor : summary->detail_cursor;
 	MtEntries	entries = {0};
 	MtCursor	taken_in;
 	int64		count;
 
-	memset(change, 0, sizeof(MtTotals));
+	memset(change, 0, sizeof(MtChange));
 	if (details != NULL)
 		memset(details, 0, sizeof(MtDetails));
-	if (mt_tenant_table_newer(mt_relation_oid(&users_table.table), snapshot) ||
-		mt_tenant_table_newer(mt_relation_oid(&progress_table.table), snapshot) ||
-		mt_tenant_table_newer(mt_relation_oid(&quiz_table.table), snapshot))
+	if (mt_tenant_table_newer(mt_relation_oid(&mt_users_table.table), snapshot) ||
+		mt_tenant_table_newer(mt_relation_oid(&row_tables[PROGRESS].table), snapshot) ||
+		mt_tenant_table_newer(mt_relation_oid(&row_tables[QUIZ].table), snapshot))
 		return -1;
 	if (cursor != (Datum) 0)
+	{
 		mt_read_cursor(cursor, &taken_in);
+		work.taken_in = taken_in.xmin;
+		work.next_xid = U64FromFullTransactionId(ReadNextFullTransactionId());
+	}
 	if (!mt_read_deltas(tenant, cursor == (Datum) 0 ? NULL : &taken_in, snapshot, &entries))
 		return -1;
 	count = entries.count;
-	change_by_entries(&work, &entries);
+	change_by_entries(&work, summary, &entries);
 	return count;
 }
 
 /*
- * A tenant's totals as the snapshot shows the tables. False: its rows must be counted.
+ * Adds to totals what has changed.
+ */
+void
+mt_add_change(MtTotals *totals, const MtChange *change)
+{
+	totals->learners += change->learners;
+	mt_add_figures(&totals->figures, &change->figures, 1);
+}
+
+/*
+ * A tenant's totals as the snapshot shows the tables. False: its rows must be counted. Where many deltas were not taken in yet, the aggregator
+ * is told that there are readers.
  */
 bool
 mt_readiness_totals(const char *tenant, Snapshot snapshot, MtTotals *totals)
 {
 	MtSummary	summary;
+	MtChange	change;
+	int64		added;
 
-	if (!mt_read_summary(tenant, snapshot, &summary) ||
-		mt_readiness_since(tenant, summary.cursor, snapshot, totals, NULL) < 0)
+	if (!mt_read_summary(tenant, snapshot, &summary))
 		return false;
-	totals->learners += summary.totals.learners;
-	mt_add_figures(&totals->figures, &summary.totals.figures, 1);
+	added = mt_readiness_since(tenant, &summary, snapshot, &change, NULL);
+	if (added < 0)
+		return false;
+	if (added > MANY_DELTAS)
+		mt_mark_readiness(MT_MARK_READS);
+	*totals = summary.totals;
+	mt_add_change(totals, &change);
 	return true;
 }
 

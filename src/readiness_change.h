@@ -7,6 +7,14 @@
 
 #include "readiness_store.h"
 
+/* The change of the totals. */
+typedef struct MtChange
+{
+	int64		learners;
+	MtFigures	figures;
+	bool		people_changed; /* who is there and active; or rows went */
+} MtChange;
+
 /* The change of users and courses, as entries with no course or no user. */
 typedef struct MtDetails
 {
@@ -16,6 +24,7 @@ typedef struct MtDetails
 
 extern bool mt_readiness_totals(const char *tenant, Snapshot snapshot, MtTotals *totals);
 extern void mt_count_totals(const char *tenant, MtTotals *totals, Snapshot snapshot);
-extern int64 mt_readiness_since(const char *tenant, Datum cursor, Snapshot snapshot, MtTotals *change, MtDetails *details);
+extern int64 mt_readiness_since(const char *tenant, const MtSummary *summary, Snapshot snapshot, MtChange *change, MtDetails *details);
+extern void mt_add_change(MtTotals *totals, const MtChange *change);
 
 #endif							/* MT_READINESS_CHANGE_H */

@@ -123,14 +123,14 @@ mt_readiness_details(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Snapshot	snapshot = GetActiveSnapshot();
 	MtSummary	summary;
-	MtTotals	ignored;
+	MtChange	ignored;
 	MtDetails	changes;
 	MtEntries	kept = {0};
 
 	mt_require_access(fcinfo, tenant, MT_ACCESS_OWNER);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	if (mt_read_summary(tenant, snapshot, &summary) &&
-		mt_readiness_since(tenant, summary.detail_cursor, snapshot, &ignored, &changes) >= 0 &&
+		mt_readiness_since(tenant, &summary, snapshot, &ignored, &changes) >= 0 &&
 		mt_read_details(tenant, users, &summary, snapshot, &kept))
 		put_details(result, &kept, users ? &changes.users : &changes.courses, users);
 	else

@@ -6,8 +6,9 @@
  * meanwhile is for the next fold; nobody is kept waiting. A new count is the same, with the rows themselves in place of the deltas. The figures
  * of users and courses are taken in less often, with a cursor of their own.
  *
- * One fold of a tenant at a time: a lock on the tenant's hash, which the aggregator does not wait for. The transaction must not have written
- * before: what it writes later has then an xid above the cursor's xmax and is not taken for folded.
+ * One fold of a tenant at a time: a lock on the tenant's hash, which the aggregator does not wait for. The snapshot is taken under this lock and the
+ * one that keeps mt_drop_tenant away: an older one could show an older summary, or a dropped tenant to the next of its name. The transaction must
+ * not have written before: what it writes later has then an xid above the cursor's xmax and is not taken for folded.
  *
  * Called by the aggregator (worker/), and by mt_rebuild_readiness for whoever asks.
  */
@@ -196,45 +197,27 @@ fold_details(const char *tenant, MtDetails *details, MtSummary *summary, Snapsho
 	summary->detail_cursor = summary->cursor;
 }
 
-static bool
-same_fold(const MtSummary *first, const MtSummary *second)
-{
-	return first->found == second->found && first->fold == second->fold;
-}
-
-/* True when the summary is the newest that is committed. */
-static bool
-newest(const char *tenant, const MtSummary *summary)
-{
-	MtSummary	committed;
-
-	PushActiveSnapshot(GetLatestSnapshot());
-	(void) mt_read_summary(tenant, GetActiveSnapshot(), &committed);
-	PopActiveSnapshot();
-	return same_fold(summary, &committed);
-}
-
 /*
  * One fold in the active snapshot, or a new count where recount is set or the deltas do not tell. Returns the number of entries that it took in;
- * -1: another one has folded meanwhile. Within mt_service_enter/leave, with the lock.
+ * -1: a table was emptied since the snapshot was taken.
  */
 static int64
-fold(const char *tenant, bool details, bool recount)
+fold_in_snapshot(const char *tenant, bool details, bool recount)
 {
 	Snapshot	snapshot = GetActiveSnapshot();
 	MtSummary	summary;
-	MtTotals	change;
-	MtTotals	ignored;
+	MtChange	change = {0};
+	MtChange	ignored;
 	MtDetails	changes;
 	int64		taken = 0;
 	int64		taken_details = 0;
 
-	if (!mt_read_summary(tenant, snapshot, &summary) || !newest(tenant, &summary))
+	if (!mt_read_summary(tenant, snapshot, &summary))
 		return -1;
 	if (!recount)
-		taken = mt_readiness_since(tenant, summary.cursor, snapshot, &change, NULL);
+		taken = mt_readiness_since(tenant, &summary, snapshot, &change, NULL);
 	if (!recount && details)
-		taken_details = mt_readiness_since(tenant, summary.detail_cursor, snapshot, &ignored, &changes);
+		taken_details = mt_readiness_since(tenant, &summary, snapshot, &ignored, &changes);
 	recount = recount || taken < 0 || taken_details < 0;
 	if (!recount && taken == 0 && taken_details == 0 && mt_summary_in_place(&summary))
 		return 0;
@@ -249,18 +232,31 @@ fold(const char *tenant, bool details, bool recount)
 	}
 	else
 	{
-		summary.totals.learners += change.learners;
-		mt_add_figures(&summary.totals.figures, &change.figures, 1);
+		mt_add_change(&summary.totals, &change);
 		if (details)
 			fold_details(tenant, &changes, &summary, snapshot);
 	}
+	if (recount || change.people_changed || !summary.found)
+		summary.people_since = U64FromFullTransactionId(GetTopFullTransactionId());
 	mt_write_summary(tenant, &summary);
 	return recount ? 1 : Max(taken, taken_details);
 }
 
+/* A fold as of now, also in REPEATABLE READ. Within mt_service_enter/leave, which keeps the tenant from being dropped, with the lock. */
+static int64
+fold(const char *tenant, bool details, bool recount)
+{
+	int64		taken;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	taken = fold_in_snapshot(tenant, details, recount);
+	PopActiveSnapshot();
+	return taken;
+}
+
 /*
- * mindtickle.fold_readiness(tenant, details) -> bigint: takes in what the snapshot of the transaction, REPEATABLE READ, shows. The number of
- * entries; -1: another one folds this tenant, or has since the transaction began. ERROR 25001 in a transaction that is not fit.
+ * mindtickle.fold_readiness(tenant, details) -> bigint: takes in what has been committed. The number of entries; -1: another one folds this tenant.
+ * ERROR 25001 in a transaction that has written.
  */
 Datum
 mt_fold_readiness(PG_FUNCTION_ARGS)
@@ -269,10 +265,10 @@ mt_fold_readiness(PG_FUNCTION_ARGS)
 	MtServiceCall call;
 	int64		taken = -1;
 
-	if (!IsolationUsesXactSnapshot() || TransactionIdIsValid(GetTopTransactionIdIfAny()))
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("readiness is folded in a transaction of its own with the isolation level REPEATABLE READ")));
+				 errmsg("readiness is folded in a transaction that has not written before")));
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_OWNER, true);
 	if (mt_lock_fold(tenant, false))
 		taken = fold(tenant, PG_GETARG_BOOL(1), false);
@@ -300,14 +296,11 @@ mt_rebuild_readiness(PG_FUNCTION_ARGS)
 		PG_RETURN_VOID();
 	}
 	(void) mt_lock_fold(tenant, true);
-	/* Of now, also in REPEATABLE READ: the summary must be newer than the newest. */
-	PushActiveSnapshot(GetLatestSnapshot());
 	if (fold(tenant, true, true) < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("readiness of tenant \"%s\" was folded at the same time", tenant),
+				 errmsg("a table of readiness was emptied at the same time"),
 				 errhint("Call the function again.")));
-	PopActiveSnapshot();
 	mt_service_leave(&call);
 	PG_RETURN_VOID();
 }

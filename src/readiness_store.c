@@ -34,7 +34,8 @@
 #define SUMMARY_CURSOR			(SUMMARY_FIGURES + MT_FIGURES)
 #define SUMMARY_DETAIL_CURSOR	(SUMMARY_CURSOR + 1)
 #define SUMMARY_DETAIL_TABLE	(SUMMARY_CURSOR + 2)
-#define SUMMARY_COLUMNS			SUMMARY_DETAIL_TABLE
+#define SUMMARY_PEOPLE_SINCE		(SUMMARY_CURSOR + 3)
+#define SUMMARY_COLUMNS			SUMMARY_PEOPLE_SINCE
 /* Those of the figures of users and of courses: after the figures comes the last activity, or the number of learners. */
 #define DETAIL_ID				2
 #define DETAIL_FIGURES			3
@@ -158,6 +159,7 @@ take_summary(TupleTableSlot *slot, int table, MtSummary *summary)
 	summary->cursor = copy_of_column(slot, SUMMARY_CURSOR);
 	summary->detail_cursor = copy_of_column(slot, SUMMARY_DETAIL_CURSOR);
 	summary->detail_table = DatumGetInt16(slot_getattr(slot, SUMMARY_DETAIL_TABLE, &isnull));
+	summary->people_since = U64FromFullTransactionId(DatumGetFullTransactionId(slot_getattr(slot, SUMMARY_PEOPLE_SINCE, &isnull)));
 }
 
 /*
@@ -215,6 +217,7 @@ mt_write_summary(const char *tenant, const MtSummary *summary)
 	values[SUMMARY_DETAIL_CURSOR - 1] = summary->detail_cursor;
 	nulls[SUMMARY_DETAIL_CURSOR - 1] = summary->detail_cursor == (Datum) 0;
 	values[SUMMARY_DETAIL_TABLE - 1] = Int16GetDatum(summary->detail_table);
+	values[SUMMARY_PEOPLE_SINCE - 1] = FullTransactionIdGetDatum(FullTransactionIdFromU64(summary->people_since));
 	mt_tenant_table_append(&mt_summary_tables[summary->table], values, nulls);
 }
 

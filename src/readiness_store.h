@@ -36,6 +36,7 @@ typedef struct MtSummary
 	Datum		cursor;			/* pg_snapshot: what the totals have taken in */
 	Datum		detail_cursor;	/* the same for the figures of users and courses */
 	int			detail_table;	/* in which of the tables of these they are; -1: nowhere yet */
+	uint64		people_since;	/* the transaction id of the last fold that took in that users changed or rows went, or counted anew */
 } MtSummary;
 
 extern void mt_write_delta(MtId tenant, const char *bytes, int length);

@@ -14,9 +14,13 @@
 /* Tenants of a database that can be marked at once; more means all of them. */
 #define MT_MARKS_MAX		128
 
-/* Marks for the aggregator that are no tenant's: it looks again at when days end, and at which reports are to be renewed. */
+/*
+ * Marks for the aggregator that are no tenant's: it looks again at when days end, and at which reports are to be renewed; somebody has had to add up
+ * many deltas himself.
+ */
 #define MT_MARK_DAYS		"#days"
 #define MT_MARK_RERUNS		"#reruns"
+#define MT_MARK_READS		"#reads"
 
 typedef enum MtWorkerKind
 {

@@ -335,12 +335,16 @@ mt_visible_tenants(PG_FUNCTION_ARGS)
 }
 
 /*
- * mindtickle.tenant_exists(tenant) -> bool: for the workers, to whom the tenant that a mark names may be gone.
+ * mindtickle.tenant_exists(tenant) -> bool: for the workers, to whom the tenant that a mark names may be gone. A tenant that is there stays until the
+ * transaction ends.
  */
 Datum
 mt_tenant_exists_sql(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(mt_tenant_exists(text_to_cstring(PG_GETARG_TEXT_PP(0))));
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	mt_lock_tenant(tenant, AccessShareLock);
+	PG_RETURN_BOOL(mt_tenant_exists(tenant));
 }
 
 static void

@@ -31,9 +31,13 @@ PGDLLEXPORT void mt_aggregator_main(Datum argument);
 /* Marks that are no tenant's, as mindtickle.take_readiness_marks gives them. */
 #define MARK_DAYS		"#days"
 #define MARK_RERUNS		"#reruns"
+#define MARK_READS		"#reads"
 
-/* Between two rounds: a tenant that is written to all the time is folded so often. */
-#define ROUND_PAUSE		(5 * MT_MILLISECOND)
+/* Between two rounds: a tenant that is written to all the time is folded so often; and so often while there are readers whom that spares work. */
+#define ROUND_PAUSE		(100 * MT_MILLISECOND)
+#define BRISK_PAUSE		(5 * MT_MILLISECOND)
+/* A reader is taken to come again for so long. */
+#define BRISK_TIME		(10 * MT_SECOND)
 /* Summaries are folded so long after a tenant's last change, and while it changes so often. */
 #define QUIET_PAUSE		(2 * MT_SECOND)
 #define DETAILS_PAUSE	(10 * MT_SECOND)
@@ -92,6 +96,7 @@ static Chore upkeep = {"tend the summaries"};
 
 static int64 upkeep_again_at = MT_NEVER;
 static int64 reruns_not_before = 0;
+static int64 brisk_until = 0;
 
 static HTAB *accounts;
 static dlist_head account_list = DLIST_STATIC_INIT(account_list);
@@ -183,6 +188,8 @@ take_work(void *argument)
 			bring_forward(&days);
 		if (names[i] == NULL || strcmp(names[i], MARK_RERUNS) == 0)
 			reruns.at = Min(reruns.at, Max(reruns_not_before, mt_now()));
+		if (names[i] != NULL && strcmp(names[i], MARK_READS) == 0)
+			brisk_until = mt_now() + BRISK_TIME;
 		if (names[i] == NULL || names[i][0] == '#')
 			continue;
 		account = find_account(names[i]);
@@ -398,7 +405,7 @@ fold(Account *account, bool details)
 {
 	AccountWork work = {.account = account, .details = details};
 
-	if (!account_work(&work, fold_work, true))
+	if (!account_work(&work, fold_work, false))
 		return false;
 	if (work.gone)
 	{
@@ -632,7 +639,7 @@ mt_aggregator_main(Datum argument)
 		/* A lock wait may have taken a wake-up for its own, so the last look before a sleep is followed by nothing. */
 		if (worked)
 		{
-			pause_until(mt_now() + ROUND_PAUSE);
+			pause_until(mt_now() + (mt_now() < brisk_until ? BRISK_PAUSE : ROUND_PAUSE));
 			continue;
 		}
 		mt_worker_idle("waiting: nothing to fold");

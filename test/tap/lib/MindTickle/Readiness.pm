@@ -171,9 +171,7 @@ sub write_fold
 	append_to_file($file, <<'END');
 \set tenant random(0, 1)
 \set turn random(1, 20)
-BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT mindtickle.fold_readiness('rx-:tenant', :turn = 1);
-COMMIT;
 END
 	return ('-f', $file);
 }

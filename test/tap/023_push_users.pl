@@ -67,7 +67,10 @@ sub equals_upstream
 		my @found = @{ $there->{$email} // [] };
 		if (@found != 1) { push @wrong, "$email is there " . @found . ' times' unless $active eq 'false' && !@found; next; }
 		my $is_active = $found[0]{active} ? 'true' : 'false';
-		push @wrong, "$email: $found[0]{name}{formatted} $is_active" if $found[0]{name}{formatted} ne $full_name || $is_active ne $active;
+		# psql gives bytes.
+		my $name_there = $found[0]{name}{formatted} // '';
+		utf8::encode($name_there);
+		push @wrong, "$email: $name_there $is_active" if $name_there ne $full_name || $is_active ne $active;
 	}
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	ok(!@wrong, $name) or diag(join("\n", @wrong));

@@ -63,6 +63,8 @@ SELECT mt_ack_events('globex', 'c', 1);
 INSERT INTO mindtickle.cache_entry SELECT tenant_id, 'roster', pg_current_xact_id(), 0, 1, 2, pg_current_snapshot(), now(), now(), '[]' FROM mindtickle.tenant;
 INSERT INTO mindtickle.sync_seen SELECT tenant_id, 1, 'roster', 'u' FROM mindtickle.tenant;
 INSERT INTO mindtickle.sync_series SELECT tenant_id, 's', 'Series' FROM mindtickle.tenant;
+INSERT INTO mindtickle.push_queue (tenant_id, user_id, version) SELECT tenant_id, 'u', 1 FROM mindtickle.tenant;
+INSERT INTO mindtickle.push_link SELECT tenant_id, 'u', 'scim-u' FROM mindtickle.tenant;
 INSERT INTO mindtickle.sync_series_module SELECT tenant_id, 's', 'c' FROM mindtickle.tenant;
 INSERT INTO mindtickle.security_alert (at, session_role, "current_role", database, client_addr, tenant_asked, object, last_at) VALUES (now(), 'x', 'x', 'postgres', '::1', 'acme', 'mt_readiness', now());
 UPDATE mindtickle.tenant SET next_sync_at = now() - interval '1 hour';

@@ -29,8 +29,9 @@ sql() {
 	PGOPTIONS='-c client_min_messages=warning -c jit=off' psql -X -q -v ON_ERROR_STOP=1 "$@"
 }
 
+# A token of the tenant $1.
 token_of() {
-	psql -X -A -t -c "SELECT mt_create_token('$1', 'bench', '{scim,read}')"
+	psql -X -A -t -c "SELECT mt_create_token('$1', gen_random_uuid()::text, '{scim,read}')"
 }
 
 # A script for wrk, told by its name. $1 is its name, $2 the token; standard input makes a request of "n", a number that is new each time, and "pick".

@@ -51,6 +51,12 @@ INSERT INTO mindtickle.team (tenant_id, team_id, name, source, active, scim_exte
 INSERT INTO mindtickle.team_member (tenant_id, team_id, user_id, source, active)
 	SELECT t.tenant_id, t.team_id, u.user_id, 'scim', random() < 0.8 FROM mindtickle.team AS t JOIN mindtickle.users AS u ON u.tenant_id = t.tenant_id WHERE t.tenant_id IN ('sr', 'sr-other') AND random() < 0.15;
 
+-- An id as it stands in a URL.
+CREATE FUNCTION pg_temp.in_url(id text) RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(CASE WHEN b < 128 AND chr(b) ~ '[A-Za-z0-9._~-]' THEN chr(b) ELSE '%' || upper(lpad(to_hex(b), 2, '0')) END, '' ORDER BY i)
+	FROM (SELECT get_byte(convert_to(id, 'UTF8'), i) AS b, i FROM generate_series(0, octet_length(id) - 1) AS i) AS bytes
+$$;
+
 -- What the rows stand for.
 CREATE TEMP VIEW user_document AS
 	SELECT u.user_id AS id, jsonb_strip_nulls(jsonb_build_object('id', u.user_id, 'externalId', u.scim_external_id, 'userName', u.user_name, 'active', u.active, 'title', u.title,
@@ -60,15 +66,15 @@ CREATE TEMP VIEW user_document AS
 		'emails', CASE WHEN u.attributes ? 'scim' THEN s.document -> 'emails' WHEN u.email IS NOT NULL THEN jsonb_build_array(jsonb_build_object('value', u.email, 'type', 'work', 'primary', true)) END,
 		'urn:ietf:params:scim:schemas:extension:enterprise:2.0:User', jsonb_build_object('department', u.department, 'costCenter', s.document #> '{urn:ietf:params:scim:schemas:extension:enterprise:2.0:User,costCenter}',
 			'manager', jsonb_build_object('value', u.manager_id)),
-		'groups', (SELECT jsonb_agg(jsonb_build_object('value', t.team_id, 'display', t.name, 'type', 'direct', '$ref', '/scim/v2/Groups/' || t.team_id)) FROM mindtickle.team_member AS m JOIN mindtickle.team AS t USING (tenant_id, team_id)
+		'groups', (SELECT jsonb_agg(jsonb_build_object('value', t.team_id, 'display', t.name, 'type', 'direct', '$ref', '/scim/v2/Groups/' || pg_temp.in_url(t.team_id))) FROM mindtickle.team_member AS m JOIN mindtickle.team AS t USING (tenant_id, team_id)
 			WHERE m.tenant_id = u.tenant_id AND m.user_id = u.user_id AND m.active AND t.active),
-		'meta', jsonb_build_object('resourceType', 'User', 'created', u.created_at, 'lastModified', u.updated_at, 'version', format('W/"%s"', u.version), 'location', '/scim/v2/Users/' || u.user_id))) AS document
+		'meta', jsonb_build_object('resourceType', 'User', 'created', u.created_at, 'lastModified', u.updated_at, 'version', format('W/"%s"', u.version), 'location', '/scim/v2/Users/' || pg_temp.in_url(u.user_id)))) AS document
 	FROM mindtickle.users AS u, LATERAL (SELECT coalesce(u.attributes -> 'scim', '{}') AS document) AS s WHERE u.tenant_id = 'sr' AND u.deleted_at IS NULL AND u.user_name IS NOT NULL;
 CREATE TEMP VIEW group_document AS
 	SELECT t.team_id AS id, jsonb_strip_nulls(jsonb_build_object('id', t.team_id, 'externalId', t.scim_external_id, 'displayName', t.name,
-		'members', (SELECT jsonb_agg(jsonb_build_object('value', m.user_id, 'type', 'User', 'display', d.document -> 'displayName', '$ref', '/scim/v2/Users/' || m.user_id)) FROM mindtickle.team_member AS m
+		'members', (SELECT jsonb_agg(jsonb_build_object('value', m.user_id, 'type', 'User', 'display', d.document -> 'displayName', '$ref', '/scim/v2/Users/' || pg_temp.in_url(m.user_id))) FROM mindtickle.team_member AS m
 			JOIN user_document AS d ON d.id = m.user_id WHERE m.tenant_id = t.tenant_id AND m.team_id = t.team_id AND m.active),
-		'meta', jsonb_build_object('resourceType', 'Group', 'created', t.created_at, 'lastModified', t.updated_at, 'version', format('W/"%s"', t.version), 'location', '/scim/v2/Groups/' || t.team_id))) AS document
+		'meta', jsonb_build_object('resourceType', 'Group', 'created', t.created_at, 'lastModified', t.updated_at, 'version', format('W/"%s"', t.version), 'location', '/scim/v2/Groups/' || pg_temp.in_url(t.team_id)))) AS document
 	FROM mindtickle.team AS t WHERE t.tenant_id = 'sr' AND t.active;
 CREATE TEMP TABLE resource AS SELECT 'User' AS resource, * FROM user_document UNION ALL SELECT 'Group', * FROM group_document;
 

@@ -404,9 +404,12 @@ static bool
 fold(Account *account, bool details)
 {
 	AccountWork work = {.account = account, .details = details};
+	int64		began = mt_now();
 
 	if (!account_work(&work, fold_work, false))
 		return false;
+	/* It rests for as long as that took: where each of many large statements has all rows counted anew, several of them have it done once. */
+	account->not_before = mt_now() + (mt_now() - began);
 	if (work.gone)
 	{
 		clear_account(account);

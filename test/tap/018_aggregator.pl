@@ -44,6 +44,7 @@ CREATE OR REPLACE FUNCTION mindtickle.tenants_to_fold() RETURNS SETOF text LANGU
 CREATE OR REPLACE FUNCTION mindtickle.fold_readiness(tenant text, details boolean) RETURNS int8 LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM mindtickle.note(tenant, CASE WHEN details THEN 'details' ELSE 'totals' END);
+	PERFORM pg_sleep(0.3) FROM mindtickle.plan AS p WHERE p.tenant = fold_readiness.tenant AND p.what = 'slow';
 	RETURN 7;
 END $$;
 CREATE OR REPLACE FUNCTION mindtickle.tend_readiness() RETURNS text LANGUAGE sql AS $$
@@ -168,6 +169,14 @@ sleep 10;
 $seconds = write_constantly('');
 cmp_ok(calls('acme', 'totals'), '<=', 10 * $seconds + 2, 'when no reader has come for 10 s, every 100 ms again');
 is_called('acme', 'details', 'as before');
+
+# What takes long is not begun again at once.
+sql(q(INSERT INTO mindtickle.plan VALUES ('acme', 'slow')));
+write_constantly('');
+sql(q(DELETE FROM mindtickle.plan));
+is( sql(q(SELECT count(*) > 2, min(c.pause) >= interval '0.6 seconds' FROM (SELECT at - lag(at) OVER (ORDER BY at) AS pause FROM mindtickle.called
+		WHERE tenant = 'acme') AS c)), 't|t', 'a tenant that takes 0.3 s rests for as long');
+is_called('acme', 'details', 'and is done');
 
 # A tenant whose work fails rests, and the others do not notice.
 forget_calls();

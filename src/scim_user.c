@@ -214,8 +214,9 @@ inherit_upstream_id(const MtScimCall *call, Datum user_id, const MtUser *user)
 		"UPDATE mindtickle.users SET mindtickle_id = $3 WHERE tenant_id = $1 AND user_id = $2", 3, {TEXTOID, TEXTOID, TEXTOID}
 	};
 	static MtPlan look = {
-		"SELECT FROM mindtickle.users WHERE tenant_id = $1 AND deleted_at IS NOT NULL AND mindtickle_id IS NOT NULL "
-		"AND (scim_external_id = $2 OR email_key = lower($3)) LIMIT 1",
+		"SELECT FROM mindtickle.users WHERE tenant_id = $1 AND scim_external_id = $2 AND deleted_at IS NOT NULL AND mindtickle_id IS NOT NULL "
+		"UNION ALL SELECT FROM mindtickle.users WHERE tenant_id = $1 AND email_key = lower($3) AND deleted_at IS NOT NULL "
+		"AND mindtickle_id IS NOT NULL LIMIT 1",
 		3, {TEXTOID, TEXTOID, TEXTOID}
 	};
 	Datum		keys[4] = {CStringGetTextDatum(call->tenant), user->values[MT_USER_SCIM_EXTERNAL_ID], user->values[MT_USER_EMAIL], user_id};
@@ -223,7 +224,7 @@ inherit_upstream_id(const MtScimCall *call, Datum user_id, const MtUser *user)
 	Datum		values[3] = {keys[0], user_id};
 	bool		isnull;
 
-	/* Few come back: to look is cheaper. */
+	/* Few come back, and to look, each by its index, is cheaper. */
 	if ((nulls[1] == 'n' && nulls[2] == 'n') || mt_plan_run(&look, keys, nulls, SPI_OK_SELECT) == 0 ||
 		mt_plan_run(&take, keys, nulls, SPI_OK_UPDATE_RETURNING) == 0)
 		return;

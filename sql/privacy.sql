@@ -122,7 +122,7 @@ DECLARE
 	document jsonb := mindtickle.bytes_as_json(raw);
 	content text := lower(encode(raw, 'escape'));
 BEGIN
-	IF substring(resource FROM '^progress/(.*)$') = ANY (ids) OR mindtickle.without_marks(document, ids, addresses) <> document THEN
+	IF substring(resource FROM '^(?:progress|users)/(.*)$') = ANY (ids) OR mindtickle.without_marks(document, ids, addresses) <> document THEN
 		RETURN true;
 	END IF;
 	-- What is no JSON, or cut off, is about the user where a word of it is one of his marks, also in JSON's own way to write it.
@@ -241,6 +241,7 @@ CREATE FUNCTION mindtickle.export_user(tenant pg_catalog.text, user_id pg_catalo
 DECLARE
 	marks record;
 	relation regclass;
+	shown text;
 	document jsonb;
 	events jsonb := '[]';
 	found jsonb;
@@ -265,9 +266,14 @@ BEGIN
 		'deadLetters', (SELECT jsonb_agg(mindtickle.row_as_json(to_jsonb(d) - 'raw'::text) || jsonb_build_object('raw', encode(d.raw, 'escape')) ORDER BY d.letter_id)
 			FROM mindtickle.dead_letter AS d WHERE d.tenant_id = export_user.tenant
 				AND mindtickle.letter_about(d.resource, d.raw, marks.ids, marks.addresses, marks.names)));
-	FOR relation IN SELECT * FROM mindtickle.named_tables('^(outbox|event)', 'payload') LOOP
+	-- The tables of the rings also keep what has gone on, or is not shown any more.
+	FOR relation, shown IN SELECT r, CASE
+			WHEN r::text ~ '^mindtickle\.outbox' THEN format('mindtickle.event_waits(e.tenant_id, %s, e.xid, e."position")', right(r::text, 1))
+			WHEN r::text ~ '^mindtickle\.event_overflow' THEN 'mindtickle.overflow_waits(e.tenant_id, e.round, e."position")'
+			ELSE 'mindtickle.event_kept(e.tenant_id, e.seq)' END
+		FROM mindtickle.named_tables('^(outbox|event)', 'payload') AS r LOOP
 		EXECUTE format('SELECT jsonb_agg(mindtickle.row_as_json(to_jsonb(e)) ORDER BY e.created_at) FROM %s AS e '
-					   'WHERE e.tenant_id = $1 AND mindtickle.event_about(e.payload, $2, $3)', relation)
+					   'WHERE e.tenant_id = $1 AND mindtickle.event_about(e.payload, $2, $3) AND %s', relation, shown)
 			INTO found USING export_user.tenant, marks.ids, marks.addresses;
 		events := events || coalesce(found, '[]');
 	END LOOP;

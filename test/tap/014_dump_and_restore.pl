@@ -63,8 +63,6 @@ SELECT mt_ack_events('globex', 'c', 1);
 INSERT INTO mindtickle.cache_entry SELECT tenant_id, 'roster', pg_current_xact_id(), 0, 1, 2, pg_current_snapshot(), now(), now(), '[]' FROM mindtickle.tenant;
 INSERT INTO mindtickle.sync_seen SELECT tenant_id, 1, 'roster', 'u' FROM mindtickle.tenant;
 INSERT INTO mindtickle.sync_series SELECT tenant_id, 's', 'Series' FROM mindtickle.tenant;
-INSERT INTO mindtickle.push_queue (tenant_id, user_id, version) SELECT tenant_id, 'u', 1 FROM mindtickle.tenant;
-INSERT INTO mindtickle.push_link SELECT tenant_id, 'u', 'scim-u' FROM mindtickle.tenant;
 INSERT INTO mindtickle.sync_series_module SELECT tenant_id, 's', 'c' FROM mindtickle.tenant;
 INSERT INTO mindtickle.push_queue (tenant_id, user_id, version, queued_at, tries, error) SELECT tenant_id, 'u', 1, now(), 2, 'status 500' FROM mindtickle.tenant;
 INSERT INTO mindtickle.push_link SELECT tenant_id, 'u', 'there' FROM mindtickle.tenant;

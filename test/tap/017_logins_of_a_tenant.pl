@@ -121,14 +121,15 @@ foreach my $role (qw(reader admin careless))
 	foreach (@relations)
 	{
 		my ($relation, $kind, $readers) = @$_;
-		my $readable = $readers =~ /\b$role\b/;
+		# What waits to be published is told by functions of the workers.
+		my $readable = $readers =~ /\b$role\b/ && $relation !~ /^mindtickle\.(outbox|event_overflow)$/;
 		my %try = (
-			'to' => [ "COPY $relation TO STDOUT", !$readable ? '42501' : $kind eq 'v' ? '42809' : '00000' ],
-			'binary' => [ "COPY $relation TO STDOUT (FORMAT binary)", !$readable ? '42501' : $kind eq 'v' ? '42809' : '00000' ],
+			'to' => [ "COPY $relation TO STDOUT", $readers !~ /\b$role\b/ ? '42501' : $kind eq 'v' ? '42809' : '00000' ],
+			'binary' => [ "COPY $relation TO STDOUT (FORMAT binary)", $readers !~ /\b$role\b/ ? '42501' : $kind eq 'v' ? '42809' : '00000' ],
 			'query' => [ "COPY (SELECT * FROM $relation) TO STDOUT (FORMAT csv, HEADER)", $readable ? '00000' : '42501' ],
 			'to client' => [ "\\copy (TABLE $relation) TO '$directory/taken.$role.$relation'", $readable ? '00000' : '42501' ],
 			'writing' => [ "COPY (DELETE FROM $relation RETURNING *) TO STDOUT", $kind eq 'v' ? '42501|55000' : '42501' ],
-			'from client' => [ "\\copy $relation FROM '$directory/$relation'", $kind eq 'r' && $role eq 'careless' ? '0A000' : '42501' ]);
+			'from client' => [ "\\copy $relation FROM '$directory/$relation'", $role ne 'careless' ? '42501' : $kind eq 'r' ? '0A000' : $kind eq 'v' ? '42501|42809' : '42501' ]);
 
 		foreach my $form (sort keys %try)
 		{

@@ -26,6 +26,7 @@ $node->safe_psql('postgres', $_) foreach (
 	q(SELECT mt_process_quiz_result('er', jsonb_build_object('userId', u, 'courseId', 'c', 'quizId', 'q', 'submittedAt', '2026-01-01T00:00:00Z', 'score', 50, 'answers', jsonb_build_array(jsonb_build_object('questionId', '1', 'selected', CASE u WHEN 'ann' THEN 'a' ELSE 'canary-answer' END, 'correct', true)))) FROM unnest('{canary-id,ann}'::text[]) AS u));
 # The events of that are published, and the deltas folded, before the next ones come.
 ok(poll($node, q(SELECT count(*) = 0 FROM mindtickle.outbox WHERE tenant_id = 'er')), 'the first events are published');
+is($node->safe_psql('postgres', q(SELECT count(*) > 0, count(DISTINCT e ->> 'createdAt') = count(*) FROM jsonb_array_elements(mt_export_user('er', 'canary-id') -> 'events') AS e)), 't|t', 'an export has each event once');
 ok(poll($node, q(SELECT count(*) > 0 FROM mindtickle.readiness_user_0 WHERE user_id = 'canary-id')), 'and the first deltas folded');
 $node->safe_psql('postgres', $_) foreach (
 	q(SELECT mt_provision_user('er', '{"userId": "canary-id", "mindtickleId": "canary-mindtickle", "userName": "canary.login", "email": "canary.new@example.com", "name": "Canary Married", "title": "canary-title"}')),

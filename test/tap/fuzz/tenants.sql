@@ -64,6 +64,9 @@ BEGIN
 			WHEN attribute.type = 'jsonb' THEN quote_literal(jsonb_build_object('userId', word, 'courseId', word, 'email', word, word, word))
 			WHEN attribute.type = 'bytea' THEN format('convert_to(%L, ''UTF8'')', word)
 			WHEN attribute.type = 'bigint' THEN number::text
+			WHEN attribute.type = 'xid8' THEN quote_literal(number)
+			WHEN attribute.type = 'pg_snapshot' THEN quote_literal(format('%s:%s:', number, number))
+			WHEN attribute.type = 'smallint' THEN '0'
 			WHEN attribute.type IN ('integer', 'oid') THEN (number % 1000000000)::text
 			WHEN attribute.type = 'integer[]' THEN format('ARRAY[%s]', number % 1000000000)
 			WHEN attribute.type = 'numeric' AND attribute.atttypmod = -1 THEN (number / 1000.0)::text

@@ -254,17 +254,19 @@ CREATE FUNCTION mindtickle.sync_close(tenant pg_catalog.text, job_id pg_catalog.
 #variable_conflict use_column
 DECLARE
 	ended_phase text;
+	begun timestamptz;
 BEGIN
 	UPDATE mindtickle.sync_job AS j
 		SET state = sync_close.state, error = sync_close.error, finished_at = clock_timestamp(), position = '{}'
 		WHERE j.tenant_id = sync_close.tenant AND j.job_id = sync_close.job_id AND j.state = 'running'
-		RETURNING j.phase INTO ended_phase;
+		RETURNING j.phase, j.started_at INTO ended_phase, begun;
 	IF NOT FOUND THEN
 		RETURN;
 	END IF;
 	UPDATE mindtickle.tenant AS t
 		SET open_job_id = NULL,
-			next_sync_at = mindtickle.next_pull(sync_close.tenant),
+			-- At once where a credential was stored in between.
+			next_sync_at = CASE WHEN t.next_sync_at > begun AND t.next_sync_at <= clock_timestamp() THEN t.next_sync_at ELSE mindtickle.next_pull(sync_close.tenant) END,
 			last_error = CASE WHEN sync_close.state = 'failed' THEN sync_close.error END,
 			last_error_at = CASE WHEN sync_close.state = 'failed' THEN now() END
 		WHERE t.tenant_id = sync_close.tenant;

@@ -11,12 +11,10 @@
  */
 #include "readiness_store.h"
 
-#include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "readiness_row.h"
-#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
@@ -119,18 +117,11 @@ mt_read_deltas(const char *tenant, const MtCursor *cursor, Snapshot snapshot, Mt
 
 	for (int table = 0; table < MT_DELTA_TABLES && known; table++)
 	{
-		/* Locked before its size is looked at: it cannot be emptied then, and if it was, its row of pg_class tells. */
-		Relation	relation = table_open(mt_relation_oid(&mt_delta_tables[table].table), AccessShareLock);
 		MtNewScan	scan;
 
-		known = !mt_tenant_table_newer(RelationGetRelid(relation), snapshot);
-		if (known && RelationGetNumberOfBlocks(relation) > 0)
-		{
-			mt_new_scan_open(&scan, &mt_delta_tables[table], tenant, cursor, snapshot);
-			known = take_deltas(&scan, id, entries);
-			mt_new_scan_close(&scan);
-		}
-		table_close(relation, AccessShareLock);
+		mt_new_scan_open(&scan, &mt_delta_tables[table], tenant, cursor, snapshot);
+		known = !mt_tenant_table_newer(RelationGetRelid(scan.scan.relation), snapshot) && take_deltas(&scan, id, entries);
+		mt_new_scan_close(&scan);
 	}
 	return known;
 }

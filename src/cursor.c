@@ -10,15 +10,23 @@
  */
 #include "cursor.h"
 
+#include "access/relscan.h"
 #include "access/transam.h"
+#include "access/xact.h"
 #include "libpq/pqformat.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
+#include "utils/snapmgr.h"
 #include "utils/xid8.h"
 
-/* So many transactions are looked through as a range; in a wider one those that were in progress are looked up one by one. */
+/*
+ * So many transactions below a cursor's xmax are looked through as a range, with all that came after them. Those further below that were in progress are
+ * looked up one by one.
+ */
 #define NARROW_RANGE	64
+/* Transaction ids of so many in a row can be told apart by their lower halves. */
+#define COMPARABLE_IDS	(UINT64CONST(1) << 31)
 
 /* Columns of the tables. */
 #define ROW_XID		2
@@ -76,6 +84,12 @@ mt_new_scan_open(MtNewScan *scan, MtTenantTable *table, const char *tenant, cons
 	mt_tenant_scan_open(&scan->scan, table, tenant, snapshot, 2);
 	scan->since = since;
 	scan->before = PG_UINT64_MAX;
+	if (since == NULL)
+		return;
+	while (scan->single < since->count && since->in_progress[scan->single] + NARROW_RANGE < since->xmax)
+		scan->single++;
+	scan->range = scan->single < since->count ? since->in_progress[scan->single] : since->xmax;
+	scan->next_xid = U64FromFullTransactionId(ReadNextFullTransactionId());
 }
 
 static void
@@ -96,18 +110,24 @@ start_transactions(MtNewScan *scan, uint64 xid, bool only)
 	start_range(scan, ROW_XID, BTLessStrategyNumber, F_XID8LT, FullTransactionIdGetDatum(FullTransactionIdFromU64(scan->before)), xid, only);
 }
 
+/* True when a transaction is still in progress, for all that the snapshot knows: then there is nothing of it to be found. */
+static bool
+hidden(const MtNewScan *scan, uint64 xid)
+{
+	TransactionId short_xid = (TransactionId) xid;
+
+	return scan->next_xid - xid < COMPARABLE_IDS && !TransactionIdIsCurrentTransactionId(short_xid) &&
+		XidInMVCCSnapshot(short_xid, scan->scan.scan->xs_snapshot);
+}
+
 /*
- * Begins with the next part of the scan: the rest of the transaction at which to go on, each transaction that was in progress, and what came after them;
- * where these are few, all of it as one range. False: there is none.
+ * Begins with the next part of the scan: the rest of the transaction at which to go on, each transaction far below the cursor's xmax that was in
+ * progress, and the range from there on. False: there is none.
  */
 static bool
 start_next_leg(MtNewScan *scan)
 {
-	const MtCursor *since = scan->since;
-	bool		narrow = since == NULL || since->xmax - since->xmin <= NARROW_RANGE;
-	int			single = narrow ? 0 : since->count;
-
-	while (scan->leg <= single + 1)
+	while (scan->leg <= scan->single + 1)
 	{
 		int			leg = scan->leg++;
 
@@ -118,14 +138,16 @@ start_next_leg(MtNewScan *scan)
 			start_range(scan, ROW_NUMBER, BTGreaterStrategyNumber, F_INT8GT, Int64GetDatum(scan->from_number), scan->from_xid, true);
 			return true;
 		}
-		if (leg <= single)
+		if (leg <= scan->single)
 		{
-			if (since->in_progress[leg - 1] <= scan->from_xid)
+			uint64		xid = scan->since->in_progress[leg - 1];
+
+			if (xid <= scan->from_xid || hidden(scan, xid))
 				continue;
-			start_transactions(scan, since->in_progress[leg - 1], true);
+			start_transactions(scan, xid, true);
 			return true;
 		}
-		start_transactions(scan, Max(scan->from_xid + 1, since == NULL ? 0 : narrow ? since->xmin : since->xmax), false);
+		start_transactions(scan, Max(scan->from_xid + 1, scan->range), false);
 		return true;
 	}
 	return false;

@@ -27,6 +27,9 @@ typedef struct MtNewScan
 	uint64		before;			/* only xids below this */
 	uint64		from_xid;		/* only rows behind this one; 0: from the first on */
 	int64		from_number;
+	int			single;			/* so many of the first transactions that were in progress are looked up one by one */
+	uint64		range;			/* from here on all transactions are looked through */
+	uint64		next_xid;		/* above all transactions when the scan was opened */
 	int			leg;
 	bool		started;
 	uint64		xid;			/* of the row */

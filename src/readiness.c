@@ -193,6 +193,7 @@ mt_aggregate_readiness(PG_FUNCTION_ARGS)
 	HeapTuple	tuple;
 
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_READER, true);
+	mt_require_same_tenant(tenant, snapshot);
 	if (!mt_readiness_totals(tenant, snapshot, &totals))
 		mt_count_totals(tenant, &totals, snapshot);
 	fill_report(tenant, &totals, snapshot, &report);

@@ -18,13 +18,18 @@
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "tenant_context.h"
+#include "tenant_table.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/rls.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 /* "pg_catalog, pg_temp": nothing of the caller's is looked at. */
 #define SAFE_SEARCH_PATH	"pg_catalog, pg_temp"
+/* A column of tenant, in the order of sql/tenant.sql. */
+#define TENANT_CREATED_AT	5
 
 PG_FUNCTION_INFO_V1(mt_lock_tenant_for_write);
 PG_FUNCTION_INFO_V1(mt_lock_tenant_for_drop);
@@ -155,6 +160,41 @@ bool
 mt_keep_tenant(const char *tenant, uint64 generation)
 {
 	return lock_share("tenant", tenant, AccessShareLock, false) && mt_access_generation() == generation;
+}
+
+/* When the tenant that a snapshot shows was made; 0: it shows none. */
+static TimestampTz
+tenant_made_at(const char *tenant, Snapshot snapshot)
+{
+	static MtTenantTable table = {{"tenant"}, {"tenant_pkey"}};
+	MtTenantScan scan;
+	TimestampTz made_at = 0;
+	bool		isnull;
+
+	mt_tenant_scan_open(&scan, &table, tenant, snapshot, 0);
+	mt_tenant_scan_start(&scan, NULL, 0);
+	if (mt_tenant_scan_next(&scan, ForwardScanDirection))
+		made_at = DatumGetTimestampTz(slot_getattr(scan.slot, TENANT_CREATED_AT, &isnull));
+	mt_tenant_scan_close(&scan);
+	return made_at;
+}
+
+/*
+ * For those who store for a tenant what a snapshot shows that was taken before mt_drop_tenant was kept waiting: ERROR 40001 where that shows another tenant
+ * of this name, which has been dropped since, or none.
+ */
+void
+mt_require_same_tenant(const char *tenant, Snapshot snapshot)
+{
+	Snapshot	latest = RegisterSnapshot(GetLatestSnapshot());
+	bool		same = tenant_made_at(tenant, snapshot) == tenant_made_at(tenant, latest);
+
+	UnregisterSnapshot(latest);
+	if (!same)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("tenant \"%s\" was made after the snapshot of this query was taken", tenant),
+				 errhint("Run the transaction again.")));
 }
 
 /*

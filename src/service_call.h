@@ -8,6 +8,7 @@
 #include "mindtickle.h"
 
 #include "storage/lockdefs.h"
+#include "utils/snapshot.h"
 
 /* What mt_service_enter changed and mt_service_leave puts back. */
 typedef struct MtServiceCall
@@ -33,5 +34,6 @@ extern bool mt_lock_cache(const char *tenant, LOCKMODE mode);
 extern void mt_wait_for_cache(const char *tenant);
 extern void mt_unlock_cache(const char *tenant, LOCKMODE mode);
 extern bool mt_keep_tenant(const char *tenant, uint64 generation);
+extern void mt_require_same_tenant(const char *tenant, Snapshot snapshot);
 
 #endif							/* MT_SERVICE_CALL_H */

@@ -83,9 +83,11 @@ CREATE FUNCTION mindtickle.right_of_service(classid pg_catalog.oid, objid pg_cat
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT CASE right_of_service.classid
 		WHEN 'pg_class'::regclass THEN
-			EXISTS (SELECT FROM pg_class AS c WHERE c.oid = right_of_service.objid AND c.relkind = ANY (ARRAY['r', 'p']::"char"[])
-					AND c.relnamespace = 'mindtickle'::regnamespace AND c.relname <> 'tenant_grant'
-					AND (privilege = ANY (ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) OR privilege = 'TRUNCATE' AND mindtickle.is_truncated(c.relname)))
+			EXISTS (SELECT FROM pg_class AS c WHERE c.oid = right_of_service.objid AND c.relnamespace = 'mindtickle'::regnamespace AND CASE
+				WHEN c.relkind = 'v' THEN privilege = 'SELECT'
+				WHEN c.relkind = ANY (ARRAY['r', 'p']::"char"[]) AND c.relname <> 'tenant_grant' THEN
+					privilege = ANY (ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) OR privilege = 'TRUNCATE' AND mindtickle.is_truncated(c.relname)
+				END)
 		WHEN 'pg_proc'::regclass THEN
 			EXISTS (SELECT FROM pg_proc AS p WHERE p.oid = right_of_service.objid AND p.pronamespace = 'mindtickle'::regnamespace)
 		WHEN 'pg_namespace'::regclass THEN privilege = 'USAGE'

@@ -241,7 +241,6 @@ CREATE FUNCTION mindtickle.export_user(tenant pg_catalog.text, user_id pg_catalo
 DECLARE
 	marks record;
 	relation regclass;
-	shown text;
 	document jsonb;
 	events jsonb := '[]';
 	found jsonb;
@@ -267,13 +266,9 @@ BEGIN
 			FROM mindtickle.dead_letter AS d WHERE d.tenant_id = export_user.tenant
 				AND mindtickle.letter_about(d.resource, d.raw, marks.ids, marks.addresses, marks.names)));
 	-- The tables of the rings also keep what has gone on, or is not shown any more.
-	FOR relation, shown IN SELECT r, CASE
-			WHEN r::text ~ '^mindtickle\.outbox' THEN format('mindtickle.event_waits(e.tenant_id, %s, e.xid, e."position")', right(r::text, 1))
-			WHEN r::text ~ '^mindtickle\.event_overflow' THEN 'mindtickle.overflow_waits(e.tenant_id, e.round, e."position")'
-			ELSE 'mindtickle.event_kept(e.tenant_id, e.seq)' END
-		FROM mindtickle.named_tables('^(outbox|event)', 'payload') AS r LOOP
+	FOREACH relation IN ARRAY ARRAY['mindtickle.outbox', 'mindtickle.event_overflow', 'mindtickle.event']::regclass[] LOOP
 		EXECUTE format('SELECT jsonb_agg(mindtickle.row_as_json(to_jsonb(e)) ORDER BY e.created_at) FROM %s AS e '
-					   'WHERE e.tenant_id = $1 AND mindtickle.event_about(e.payload, $2, $3) AND %s', relation, shown)
+					   'WHERE e.tenant_id = $1 AND mindtickle.event_about(e.payload, $2, $3)', relation)
 			INTO found USING export_user.tenant, marks.ids, marks.addresses;
 		events := events || coalesce(found, '[]');
 	END LOOP;

@@ -39,6 +39,13 @@ BEGIN
 	LOOP
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I', relation, service_name);
 	END LOOP;
+	-- What the rings of tables show as one.
+	FOR relation IN
+		SELECT c.oid FROM pg_class AS c
+		WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relkind = 'v'
+	LOOP
+		EXECUTE format('GRANT SELECT ON %s TO %I', relation, service_name);
+	END LOOP;
 	-- Those that are emptied as a whole.
 	FOR relation IN
 		SELECT c.oid FROM pg_class AS c

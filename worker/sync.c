@@ -39,9 +39,6 @@ PGDLLEXPORT void mt_sync_main(Datum argument);
 /* Overdue tenants that may begin with the worker, and how much faster than their intervals the others follow. */
 #define OVERDUE_AT_ONCE		20
 #define CATCH_UP_RATE		1.2
-/* All tenants together send so much faster than their rates at most, beyond so much lateness that is made up for at once. */
-#define PACE_SHARE			1.15
-#define PACE_CATCH_UP		(20 * MT_MILLISECOND)
 /* How long after a failed reservation the next one is tried. */
 #define RESERVE_PAUSE		MT_SECOND
 /* A lock wait may have taken the wake-up of a request for its own: after a turn with transactions it is looked for once more, this much later. */
@@ -55,10 +52,6 @@ static dlist_head with_job = DLIST_STATIC_INIT(with_job);
 static dlist_head with_probe = DLIST_STATIC_INIT(with_probe);
 static int	job_count = 0;
 static int	job_max;
-
-/* Requests a second of all tenants that have a job, and where the next of them has its place. */
-static double all_rates = 0;
-static int64 next_place = 0;
 
 /* Connections that a pull may need; so many fewer pulls are there at once. */
 #define CONNECTIONS_PER_JOB 5
@@ -150,40 +143,9 @@ mt_sync_job_ends(MtTenant *tenant)
 {
 	dlist_delete(&tenant->job_node);
 	job_count--;
-	all_rates = job_count == 0 ? 0 : all_rates - tenant->rate;
-	tenant->rate = 0;
+	mt_pace_leave(tenant);
 	tenant->wants_budget = false;
 	mt_sync_wake(tenant, mt_now());
-}
-
-/*
- * The pace of a tenant that has a job is known.
- */
-void
-mt_sync_rate(MtTenant *tenant)
-{
-	double		rate = (double) MT_SECOND / (double) tenant->budget.interval;
-
-	all_rates += rate - tenant->rate;
-	tenant->rate = rate;
-}
-
-/*
- * When the tenant may send a request that its budget allows now: each has a place in the common pace. What has gathered while this process was
- * starting, or was late, does not go out all at once.
- */
-int64
-mt_sync_place(MtTenant *tenant, int64 now)
-{
-	if (tenant->place == 0)
-	{
-		next_place = Max(next_place, now - PACE_CATCH_UP) + (int64) (MT_SECOND / (Max(all_rates, tenant->rate) * PACE_SHARE));
-		tenant->place = next_place;
-	}
-	if (tenant->place > now)
-		return tenant->place;
-	tenant->place = 0;
-	return now;
 }
 
 /*

@@ -179,8 +179,6 @@ typedef struct MtTenant
 /* sync.c */
 extern void mt_sync_wake(MtTenant *tenant, int64 at);
 extern bool mt_sync_room(void);
-extern void mt_sync_rate(MtTenant *tenant);
-extern int64 mt_sync_place(MtTenant *tenant, int64 now);
 extern void mt_sync_look(void);
 extern void mt_sync_job_begins(MtTenant *tenant);
 extern void mt_sync_job_ends(MtTenant *tenant);
@@ -235,5 +233,10 @@ extern bool mt_store_phase_end(MtTenant *tenant, bool complete, bool forgivable,
 extern bool mt_store_restart(MtTenant *tenant, const char *error);
 extern bool mt_store_choose_stage(MtTenant *tenant);
 extern void mt_store_forget_trail(MtSlot *slot);
+
+/* pace.c */
+extern void mt_pace_join(MtTenant *tenant);
+extern void mt_pace_leave(MtTenant *tenant);
+extern int64 mt_pace_place(MtTenant *tenant, int64 now);
 
 #endif							/* MT_TENANT_H */

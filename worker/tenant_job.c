@@ -125,7 +125,7 @@ build_job(MtTenant *tenant, MtJob *job, char *settings, char *credential)
 		return problem;
 	job->source.reporting_refused = tenant->refused_reporting == job->source.reporting_hash && mt_now() < tenant->reporting_rests_until;
 	mt_job_start_budget(tenant, &job->source);
-	mt_sync_rate(tenant);
+	mt_pace_join(tenant);
 	/* Enough at once that answers of a second do not cost the rate, and never a crowd. */
 	job->window = 4 + (int) Min(MT_SECOND / tenant->budget.interval, 12);
 	job->items_context = AllocSetContextCreate(job->context, "mindtickle items to pull", ALLOCSET_SMALL_SIZES);

@@ -369,7 +369,7 @@ try_slot(MtTenant *tenant, MtSlot *slot, int64 *wake)
 		*wake = Min(*wake, now + CONNECT_PAUSE);
 		return false;
 	}
-	if (!soon && (allowed = mt_sync_place(tenant, now)) > now)
+	if (!soon && (allowed = mt_pace_place(tenant, now)) > now)
 	{
 		*wake = Min(*wake, allowed);
 		return false;

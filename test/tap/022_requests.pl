@@ -75,7 +75,10 @@ is($gateway->query_safe($state), 'failed|P0002|there is no such user|look again'
 $ticket = $gateway->query_safe(q(SELECT mindtickle.request_pull('acme', 'u3')));
 $state =~ s/pull_result\(\d+\)/pull_result($ticket)/;
 $worker->query_safe('SELECT count(*) FROM mindtickle.take_requests()');
+my $pid = $worker->query_safe('SELECT pg_backend_pid()');
 $worker->quit;
+# psql has ended before its backend has.
+ok(poll($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid"), 'a worker ends');
 is($gateway->query_safe($state), 'waiting', 'when the worker ends, what it had taken waits');
 $worker = $node->background_psql('handmade', on_error_stop => 0);
 $worker->query_safe(q(SELECT mindtickle.worker_attach('sync')));

@@ -15,6 +15,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 #include "event_store.h"
 #include "utils/guc.h"
 
@@ -70,6 +71,22 @@ mt_commit_events_early(void)
 }
 
 /*
+ * Where the WAL that has been inserted ends. PostgreSQL tells where the next record begins, which at the begin of a page is behind the page's header; the
+ * header is not there before the record, so that nobody could wait for it.
+ */
+static XLogRecPtr
+inserted_up_to(void)
+{
+	XLogRecPtr	next = GetXLogInsertRecPtr();
+
+	if (XLogSegmentOffset(next, wal_segment_size) == SizeOfXLogLongPHD)
+		return next - SizeOfXLogLongPHD;
+	if (next % XLOG_BLCKSZ == SizeOfXLogShortPHD)
+		return next - SizeOfXLogShortPHD;
+	return next;
+}
+
+/*
  * Waits until every publication that is visible now is on the disk. On a standby it has been on the primary's before it came here.
  */
 void
@@ -79,7 +96,7 @@ mt_flush_events(void)
 		return;
 	pg_memory_barrier();
 	if (pg_atomic_read_u32(&mt_shared->publishing) > 0)
-		XLogFlush(GetXLogInsertRecPtr());
+		XLogFlush(inserted_up_to());
 	else
 		XLogFlush(pg_atomic_read_u64(&mt_shared->published_up_to));
 }

@@ -11,6 +11,7 @@
 #include "service_call.h"
 
 #include "access.h"
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
@@ -181,7 +182,7 @@ tenant_made_at(const char *tenant, Snapshot snapshot)
 
 /*
  * For those who store for a tenant what a snapshot shows that was taken before mt_drop_tenant was kept waiting: ERROR 40001 where that shows another tenant
- * of this name, which has been dropped since, or none.
+ * of this name, which has been dropped since, or none. Where each query has a snapshot of its own only the first is such a one.
  */
 void
 mt_require_same_tenant(const char *tenant, Snapshot snapshot)
@@ -244,7 +245,8 @@ service_begin(MtServiceCall *call, Oid service_role, const char *tenant)
 
 /*
  * Steps 1 to 3, and a connection to SPI. fcinfo is the SQL function's own; writes: it changes rows, so the tenant must not be dropped under
- * it. Errors are those of mt_require_access, and 42704 where the service role does not exist.
+ * it. Errors are those of mt_require_access, 42704 where the service role does not exist, and 40001 where the transaction writes in a snapshot that is
+ * older than the tenant.
  */
 void
 mt_service_enter(MtServiceCall *call, FunctionCallInfo fcinfo, const char *tenant, MtAccess needed, bool writes)
@@ -261,6 +263,8 @@ mt_service_enter(MtServiceCall *call, FunctionCallInfo fcinfo, const char *tenan
 		/* Having waited for a drop means that there is nothing left to write to. */
 		if (mt_access_generation() != generation)
 			mt_require_access(fcinfo, tenant, needed);
+		if (IsolationUsesXactSnapshot())
+			mt_require_same_tenant(tenant, GetTransactionSnapshot());
 	}
 	service_begin(call, service_role, tenant);
 }

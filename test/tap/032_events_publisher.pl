@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $node = start_node('primary', configuration => "log_statement = none\n");
+my $node = start_node('primary', configuration => "log_statement = none\nwal_level = replica\nmax_wal_senders = 1\n");
 add_extension($node);
 my $publisher = worker_pid($node, 'mindtickle publisher');
 
@@ -109,6 +109,52 @@ like(wait_for_notification($listener, ''), qr/Asynchronous notification "tenant.
 $node->wait_for_log(qr/publisher sends notifications again/, $offset);
 usage(0);
 $listener->quit;
+
+# Polled while another publication commits, where the WAL ends at the end of a page. The publication waits for the lock of a session that notifies, which has
+# written and waits for a standby that does not exist.
+emit('small', 1);
+all_published('small', 'an event to poll');
+sql(q(SELECT mt_poll_events('small', 'page', 1)));
+$node->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'");
+$node->reload;
+my $holder = $node->background_psql('postgres', on_error_stop => 1);
+$holder->query_safe(q(BEGIN; NOTIFY held; SELECT pg_logical_emit_message(true, '', '')));
+$holder->query_until(qr/committing/, "\\echo committing\nCOMMIT;\n");
+ok(poll($node, q(SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep')), 'a session that notifies waits for a standby');
+$ENV{PGOPTIONS} = '-c synchronous_commit=local';
+my $publication = $node->background_psql('postgres', on_error_stop => 1);
+my $publication_pid = $publication->query_safe('SELECT pg_backend_pid()');
+emit('small', 1);
+$publication->query_until(qr/publishing/, "\\echo publishing\nSELECT mindtickle.publish('small', 1, true);\n");
+ok(poll($node, "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND classid = 'pg_database'::regclass AND pid = $publication_pid"), 'a publication waits for that session');
+is(sql(<<'SQL'), 1, 'events are polled where the WAL ends with a page');
+CREATE FUNCTION left_of_page() RETURNS int8 LANGUAGE sql AS $$ SELECT 8192 - (pg_current_wal_insert_lsn() - '0/0')::int8 % 8192 $$;
+CREATE FUNCTION poll_at_page_end() RETURNS int8 LANGUAGE plpgsql AS $$
+DECLARE
+	polled int8;
+BEGIN
+	-- A message has 51 bytes besides its text. Others may write WAL in between, and the pages at which files begin have a longer header.
+	FOR attempt IN 1 .. 100 LOOP
+		WHILE left_of_page() NOT BETWEEN 56 AND 280 LOOP
+			PERFORM pg_logical_emit_message(false, '', 'text');
+		END LOOP;
+		PERFORM pg_logical_emit_message(false, '', repeat('x', left_of_page()::int4 - 51));
+		CONTINUE WHEN left_of_page() <> 8192 - 24;
+		polled := (SELECT count(*) FROM mt_poll_events('small', 'page', 1));
+		EXIT WHEN left_of_page() = 8192 - 24;
+		polled := NULL;
+	END LOOP;
+	RETURN polled;
+END
+$$;
+SELECT poll_at_page_end();
+SQL
+$node->append_conf('postgresql.conf', "synchronous_standby_names = ''");
+$node->reload;
+$holder->quit;
+$publication->quit;
+delete $ENV{PGOPTIONS};
+all_published('small', 'the publication ends when the other session does');
 
 # Dropped with events that wait.
 emit('large', 20_000);

@@ -40,6 +40,8 @@ static dlist_head connections = DLIST_STATIC_INIT(connections);
 static int	connection_count = 0;
 static size_t body_bytes = 0;
 static int64 sweep_at = 0;
+/* A connection was resumed, of which the library has not taken note yet. */
+static bool resumed = false;
 
 /* Moves a connection to the end of the list: its state has changed. */
 static void
@@ -463,7 +465,21 @@ mt_serve_respond(MtHttpRequest *request)
 	{
 		request->suspended = false;
 		MHD_resume_connection(request->handle);
+		resumed = true;
 	}
+}
+
+/*
+ * True when connections have been resumed since it was asked last: then the library must be called at once. Some of its versions do not say so
+ * themselves, and without threads of its own it does not wake who waits on its descriptor.
+ */
+bool
+mt_serve_take_resumed(void)
+{
+	bool		taken = resumed;
+
+	resumed = false;
+	return taken;
 }
 
 /*

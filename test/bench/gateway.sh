@@ -59,12 +59,12 @@ write_scripts() {
 	{
 		cat "$work/report.lua"
 		cat <<-END
-			local n, start = 0, os.time() * 1000 % 100000000
+			local n, start = 0, os.time() * 1000000
 			local headers = {Authorization = "Bearer $token", ["Content-Type"] = "application/json"}
 			function request()
 				n = n + 1
 				return wrk.format("POST", "/api/tenants/bench-http/quiz-results", headers, string.format(
-					'{"userId": "user-%d", "courseId": "course-1", "quizId": "quiz-%d", "submittedAt": "2026-01-01T00:00:00Z", "score": %d, "maxScore": 100}', n % 2000 + 1, start + n, n % 100))
+					'{"userId": "user-%d", "courseId": "course-1", "quizId": "quiz-%.0f", "submittedAt": "2026-01-01T00:00:00Z", "score": %d, "maxScore": 100}', n % 2000 + 1, start + n, n % 100))
 			end
 		END
 	} >"$work/quiz.lua"
@@ -72,7 +72,7 @@ write_scripts() {
 	cat >"$work/quiz.sql" <<-'END'
 		\set i random(1, 2000)
 		\set q random(1, 1000000000000)
-		SELECT mt_process_quiz_result('bench-http', format('{"userId": "user-%s", "courseId": "course-1", "quizId": "quiz-%s", "submittedAt": "2026-01-01T00:00:00Z", "score": %s, "maxScore": 100}', :i, :q, :i % 100)::jsonb);
+		SELECT mt_process_quiz_result('bench-http', format('{"userId": "user-%s", "courseId": "course-1", "quizId": "quiz-%s", "submittedAt": "2026-01-01T00:00:00Z", "score": %s, "maxScore": 100}', :i::int, :q::bigint, :i::int % 100)::jsonb);
 	END
 }
 
@@ -88,10 +88,11 @@ load() {
 	cut -d' ' -f1-3 <<<"$result"
 }
 
-# Transactions per second. $1 is the script, $2 how many clients. A round in which there was none says nothing.
+# Transactions per second. $1 is the script, $2 how many clients, whose connecting counts towards the time alone. A round in which there was none says
+# nothing.
 pgbench_load() {
 	local rate
-	rate=$(pgbench -n -M prepared -f "$1" -c "$2" -j 1 -T "$seconds" -U bench_http 2>&1 | tee "$work/pgbench.log" | sed -n -E 's/^tps = ([0-9]+).*/\1/p')
+	rate=$(pgbench -n -M prepared -f "$1" -c "$2" -j 1 -T $((seconds + $2 / 16)) -U bench_http 2>&1 | tee "$work/pgbench.log" | sed -n -E 's/^tps = ([0-9]+).*/\1/p')
 	if [ "${rate:-0}" -eq 0 ]; then
 		cat "$work/pgbench.log" >&2
 		exit 1

@@ -6,12 +6,14 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 
+use HTTP::Tiny;
 use JSON::PP;
 use MindTickle::Gateway;
 use MindTickle::Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(time);
 
 my $node = start_gateway('gateway', workers => 2);
 my %token = map { $_ => token($node, 'acme', $_) } qw(read quiz sync scim sql);
@@ -72,6 +74,17 @@ is( $node->safe_psql('postgres', q(SELECT string_agg(format('%s %s %s %s', tenan
 	'acme http quiz_results \x7b22757365724964223a20ff7d', 'are kept as they came');
 is($node->safe_psql('postgres', q(SELECT count(*) FROM mt_dead_letters)), 3, 'and so is what was refused');
 ok(poll($node, q(SELECT count(*) = 1 FROM mt_events WHERE tenant_id = 'acme' AND topic = 'quiz.completed')), 'the one that was recorded is an event');
+
+# Writes one after the other, on one connection: each is answered when it is on disk, and not when something else happens to wake the process, which it does
+# within a second.
+my $http = HTTP::Tiny->new(timeout => 60, keep_alive => 1);
+my $give_up = time() + $PostgreSQL::Test::Utils::timeout_default;
+my $written = 0;
+for (my $i = 0; $i < 2 * $PostgreSQL::Test::Utils::timeout_default && time() < $give_up; $i++)
+{
+	$written++ if ask($node, POST => '/api/tenants/globex/quiz-results', token => $token{globex}, body => $result =~ s/"q1"/"q$i"/r, http => $http)->{status} == 201;
+}
+is($written, 2 * $PostgreSQL::Test::Utils::timeout_default, 'nothing but the disk is waited for');
 
 # Readiness.
 $answer = ask($node, GET => '/api/tenants/acme/readiness', token => $token{read});

@@ -1,5 +1,6 @@
 # What no client should send: each gets an answer that names the fault, or its connection closed, shows nothing of another tenant, and leaves the process up.
-# Then many bad requests, behind which the process is no larger than before. GATEWAY_BAD_REQUESTS says how many: "make fuzz" sends more.
+# Then many bad requests, behind which the process is no larger than before. GATEWAY_BAD_REQUESTS says how many; a million of them
+# is a matter of minutes for "make bench BENCH=gateway_bad_requests", which is not one client alone.
 
 use strict;
 use warnings;
@@ -148,9 +149,11 @@ my @kinds = (
 	["GET $path/users/%zz/progress", 400], ["GET /nothing", 404], ["GET /api/tenants/globex/readiness", 404], ["TRACE $path/readiness", 405],
 	[$quiz, 400, '{"userId": '], [$quiz, 400, '{"userId": "u", "userId": "v"}'], [$quiz, 400, '{}'], [$quiz, 400, '[' x 300], ["GET $path/users/nobody/progress", 404]);
 
+# What the process has in memory, without pages of the server's shared memory.
 sub resident
 {
-	my ($kilobytes) = slurp_file("/proc/$pid/status") =~ /^VmRSS:\s+(\d+) kB/m;
+	my $kilobytes = 0;
+	$kilobytes += $_ foreach slurp_file("/proc/$pid/status") =~ /^Rss(?:Anon|File):\s+(\d+) kB/mg;
 	return $kilobytes;
 }
 

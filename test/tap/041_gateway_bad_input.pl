@@ -157,6 +157,16 @@ sub resident
 	return $kilobytes;
 }
 
+# What the process has allocated that outlives a transaction, in bytes.
+sub allocated
+{
+	my $offset = -s $node->logfile;
+	$node->safe_psql('postgres', "SELECT pg_log_backend_memory_contexts($pid)");
+	$node->wait_for_log(qr/Grand total: \d+ bytes/, $offset);
+	my ($used) = slurp_file($node->logfile, $offset) =~ /level: 1; mindtickle gateway: .* (\d+) used/;
+	return $used;
+}
+
 sub send_bad
 {
 	my ($count) = @_;
@@ -173,9 +183,10 @@ sub send_bad
 }
 
 is(send_bad($many / 10), 'expected ' . $many / 10, 'bad requests are answered as such');
-my $before = resident();
+my ($before, $allocated) = (resident(), allocated());
 is(send_bad($many - $many / 10), 'expected ' . ($many - $many / 10), 'and many more');
 my $growth = resident() - $before;
+cmp_ok(allocated() - $allocated, '<', 16 * 1024, 'nothing of them is left in memory');
 note("$before kB before, $growth kB more behind $many bad requests");
 cmp_ok($growth, '<', 1024, 'the process does not grow by it');
 

@@ -51,6 +51,8 @@ foreach my $bad (["x$token{read}", 401], [substr($token{read}, 0, -1), 401], [''
 	is($answer->{json}{field}, 'Authorization', 'the answer names the header');
 	unlike($answer->{content}, qr/mtk_/, 'and holds no token');
 }
+my $expired = $node->safe_psql('postgres', q(SELECT mt_create_token('acme', 'expired', '{read}', '1 microsecond')));
+is(ask($node, GET => '/api/tenants/acme/readiness', token => $expired)->{status}, 401, 'a token that has expired');
 is(ask($node, GET => '/api/tenants/acme/readiness', headers => { Authorization => "bearer $token{read}" })->{status}, 200, 'the scheme is written as one likes');
 is(ask($node, GET => '/api/tenants/acme/readiness', headers => { Authorization => $token{read} })->{status}, 401, 'but it is there');
 is(ask($node, GET => "/api/tenants/acme/readiness?token=$token{read}")->{status}, 401, 'a token in the URL does not count');
@@ -163,6 +165,11 @@ is($node->safe_psql('postgres', q(SELECT active FROM mt_users WHERE tenant_id = 
 $answer = $event->('{"operation": "RAISE", "user": {"id": "w1"}}');
 is("$answer->{status} $answer->{json}{field}", '400 operation', 'a fault is named');
 is($node->safe_psql('postgres', q(SELECT count(*) FROM mt_dead_letters WHERE tenant_id = 'acme' AND resource = 'scim_events' AND raw = convert_to('{"operation": "RAISE", "user": {"id": "w1"}}', 'UTF8'))), 1, 'and kept');
+
+is($event->('{"operation": "CREATE", "user": {"id": "w2", "email": "w2@example.com", "role": "queen"}}')->{status}, 400, 'a role that the tenant has no word for');
+$node->safe_psql('postgres', q(SELECT mt_configure_tenant('acme', '{"role_map": {"queen": "admin"}}')));
+is($node->safe_psql('postgres', q(SELECT mt_replay_dead_letter('acme', max(letter_id)) FROM mt_dead_letters WHERE tenant_id = 'acme' AND resource = 'scim_events')), 't', 'is replayed when it has one');
+is($node->safe_psql('postgres', q(SELECT role FROM mt_users WHERE tenant_id = 'acme' AND user_id = 'w2')), 'admin', 'and applied');
 
 # SCIM: what the gateway itself has to say is an error of SCIM.
 $answer = ask($node, GET => '/scim/v2/Users');

@@ -40,39 +40,45 @@ CREATE FUNCTION mindtickle.replay_push(tenant pg_catalog.text, resource pg_catal
 COMMENT ON FUNCTION mindtickle.replay_push(pg_catalog.text, pg_catalog.text, pg_catalog.bytea)
 	IS 'queues a user whom MindTickle had not accepted once more; an error where he is not to be pushed';
 
-CREATE FUNCTION mindtickle.replay_quiz(tenant pg_catalog.text, resource pg_catalog.text, raw pg_catalog.bytea) RETURNS pg_catalog.bool
-	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT @extschema@.mt_process_quiz_result(tenant, convert_from(raw, 'UTF8')::jsonb)
+CREATE FUNCTION mindtickle.replay_http(tenant pg_catalog.text, resource pg_catalog.text, raw pg_catalog.bytea) RETURNS pg_catalog.bool
+	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	document jsonb := mindtickle.json_from_body(raw);
+BEGIN
+	CASE resource
+		WHEN 'quiz_results' THEN
+			RETURN @extschema@.mt_process_quiz_result(tenant, document);
+		WHEN 'scim_events' THEN
+			-- Without a name it is of the tenant whose token it came with.
+			IF coalesce(document ->> 'tenantId', tenant) <> tenant THEN
+				RAISE EXCEPTION 'tenantId is not this tenant' USING ERRCODE = 'invalid_parameter_value', COLUMN = 'tenantId';
+			END IF;
+			PERFORM @extschema@.mt_handle_scim_event(document);
+			RETURN true;
+		ELSE
+			RAISE EXCEPTION 'nothing is sent as "%"', resource USING ERRCODE = 'invalid_parameter_value';
+	END CASE;
+END
 $$;
-COMMENT ON FUNCTION mindtickle.replay_quiz(pg_catalog.text, pg_catalog.text, pg_catalog.bytea)
-	IS 'processes a quiz result that had been refused; an error where it still has a fault';
+COMMENT ON FUNCTION mindtickle.replay_http(pg_catalog.text, pg_catalog.text, pg_catalog.bytea)
+	IS 'does what the body of a request asked for that had been refused; an error where it still has a fault';
 
 CREATE FUNCTION mindtickle.replay_scim(tenant pg_catalog.text, resource pg_catalog.text, raw pg_catalog.bytea) RETURNS pg_catalog.bool
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	request text[] := regexp_match(resource, '^([A-Z]+) (/.*)$');
 	answer mindtickle.scim_answer;
-	event jsonb;
 BEGIN
-	-- Either the method and path of a SCIM request, or an event of the webhook.
-	IF request IS NOT NULL THEN
-		answer := @extschema@.mt_scim_request(tenant, request[1], request[2], NULL::text, NULL::jsonb, raw);
-		IF answer.status >= 400 THEN
-			RAISE EXCEPTION '% is still refused', request[1] || ' ' || request[2]
-				USING ERRCODE = 'invalid_parameter_value', DETAIL = coalesce(answer.body::jsonb ->> 'detail', '');
-		END IF;
-		RETURN true;
+	answer := @extschema@.mt_scim_request(tenant, request[1], request[2], NULL::text, NULL::jsonb, raw);
+	IF answer.status >= 400 THEN
+		RAISE EXCEPTION '% is still refused', resource
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = coalesce(answer.body::jsonb ->> 'detail', '');
 	END IF;
-	event := convert_from(raw, 'UTF8')::jsonb;
-	IF event ->> 'tenantId' IS DISTINCT FROM tenant THEN
-		RAISE EXCEPTION 'tenantId is not this tenant' USING ERRCODE = 'invalid_parameter_value';
-	END IF;
-	PERFORM @extschema@.mt_handle_scim_event(event);
 	RETURN true;
 END
 $$;
 COMMENT ON FUNCTION mindtickle.replay_scim(pg_catalog.text, pg_catalog.text, pg_catalog.bytea)
-	IS 'sends a SCIM request, or an event of the webhook, that had been refused once more; an error where it still has a fault';
+	IS 'sends a SCIM request that had been refused once more; an error where it still has a fault';
 
 CREATE FUNCTION @extschema@.mt_replay_dead_letter(tenant pg_catalog.text, letter_id pg_catalog.int8) RETURNS pg_catalog.bool
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_replay_dead_letter';

@@ -27,7 +27,7 @@ PG_FUNCTION_INFO_V1(mt_replay_dead_letter);
 static ReplaySource *
 find_source(const char *name)
 {
-	static ReplaySource sources[] = {REPLAY("pull"), REPLAY("push"), REPLAY("quiz"), REPLAY("scim")};
+	static ReplaySource sources[] = {REPLAY("pull"), REPLAY("push"), REPLAY("http"), REPLAY("scim")};
 
 	for (int i = 0; i < (int) lengthof(sources); i++)
 		if (strcmp(sources[i].name, name) == 0)

@@ -18,7 +18,9 @@
 
 /* Upstream trouble as it is told to who asked. */
 #define UPSTREAM_ERROR		ERRCODE_FDW_ERROR
-#define WAITS_FOR_BUDGET	"It waits for its turn in the tenant's budget, or for MindTickle's answer."
+#define WAITS_FOR_BUDGET	"It waits for the tenant's request budget."
+/* A shorter wait for the budget is not worth telling. */
+#define WAIT_TOLD			MT_SECOND
 
 /* An errand lives in TopMemoryContext, from its request to its end. */
 typedef struct MtErrand
@@ -239,6 +241,7 @@ take_up(MtTenant *tenant, MtErrand *errand, const MtStage *stage)
 	MtErrandUser user = {0};
 	MtRequestEnd end = {.sqlstate = ERRCODE_NO_DATA_FOUND};
 	const char *upstream_id;
+	int64		allowed;
 
 	if (strcmp(errand->kind, "pull") != 0 || stage == NULL)
 	{
@@ -269,7 +272,9 @@ take_up(MtTenant *tenant, MtErrand *errand, const MtStage *stage)
 	errand->slot = waiting_slot(job, user.user_id);
 	if (errand->slot == NULL)
 		errand->slot = mt_pull_urgent_slot(tenant, stage, user.user_id, upstream_id);
-	mt_sql_request_step(errand->ticket, WAITS_FOR_BUDGET);
+	allowed = mt_budget_next(&tenant->budget, mt_now(), true);
+	if (allowed != MT_NEVER && allowed > mt_now() + WAIT_TOLD)
+		mt_sql_request_step(errand->ticket, WAITS_FOR_BUDGET);
 }
 
 static void

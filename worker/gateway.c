@@ -150,7 +150,7 @@ time_to_wait(int64 drain_until)
 	int64		library = mt_listen_timeout();
 	int64		next = Min(Min(mt_pull_next(), mt_serve_sweep_at()), Min(mt_count_flush_at(), drain_until));
 
-	if (mt_turn_waiting())
+	if (mt_serve_take_resumed() || mt_turn_waiting())
 		return 0;
 	if (library != MT_NEVER)
 		next = Min(next, now + library);

@@ -148,6 +148,7 @@ extern bool mt_listen_changed(void);
 extern struct MHD_Daemon *mt_serve_start(int listening, const char *certificate, const char *key);
 extern void mt_serve_respond(MtHttpRequest *request);
 extern void mt_serve_suspend(MtHttpRequest *request);
+extern bool mt_serve_take_resumed(void);
 extern void mt_serve_sweep(void);
 extern void mt_serve_hang_up_idle(void);
 extern int64 mt_serve_sweep_at(void);

@@ -115,7 +115,7 @@ mt_execute(MtHttpRequest *request)
 		mt_pull_wait(request);
 	else if (request->route->writes && XactLastCommitEnd != before)
 	{
-		mt_serve_suspend(request);
+		/* Not suspended: the flush comes before the library is called again. */
 		request->unflushed = true;
 		dlist_push_tail(&unflushed, &request->node);
 	}

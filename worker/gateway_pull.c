@@ -2,8 +2,8 @@
  * gateway_pull.c
  *		Requests that wait for the sync worker to pull a user: looked at when it sets the latch, and now and then.
  *
- * One that is kept waiting, because the tenant's budget is spent or MindTickle does not answer, is answered with 202 and the number of the pull after
- * PATIENCE; so is one whose wait is over. The pull goes on. While a request waits, others are served. Called by gateway.c and gateway_execute.c.
+ * One that is kept waiting because the tenant's budget is spent is answered with 202 and the number of the pull after PATIENCE; so is one whose wait
+ * (mindtickle.gateway_pull_wait) is over. The pull goes on. While a request waits, others are served. Called by gateway.c and gateway_execute.c.
  */
 #include "gateway.h"
 

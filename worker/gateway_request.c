@@ -9,6 +9,9 @@
  * lost. Every callback is a boundary: an error of PostgreSQL's ends there, as the library knows nothing of longjmp, and costs the connection.
  * A request's memory is a context of its own. What is sent must stay until end_request.
  *
+ * What the library cannot read as HTTP never gets here, a Content-Length that is no number and headers beyond its memory among it: it answers by itself,
+ * with a page that names the fault, and closes the connection. Nothing in its interface comes between.
+ *
  * A connection that makes no progress is told so (408) and closed: mt_serve_sweep. The library's own timeout only knows of silence.
  */
 #include "gateway.h"
@@ -37,6 +40,8 @@ static dlist_head connections = DLIST_STATIC_INIT(connections);
 static int	connection_count = 0;
 static size_t body_bytes = 0;
 static int64 sweep_at = 0;
+/* A connection was resumed, of which the library has not taken note yet. */
+static bool resumed = false;
 
 /* Moves a connection to the end of the list: its state has changed. */
 static void
@@ -163,6 +168,7 @@ typedef struct HeaderLook
 	int			encodings;		/* Transfer-Encoding */
 	int			authorizations;
 	int			hosts;
+	bool		misnamed;		/* a header's name is empty or has a blank in it */
 	const char *authorization;
 	const char *type;
 	const char *length;
@@ -175,6 +181,7 @@ look_at_header(void *argument, enum MHD_ValueKind kind, const char *name, const 
 	HeaderLook *look = argument;
 
 	look->bytes += strlen(name) + (value == NULL ? 0 : strlen(value)) + 4;
+	look->misnamed |= name[0] == '\0' || strpbrk(name, " \t") != NULL;
 	if (value == NULL)
 		return MHD_YES;
 	if (pg_strcasecmp(name, "Content-Length") == 0)
@@ -249,12 +256,14 @@ type_is_json(const char *type)
 
 /* What is wrong with how the request is sent. */
 static void
-check_framing(MtHttpRequest *request, const HeaderLook *look)
+check_framing(MtHttpRequest *request, const HeaderLook *look, const char *version)
 {
 	if (request->url == NULL)
 		mt_answer_error(request, 414, "url_too_long", NULL, "The URL is longer than %d bytes.", MT_HTTP_URL_MAX);
 	else if (look->bytes > MT_HTTP_HEADER_MAX)
 		mt_answer_error(request, 431, "headers_too_large", NULL, "The headers are longer than %d bytes.", MT_HTTP_HEADER_MAX);
+	else if (look->misnamed)
+		mt_answer_error(request, 400, "malformed_header", NULL, "A header has no name, or a blank in it.");
 	else if (look->lengths > 1)
 		mt_answer_error(request, 400, "repeated_header", "Content-Length", "The header Content-Length stands more than once.");
 	else if (look->encodings > 0 && look->lengths > 0)
@@ -265,14 +274,16 @@ check_framing(MtHttpRequest *request, const HeaderLook *look)
 						"The body must come with the header Content-Length; Transfer-Encoding is not supported.");
 	else if (look->hosts > 1)
 		mt_answer_error(request, 400, "repeated_header", "Host", "The header Host stands more than once.");
+	else if (look->hosts == 0 && strcmp(version, MHD_HTTP_VERSION_1_0) != 0)
+		mt_answer_error(request, 400, "missing_header", "Host", "The request lacks the header Host.");
 	/* Who frames a request in two ways cannot be believed where the next one begins. */
 	if (request->answer.status != 0)
-		request->answer.close = look->lengths > 1 || look->encodings > 0;
+		request->answer.close = look->lengths > 1 || look->encodings > 0 || look->misnamed;
 }
 
 /* Judges the request by its headers. What is wrong becomes its answer. */
 static void
-take_headers(MtHttpRequest *request, const char *method)
+take_headers(MtHttpRequest *request, const char *method, const char *version)
 {
 	HeaderLook	look = {.request = request};
 	uint64		length;
@@ -282,7 +293,7 @@ take_headers(MtHttpRequest *request, const char *method)
 	request->method = MemoryContextStrdup(request->context, method);
 	(void) MHD_get_connection_values(request->handle, MHD_HEADER_KIND, look_at_header, &look);
 	length = look.length == NULL ? 0 : strtou64(look.length, NULL, 10);
-	check_framing(request, &look);
+	check_framing(request, &look, version);
 	/* An identity provider is told of its token before anything else. */
 	if (request->answer.status == 0 && scim)
 		take_authorization(request, &look);
@@ -362,7 +373,7 @@ request_callback(void *cls, struct MHD_Connection *handle, const char *url, cons
 		if (!request->headers_taken)
 		{
 			request->headers_taken = true;
-			take_headers(request, method);
+			take_headers(request, method, version);
 		}
 		else if (*upload_data_size > 0)
 		{
@@ -454,7 +465,21 @@ mt_serve_respond(MtHttpRequest *request)
 	{
 		request->suspended = false;
 		MHD_resume_connection(request->handle);
+		resumed = true;
 	}
+}
+
+/*
+ * True when connections have been resumed since it was asked last: then the library must be called at once. Some of its versions do not say so
+ * themselves, and without threads of its own it does not wake who waits on its descriptor.
+ */
+bool
+mt_serve_take_resumed(void)
+{
+	bool		taken = resumed;
+
+	resumed = false;
+	return taken;
 }
 
 /*
@@ -513,7 +538,10 @@ mt_serve_start(int listening, const char *certificate, const char *key)
 	struct MHD_Daemon *daemon;
 
 	MHD_set_panic_func(panic_callback, NULL);
-	/* The first option is the logger, so that it is told of problems with the others. */
+	/*
+	 * The first option is the logger, so that it is told of problems with the others. Being strict would have the library answer a missing Host in
+	 * HTML, and a blank in the address with silence: check_framing and gateway_route.c tell of both.
+	 */
 	daemon = MHD_start_daemon(flags | (certificate != NULL ? MHD_USE_TLS : 0), 0, NULL, NULL, request_callback, NULL,
 							  MHD_OPTION_EXTERNAL_LOGGER, log_callback, NULL,
 							  MHD_OPTION_LISTEN_SOCKET, listening,
@@ -521,7 +549,7 @@ mt_serve_start(int listening, const char *certificate, const char *key)
 							  MHD_OPTION_CONNECTION_LIMIT, (unsigned int) mt_gateway_settings.connections,
 							  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY,
 							  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int) Max(mt_gateway_settings.request_timeout * 2 / MT_SECOND, 1),
-							  MHD_OPTION_STRICT_FOR_CLIENT, 1,
+							  MHD_OPTION_STRICT_FOR_CLIENT, 0,
 							  MHD_OPTION_UNESCAPE_CALLBACK, leave_escapes, NULL,
 							  MHD_OPTION_URI_LOG_CALLBACK, begin_callback, NULL,
 							  MHD_OPTION_NOTIFY_COMPLETED, end_callback, NULL,

@@ -254,6 +254,11 @@ mt_route_find(MtHttpRequest *request)
 		mt_answer_error(request, 400, "bad_url", "URL", "The URL must begin with a slash.");
 		return false;
 	}
+	if (strchr(request->url, ' ') != NULL)
+	{
+		mt_answer_error(request, 400, "bad_url", "URL", "The URL has a blank.");
+		return false;
+	}
 	if (request->url[length] == '?')
 	{
 		request->query = request->url + length + 1;

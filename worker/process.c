@@ -186,17 +186,19 @@ run_transaction(int isolation, bool flushed, MtWork work, void *argument, MtFail
 	}
 	PG_CATCH();
 	{
+		/* FreeErrorData does not free all that CopyErrorData copies. */
+		MemoryContext copies = AllocSetContextCreate(caller, "mindtickle failure", ALLOCSET_SMALL_SIZES);
 		ErrorData  *error;
 
 		HOLD_INTERRUPTS();
 		disable_timeout(STATEMENT_TIMEOUT, false);
 		QueryCancelPending = false;
-		MemoryContextSwitchTo(caller);
+		MemoryContextSwitchTo(copies);
 		error = CopyErrorData();
 		FlushErrorState();
 		AbortCurrentTransaction();
 		take_failure(error, failure);
-		FreeErrorData(error);
+		MemoryContextDelete(copies);
 		RESUME_INTERRUPTS();
 	}
 	PG_END_TRY();

@@ -50,11 +50,12 @@ stop_gateway() {
 		-c 'ALTER SYSTEM RESET mindtickle.gateway_requests_per_second' -c 'SELECT pg_reload_conf()' >/dev/null || true
 }
 
-# Resident memory of the largest process of the gateway, in kB.
+# Memory of the largest process of the gateway, in kB: what it has resident, but for pages of the server's shared memory, which are counted once in
+# the server however many processes have touched them, and grow with what tables hold.
 gateway_memory() {
 	local pid largest=0 size
 	for pid in $(psql -X -A -t -c "SELECT pid FROM pg_stat_activity WHERE backend_type = 'mindtickle gateway'"); do
-		size=$(awk '/^VmRSS/ {print $2}' "/proc/$pid/status")
+		size=$(awk '/^Rss(Anon|File)/ {size += $2} END {print size}' "/proc/$pid/status")
 		largest=$((size > largest ? size : largest))
 	done
 	printf '%s' "$largest"

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(48);
+SELECT plan(59);
 
 CREATE ROLE dl_writer;
 CREATE ROLE dl_reader;
@@ -65,12 +65,24 @@ SELECT is(pg_temp.replay(pg_temp.letter('push', 'users/gone', '{}')), '55000: us
 SELECT is(pg_temp.replay(pg_temp.letter('push', 'teams/t1', '{}')), '22023: nothing is pushed as "teams/t1"', 'of what is no user');
 
 -- A quiz result that was sent.
-SELECT is(pg_temp.replay(pg_temp.letter('quiz', 'quiz_results', '{"userId": "u1", "courseId": "c1", "quizId": "q2", "submittedAt": "2026-01-01T00:00:00Z", "score": 80}')), 'true', 'a quiz result that was sent');
+SELECT is(pg_temp.replay(pg_temp.letter('http', 'quiz_results', '{"userId": "u1", "courseId": "c1", "quizId": "q2", "submittedAt": "2026-01-01T00:00:00Z", "score": 80}')), 'true', 'a quiz result that was sent');
 SELECT is((SELECT source || ' ' || score FROM mindtickle.quiz_submission WHERE tenant_id = 'dl' AND quiz_id = 'q2'), 'sql 80.0000', 'is there, as sent');
-SELECT matches(pg_temp.replay(pg_temp.letter('quiz', 'quiz_results', '{"userId": "u1", "courseId": "c1", "quizId": "q2", "submittedAt": "2026-01-01T00:00:00Z", "score": 90}')), '^23505: ', 'one that contradicts what is recorded');
+SELECT matches(pg_temp.replay(pg_temp.letter('http', 'quiz_results', '{"userId": "u1", "courseId": "c1", "quizId": "q2", "submittedAt": "2026-01-01T00:00:00Z", "score": 90}')), '^23505: ', 'one that contradicts what is recorded');
 
--- A SCIM event names its tenant.
-SELECT is(pg_temp.replay(pg_temp.letter('scim', 'users', '{"tenantId": "dl-other", "operation": "CREATE", "user": {"userName": "x"}}')), '22023: tenantId is not this tenant', 'a SCIM event of another tenant');
+-- An event of the webhook: of the tenant whose token it came with, and at fault until the tenant's settings know the word.
+SELECT pg_temp.letter('http', 'scim_events', '{"operation": "CREATE", "user": {"id": "w1", "email": "w1@dl.example", "role": "queen"}}') AS l \gset
+SELECT matches(pg_temp.replay(:l), '^22023: user.role ', 'an event that is still at fault');
+SELECT is(pg_temp.replayed(:l), false, 'stays a dead letter');
+SELECT mt_configure_tenant('dl', '{"role_map": {"queen": "admin"}}') \g /dev/null
+SELECT is(pg_temp.replay(:l), 'true', 'one that is not any more');
+SELECT is((SELECT email || ' ' || role FROM mindtickle.users WHERE tenant_id = 'dl' AND user_id = 'w1'), 'w1@dl.example admin', 'is applied');
+SELECT is(pg_temp.replay(pg_temp.letter('http', 'scim_events', '{"tenantId": "dl", "operation": "DELETE", "user": {"id": "w1"}}')), 'true', 'one that names its tenant');
+SELECT is((SELECT active FROM mindtickle.users WHERE tenant_id = 'dl' AND user_id = 'w1'), false, 'is applied, too');
+SELECT is(pg_temp.replay(pg_temp.letter('http', 'scim_events', format('{"tenantId": %s, "operation": "CREATE", "user": {"id": "x"}}', t))), '22023: tenantId is not this tenant', 'one of ' || t)
+	FROM unnest(ARRAY['"dl-other"', '"DL"', '["dl"]']) AS t;
+SELECT is((SELECT count(*) FROM mindtickle.users WHERE tenant_id = 'dl-other' OR user_id = 'x'), 0::bigint, 'makes nobody anywhere');
+SELECT is(pg_temp.replay(pg_temp.letter('http', 'secrets', '{}')), '22023: nothing is sent as "secrets"', 'a resource that is none');
+SELECT matches(pg_temp.replay(pg_temp.letter('http', 'scim_events', '{"operation": ')), '^22', 'half a document');
 
 -- A SCIM request, which is kept with its method and path.
 SELECT pg_temp.as_role('dl_writer', $$SELECT mt_scim_request('dl', 'POST', '/Users', NULL, NULL, '{"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": 7}')$$) \g /dev/null

@@ -216,9 +216,10 @@ INSERT INTO call (role_name, statement) VALUES
 	('mindtickle_service', 'mindtickle.replay_pull(''hp'', ''courses'', ''{"courseId": "again"}'')'),
 	('mindtickle_service', 'mindtickle.replay_push(''hp'', ''users/p1'', '''')'), ('mindtickle_service', 'mindtickle.hold_events(''hp'')'),
 	('mindtickle_service', 'mindtickle.replay_scim(''hp'', ''POST /Users'', ''{"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "again"}'')'),
-	('mindtickle_service', 'mindtickle.replay_quiz(''hp'', ''quiz_results'', ''{"userId": "u", "courseId": "c", "quizId": "q", "submittedAt": "2026-02-02"}'')');
+	('mindtickle_service', 'mindtickle.replay_http(''hp'', ''quiz_results'', ''{"userId": "u", "courseId": "c", "quizId": "q", "submittedAt": "2026-02-02"}'')'),
+	('mindtickle_service', 'mindtickle.replay_http(''hp'', ''scim_events'', ''{"operation": "CREATE", "user": {"id": "again"}}'')');
 -- A letter to be replayed, and the job that is running, which the calls name.
-INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) VALUES ('hp', 'quiz', 'quiz_results', 'x', '{"userId": "u", "courseId": "c", "quizId": "q", "submittedAt": "2026-02-03"}') RETURNING letter_id AS letter \gset
+INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) VALUES ('hp', 'http', 'quiz_results', 'x', '{"userId": "u", "courseId": "c", "quizId": "q", "submittedAt": "2026-02-03"}') RETURNING letter_id AS letter \gset
 UPDATE call SET statement = regexp_replace(statement, '1\)$', format('%s)', :letter)) WHERE statement ~ 'replay_dead_letter';
 INSERT INTO mindtickle.sync_job (tenant_id, kind, state) OVERRIDING SYSTEM VALUE VALUES ('hp', 'user', 'running') RETURNING job_id AS job \gset
 UPDATE call SET statement = regexp_replace(statement, '\(''hp'', 1,', format('(''hp'', %s,', :job)) WHERE role_name = 'mindtickle_service';

@@ -6,12 +6,27 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 
+use HTTP::Tiny;
 use JSON::PP;
 use MindTickle::Gateway;
 use MindTickle::Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(time);
+
+# Every answer of this file is held to the document, at its end.
+my @answers;
+{
+	my $ask = \&ask;
+	no warnings 'redefine';
+	*ask = sub {
+		my (undef, $method, $path) = @_;
+		my $answer = $ask->(@_);
+		push @answers, { method => lc $method, path => $path, status => $answer->{status}, type => $answer->{headers}{'content-type'}, json => $answer->{json} };
+		return $answer;
+	};
+}
 
 my $node = start_gateway('gateway', workers => 2);
 my %token = map { $_ => token($node, 'acme', $_) } qw(read quiz sync scim sql);
@@ -36,6 +51,8 @@ foreach my $bad (["x$token{read}", 401], [substr($token{read}, 0, -1), 401], [''
 	is($answer->{json}{field}, 'Authorization', 'the answer names the header');
 	unlike($answer->{content}, qr/mtk_/, 'and holds no token');
 }
+my $expired = $node->safe_psql('postgres', q(SELECT mt_create_token('acme', 'expired', '{read}', '1 microsecond')));
+is(ask($node, GET => '/api/tenants/acme/readiness', token => $expired)->{status}, 401, 'a token that has expired');
 is(ask($node, GET => '/api/tenants/acme/readiness', headers => { Authorization => "bearer $token{read}" })->{status}, 200, 'the scheme is written as one likes');
 is(ask($node, GET => '/api/tenants/acme/readiness', headers => { Authorization => $token{read} })->{status}, 401, 'but it is there');
 is(ask($node, GET => "/api/tenants/acme/readiness?token=$token{read}")->{status}, 401, 'a token in the URL does not count');
@@ -43,8 +60,8 @@ is(ask($node, GET => "/api/tenants/acme/readiness?token=$token{read}")->{status}
 # Another tenant is like one that is not there, and leaves an alert.
 my ($foreign, $absent) = map { ask($node, GET => "/api/tenants/$_/readiness", token => $token{read}) } qw(globex nowhere);
 is($foreign->{status}, 404, 'another tenant');
-delete $_->{json}{requestId} foreach $foreign, $absent;
-is_deeply([ @{$foreign}{qw(status json)} ], [ @{$absent}{qw(status json)} ], 'is answered as one that does not exist');
+my ($of_foreign, $of_absent) = map { my %json = %{ $_->{json} }; delete $json{requestId}; [ $_->{status}, \%json ] } $foreign, $absent;
+is_deeply($of_foreign, $of_absent, 'is answered as one that does not exist');
 ok(poll($node, q(SELECT count(*) = 2 FROM mt_security_alerts WHERE object = 'gateway' AND tenant_in_force = 'acme' AND tenant_asked IN ('globex', 'nowhere'))),
 	'both leave an alert');
 foreach my $route (['GET', 'users/u1/progress', 'read'], ['GET', 'roster', 'read'], ['GET', 'courses', 'read'], ['POST', 'readiness/aggregate', 'read'], ['GET', 'users/u1/sync-progress', 'sync'],
@@ -72,6 +89,17 @@ is( $node->safe_psql('postgres', q(SELECT string_agg(format('%s %s %s %s', tenan
 	'acme http quiz_results \x7b22757365724964223a20ff7d', 'are kept as they came');
 is($node->safe_psql('postgres', q(SELECT count(*) FROM mt_dead_letters)), 3, 'and so is what was refused');
 ok(poll($node, q(SELECT count(*) = 1 FROM mt_events WHERE tenant_id = 'acme' AND topic = 'quiz.completed')), 'the one that was recorded is an event');
+
+# Writes one after the other, on one connection: each is answered when it is on disk, and not when something else happens to wake the process, which it does
+# within a second.
+my $http = HTTP::Tiny->new(timeout => 60, keep_alive => 1);
+my $give_up = time() + $PostgreSQL::Test::Utils::timeout_default;
+my $written = 0;
+for (my $i = 0; $i < 2 * $PostgreSQL::Test::Utils::timeout_default && time() < $give_up; $i++)
+{
+	$written++ if ask($node, POST => '/api/tenants/globex/quiz-results', token => $token{globex}, body => $result =~ s/"q1"/"q$i"/r, http => $http)->{status} == 201;
+}
+is($written, 2 * $PostgreSQL::Test::Utils::timeout_default, 'nothing but the disk is waited for');
 
 # Readiness.
 $answer = ask($node, GET => '/api/tenants/acme/readiness', token => $token{read});
@@ -137,6 +165,11 @@ is($node->safe_psql('postgres', q(SELECT active FROM mt_users WHERE tenant_id = 
 $answer = $event->('{"operation": "RAISE", "user": {"id": "w1"}}');
 is("$answer->{status} $answer->{json}{field}", '400 operation', 'a fault is named');
 is($node->safe_psql('postgres', q(SELECT count(*) FROM mt_dead_letters WHERE tenant_id = 'acme' AND resource = 'scim_events' AND raw = convert_to('{"operation": "RAISE", "user": {"id": "w1"}}', 'UTF8'))), 1, 'and kept');
+
+is($event->('{"operation": "CREATE", "user": {"id": "w2", "email": "w2@example.com", "role": "queen"}}')->{status}, 400, 'a role that the tenant has no word for');
+$node->safe_psql('postgres', q(SELECT mt_configure_tenant('acme', '{"role_map": {"queen": "admin"}}')));
+is($node->safe_psql('postgres', q(SELECT mt_replay_dead_letter('acme', max(letter_id)) FROM mt_dead_letters WHERE tenant_id = 'acme' AND resource = 'scim_events')), 't', 'is replayed when it has one');
+is($node->safe_psql('postgres', q(SELECT role FROM mt_users WHERE tenant_id = 'acme' AND user_id = 'w2')), 'admin', 'and applied');
 
 # SCIM: what the gateway itself has to say is an error of SCIM.
 $answer = ask($node, GET => '/scim/v2/Users');
@@ -208,6 +241,47 @@ cmp_ok(scalar keys %routes, '>=', 18, 'the routes are found in the source');
 is_deeply(\%described, \%routes, 'the document and the routes agree');
 my @references = JSON::PP->new->canonical->encode($api) =~ /"\$ref":"#\/components\/(\w+\/\w+)"/g;
 is(join(' ', grep { my ($kind, $name) = split /\//; !$api->{components}{$kind}{$name} } @references), '', 'what it refers to is there');
+
+# What is wrong with a value by its schema, as far as the document's schemas go.
+sub faults
+{
+	my ($value, $schema, $place) = @_;
+	return "$place has $_, of which this knows nothing" foreach grep { !/^(?:type|properties|required|items|enum|const|format|minimum|maximum|description|default|\$ref)$/ } keys %$schema;
+	return faults($value, $api->{components}{schemas}{ $schema->{'$ref'} =~ s/.*\///r }, $place) if $schema->{'$ref'};
+	my $is = !defined $value ? 'null' : JSON::PP::is_bool($value) ? 'boolean' : ref $value eq 'HASH' ? 'object' : ref $value eq 'ARRAY' ? 'array' : JSON::PP->new->allow_nonref->encode($value) =~ /^"/ ? 'string' : 'number';
+	my @types = map { ref $_ ? @$_ : $_ } $schema->{type} // ();
+	my @faults;
+	push @faults, "$place is $is" if @types && !grep { $_ eq $is || ($_ eq 'integer' && $is eq 'number' && $value == int $value) } @types;
+	push @faults, "$place is $value" if $schema->{enum} && !grep { $_ eq $value } @{ $schema->{enum} };
+	push @faults, "$place is $value" if defined $schema->{const} && $schema->{const} ne $value;
+	push @faults, "$place is no moment" if $schema->{format} && defined $value && $value !~ /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/;
+	push @faults, "$place is $value" if $is eq 'number' && ($value < ($schema->{minimum} // $value) || $value > ($schema->{maximum} // $value));
+	if ($is eq 'object')
+	{
+		push @faults, "$place has no $_" foreach grep { !exists $value->{$_} } @{ $schema->{required} // [] };
+		push @faults, map { $schema->{properties}{$_} ? faults($value->{$_}, $schema->{properties}{$_}, "$place/$_") : "$place has $_" } $schema->{properties} ? sort keys %$value : ();
+	}
+	push @faults, map { faults($value->[$_], $schema->{items}, "$place/$_") } 0 .. $#$value if $is eq 'array' && $schema->{items};
+	return @faults;
+}
+
+my (%held, @unlike);
+foreach my $answer (@answers)
+{
+	my ($path) = grep { my $pattern = s/\{rest\}/.*/r =~ s/\{\w+\}/[^\/?]+/gr; $answer->{path} =~ /^$pattern(?:\?.*)?$/ } sort keys %{ $api->{paths} };
+	my $operation = defined $path ? $api->{paths}{$path}{ $answer->{method} } : undef;
+	my $response = !defined $operation ? $api->{components}{responses}{Problem} : $operation->{responses}{ $answer->{status} } // $operation->{responses}{default};
+	my $name = "$answer->{method} $answer->{path}: $answer->{status}";
+
+	$response = $api->{components}{responses}{ $response->{'$ref'} =~ s/.*\///r } if $response->{'$ref'};
+	$held{"$answer->{method} $path $answer->{status}"}++ if defined $operation;
+	next if !$response->{content} || ($path // '') =~ /^\/scim/ || $answer->{method} eq 'head';
+	my $content = $response->{content}{ ($answer->{type} // '') =~ s/;.*//r };
+	push @unlike, defined $content ? ($answer->{type} =~ /json/ ? map { "$name: $_" } faults($answer->{json}, $content->{schema}, '') : ()) : "$name: type " . ($answer->{type} // 'none');
+}
+is(join("\n", @unlike[ 0 .. ($#unlike < 9 ? $#unlike : 9) ]), '', 'every answer was as the document describes it');
+is(join(' ', grep { my $route = $_; !grep { /^\Q$route\E [23]/ } keys %held } map { lc((split ' ')[0]) . ' ' . (split ' ')[1] } grep { !/scim\/v2|sync-progress|pulls/ } sort keys %routes), '',
+	'each route, but for those that need MindTickle, has answered with what it is for');
 
 # The log has a line for each request, and no secret.
 my $log = join('', grep { /mindtickle gateway/ } map { "$_\n" } split /\n/, slurp_file($node->logfile));

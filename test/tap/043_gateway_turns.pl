@@ -14,8 +14,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = start_gateway('gateway', configuration => "mindtickle.gateway_connections = 64\nmindtickle.gateway_pull_wait = '60s'", tenants => 0);
-my $sandbox = MindTickle::Sandbox->start('--seed', 11, '--tenant', 'acme,users=9,rps=20,rpm=1200');
+my $node = start_gateway('gateway', configuration => "mindtickle.gateway_connections = 64\nmindtickle.gateway_pull_wait = '4s'", tenants => 0);
+my $sandbox = MindTickle::Sandbox->start('--seed', 11, '--tenant', 'acme,users=9,rps=20,rpm=1200', '--tenant', 'initech,users=9,rps=20,rpm=1200');
 add_tenant($node, $sandbox, 'acme', requests_per_second => 20, requests_per_minute => 1200);
 $node->safe_psql('postgres', q(SELECT mt_create_tenant('globex', 'Globex'), mt_sync_tenant('acme')));
 ok(wait_for_sync($node, 'acme'), 'a tenant is pulled');
@@ -87,6 +87,16 @@ foreach (1 .. 300)
 }
 is("$pull->{json}{state} $pull->{json}{userId}", "done $user", 'it is done in the end');
 is(ask($node, GET => "/api/tenants/globex/pulls/$answer->{json}{job}{id}", token => $token{globex})->{status}, 404, 'another tenant does not see it');
+
+# A budget that is spent: who would wait for it is told so, however long he would wait for an answer.
+$node->append_conf('postgresql.conf', "mindtickle.gateway_pull_wait = '600s'");
+$node->reload;
+add_tenant($node, $sandbox, 'initech', requests_per_second => 1, requests_per_minute => 1);
+my $initech = token($node, 'initech', 'sync');
+my ($spent) = grep { $_->{status} != 404 } map { ask($node, POST => "/api/tenants/initech/users/$_/sync-progress", token => $initech) } 1 .. 2;
+is($spent->{status}, 202, 'a pull that must wait for the budget of its tenant is a job') or diag($spent->{content});
+is($spent->{json}{job}{detail}, 'It waits for the tenant\'s request budget.', 'which says so');
+is(ask($node, GET => '/api/tenants/globex/readiness', token => $token{globex})->{status}, 200, 'others have theirs');
 
 # More connections than there is room for, which do nothing: the ones that have done nothing for the longest make room.
 my @idle = map { connect_to($node) } 1 .. 200;

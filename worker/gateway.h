@@ -139,6 +139,7 @@ extern void mt_listen_open(void);
 extern bool mt_listen_reload(void);
 extern void mt_listen_quiesce(void);
 extern void mt_listen_run(void);
+extern void mt_listen_send(void);
 extern bool mt_listen_idle(void);
 extern int64 mt_listen_timeout(void);
 extern int	mt_listen_sockets(int *sockets);
@@ -147,6 +148,7 @@ extern bool mt_listen_changed(void);
 /* gateway_request.c */
 extern struct MHD_Daemon *mt_serve_start(int listening, const char *certificate, const char *key);
 extern void mt_serve_respond(MtHttpRequest *request);
+extern bool mt_serve_resumed(void);
 extern void mt_serve_suspend(MtHttpRequest *request);
 extern void mt_serve_sweep(void);
 extern void mt_serve_hang_up_idle(void);

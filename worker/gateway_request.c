@@ -37,6 +37,7 @@ static dlist_head connections = DLIST_STATIC_INIT(connections);
 static int	connection_count = 0;
 static size_t body_bytes = 0;
 static int64 sweep_at = 0;
+static bool resumed = false;
 
 /* Moves a connection to the end of the list: its state has changed. */
 static void
@@ -454,7 +455,20 @@ mt_serve_respond(MtHttpRequest *request)
 	{
 		request->suspended = false;
 		MHD_resume_connection(request->handle);
+		resumed = true;
 	}
+}
+
+/*
+ * True where connections go on since this was asked last: the library must be told.
+ */
+bool
+mt_serve_resumed(void)
+{
+	bool		any = resumed;
+
+	resumed = false;
+	return any;
 }
 
 /*

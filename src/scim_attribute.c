@@ -268,6 +268,15 @@ mt_scim_find_schema(MtScimResource resource, const char *urn, int length)
 }
 
 /*
+ * True where an index finds the resources that have a given value of the attribute.
+ */
+bool
+mt_scim_has_index(const MtScimAttribute *attribute)
+{
+	return attribute->folded != NULL || attribute->unique || strcmp(attribute->name, "externalId") == 0;
+}
+
+/*
  * True where what a client gives for the attribute, or for a part of it, is kept or made by us.
  */
 bool

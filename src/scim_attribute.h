@@ -111,6 +111,7 @@ extern const MtScimResourceType mt_scim_resource_types[2];	/* by MtScimResource 
 extern bool mt_scim_resolve(MtScimResource resource, const char *name, int length, MtScimReference *reference);
 extern const MtScimAttribute *mt_scim_find_attribute(const MtScimAttribute *list, const char *name, int length);
 extern const MtScimSchema *mt_scim_find_schema(MtScimResource resource, const char *urn, int length);
+extern bool mt_scim_has_index(const MtScimAttribute *attribute);
 extern bool mt_scim_is_kept(const MtScimAttribute *attribute);
 
 #endif							/* MT_SCIM_ATTRIBUTE_H */

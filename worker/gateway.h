@@ -180,9 +180,11 @@ extern void mt_turn_start(void);
 extern void mt_turn_take(MtHttpRequest *request);
 extern void mt_turn_leave(MtHttpRequest *request);
 extern void mt_turn_round(void);
+extern bool mt_turn_knows(const MtHttpRequest *request);
 extern bool mt_turn_waiting(void);
 
 /* gateway_execute.c */
+extern void mt_execute_check_token(MtHttpRequest *request);
 extern void mt_execute(MtHttpRequest *request);
 extern void mt_execute_flush(void);
 extern void mt_execute_forget(MtHttpRequest *request);

@@ -42,6 +42,14 @@ request_work(void *argument)
 }
 
 static void
+token_work(void *argument)
+{
+	MtHttpRequest *request = argument;
+
+	mt_sql_enter_token(request->token, request->route->scope, request->tenant);
+}
+
+static void
 letter_work(void *argument)
 {
 	Letter	   *letter = argument;
@@ -100,6 +108,18 @@ run_request(MtHttpRequest *request)
 		require_extension(request);
 		return;
 	}
+}
+
+/*
+ * Refuses a request whose token is not valid, before its body is taken in. Whatever else may be wrong is told when the request is whole.
+ */
+void
+mt_execute_check_token(MtHttpRequest *request)
+{
+	MtFailure	failure;
+
+	if (!mt_try_transaction(token_work, request, &failure) && failure.sqlstate == ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION)
+		mt_answer_failure(request, &failure);
 }
 
 /*

@@ -117,6 +117,17 @@ execute(Share *share, MtHttpRequest *request, uint64 hash)
 }
 
 /*
+ * True where the request's token has been seen before, and was valid then.
+ */
+bool
+mt_turn_knows(const MtHttpRequest *request)
+{
+	uint64		hash = token_hash(request);
+
+	return hash_search(tokens, &hash, HASH_FIND, NULL) != NULL;
+}
+
+/*
  * Executes a whole request, or lets it wait for its turn.
  */
 void

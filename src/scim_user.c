@@ -21,7 +21,7 @@
 #include "utils/uuid.h"
 
 #define SELECT_USER \
-	"SELECT " MT_SCIM_USER_COLUMNS " FROM mindtickle.users AS u WHERE u.tenant_id = $1 AND u.user_id = $3 AND " MT_SCIM_USER_VISIBLE
+	"SELECT " MT_SCIM_USER_COLUMNS " FROM mindtickle.users AS u WHERE u.tenant_id = $1 AND u.user_id = $3 AND " MT_SCIM_USER_VISIBLE_BY_ID
 
 /* How a row is read. */
 typedef enum RowLock

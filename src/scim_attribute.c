@@ -217,9 +217,9 @@ static const MtScimAttribute group_attributes[] = {
 	{.name = "displayName", .description = "The name of the group.", .required = true, .text_max = GROUP_NAME_MAX, .sql = "t.name", .folded = "t.name_key"},
 	{.name = "members", .description = "The users who belong to the group.", .type = MT_SCIM_COMPLEX, .multi_valued = true,
 	.subs = member_parts,
-	.source = "(SELECT b.user_id, " KEPT_OR_NAME("displayName") " AS display FROM mindtickle.team_member AS b "
-	"JOIN mindtickle.users AS u ON u.tenant_id = b.tenant_id AND u.user_id = b.user_id "
-	"WHERE b.tenant_id = $1 AND u.tenant_id = $1 AND b.team_id = t.team_id AND b.active AND " MT_SCIM_USER_VISIBLE ") AS m",
+	.source = "(SELECT b.user_id, p.display FROM mindtickle.team_member AS b CROSS JOIN LATERAL "
+	"(SELECT " KEPT_OR_NAME("displayName") " AS display FROM mindtickle.users AS u WHERE u.tenant_id = $1 AND u.user_id = b.user_id "
+	"AND " MT_SCIM_USER_VISIBLE_BY_ID " LIMIT 1) AS p WHERE b.tenant_id = $1 AND b.team_id = t.team_id AND b.active) AS m",
 	.lookup = "t.team_id = ANY (ARRAY(SELECT b.team_id FROM mindtickle.team_member AS b WHERE b.tenant_id = $1 AND b.user_id = %s "
 	"AND b.active))"},
 	{NULL}
@@ -265,6 +265,15 @@ mt_scim_find_schema(MtScimResource resource, const char *urn, int length)
 	if (type->extension != NULL && names_match(type->extension->urn, urn, length))
 		return type->extension;
 	return NULL;
+}
+
+/*
+ * True where an index finds the resources that have a given value of the attribute.
+ */
+bool
+mt_scim_has_index(const MtScimAttribute *attribute)
+{
+	return attribute->folded != NULL || attribute->unique || strcmp(attribute->name, "externalId") == 0;
 }
 
 /*

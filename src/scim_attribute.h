@@ -15,6 +15,11 @@
  * Which rows are resources: a user without a name, whom only MindTickle knows, is none, nor is one who was deleted.
  */
 #define MT_SCIM_USER_VISIBLE	"u.deleted_at IS NULL AND u.user_name_key IS NOT NULL"
+/*
+ * The same for users who are looked up by their ids. It is not what the index of the lists is limited by, or else, where nothing is known of the
+ * tables yet, the planner might go through that for each id.
+ */
+#define MT_SCIM_USER_VISIBLE_BY_ID	"u.deleted_at IS NULL AND u.user_name IS NOT NULL"
 #define MT_SCIM_GROUP_VISIBLE	"t.active"
 
 /* Kinds of resources. */
@@ -111,6 +116,7 @@ extern const MtScimResourceType mt_scim_resource_types[2];	/* by MtScimResource 
 extern bool mt_scim_resolve(MtScimResource resource, const char *name, int length, MtScimReference *reference);
 extern const MtScimAttribute *mt_scim_find_attribute(const MtScimAttribute *list, const char *name, int length);
 extern const MtScimSchema *mt_scim_find_schema(MtScimResource resource, const char *urn, int length);
+extern bool mt_scim_has_index(const MtScimAttribute *attribute);
 extern bool mt_scim_is_kept(const MtScimAttribute *attribute);
 
 #endif							/* MT_SCIM_ATTRIBUTE_H */

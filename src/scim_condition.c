@@ -19,6 +19,8 @@
 
 /* Begins with room for the parameters of a usual request. */
 #define PARAMETERS_AT_FIRST		16
+/* What it costs to look for the elements of a list, in comparisons. */
+#define LIST_COMPARISONS		20
 
 static void append_exists(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter);
 static void append_list_comparison(MtScimQuery *query, const MtScimFilter *filter);
@@ -166,28 +168,158 @@ append_comparison(MtScimQuery *query, const MtScimAttribute *attribute, MtScimOp
 		appendStringInfo(text, "%s %s $%d", is_text(attribute) ? " COLLATE \"C\"" : "", signs[operator], parameter);
 }
 
-/* What is true wherever a list has an element that meets the filter, by an index, and AND; nothing where there is no such thing to say. */
-static void
-append_lookup(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter)
+/* The comparison by which an index finds the resources that have an element which meets the filter; NULL where there is none. */
+static const MtScimFilter *
+lookup_term(const MtScimAttribute *list, const MtScimFilter *filter)
 {
 	ListCell   *cell;
 
 	if (list->lookup == NULL)
-		return;
+		return NULL;
 	foreach(cell, mt_scim_equal_terms(filter))
 	{
-		MtScimFilter *term = lfirst(cell);
-		const char *rest = list->lookup;
-		int			parameter;
+		const MtScimFilter *term = lfirst(cell);
 
-		if (strcmp(term->attribute->name, "value") != 0)
-			continue;
-		parameter = bind_value(query, term->attribute, term->value);
-		for (const char *place; (place = strstr(rest, "%s")) != NULL; rest = place + 2)
-			appendStringInfo(&query->text, "%.*s$%d", (int) (place - rest), rest, parameter);
-		appendStringInfo(&query->text, "%s AND ", rest);
-		return;
+		if (strcmp(term->attribute->name, "value") == 0)
+			return term;
 	}
+	return NULL;
+}
+
+/* What is true wherever a list has an element that meets the filter, by an index, and AND; nothing where there is no such thing to say. */
+static void
+append_lookup(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter)
+{
+	const MtScimFilter *term = lookup_term(list, filter);
+	const char *rest = list->lookup;
+	int			parameter;
+
+	if (term == NULL)
+		return;
+	parameter = bind_value(query, term->attribute, term->value);
+	for (const char *place; (place = strstr(rest, "%s")) != NULL; rest = place + 2)
+		appendStringInfo(&query->text, "%.*s$%d", (int) (place - rest), rest, parameter);
+	appendStringInfo(&query->text, "%s AND ", rest);
+}
+
+static MtScimFilter *
+make_filter(MtScimFilterKind kind, const MtScimAttribute *attribute, List *arguments)
+{
+	MtScimFilter *filter = palloc0(sizeof(MtScimFilter));
+
+	filter->kind = kind;
+	filter->attribute = attribute;
+	filter->arguments = arguments;
+	return filter;
+}
+
+/* What an element must meet for the comparison of its list to be true: the list's part is the element's, and the list stands for the element. */
+static MtScimFilter *
+part_of_comparison(const MtScimFilter *filter)
+{
+	MtScimFilter *part = palloc(sizeof(MtScimFilter));
+
+	*part = *filter;
+	if (filter->sub != NULL)
+		part->attribute = filter->sub;
+	part->sub = NULL;
+	return part;
+}
+
+/* What an element of a list must meet for the filter to be true, where that is all it says and no index answers it; NULL otherwise. */
+static MtScimFilter *
+element_condition(const MtScimFilter *filter)
+{
+	MtScimFilter *condition = NULL;
+
+	if (filter->kind == MT_SCIM_ELEMENT)
+		condition = linitial(filter->arguments);
+	else if (filter->kind == MT_SCIM_COMPARE && filter->attribute->source != NULL && filter->operator != MT_SCIM_NE)
+		condition = part_of_comparison(filter);
+	return condition == NULL || lookup_term(filter->attribute, condition) != NULL ? NULL : condition;
+}
+
+/*
+ * The arguments of an OR, with those that ask for an element of one list made into one: an element that meets any of their conditions. So each list is
+ * read once, however many they are.
+ */
+static List *
+join_by_list(const List *arguments)
+{
+	List	   *others = NIL;
+	List	   *elements = NIL;	/* one for a list, whose argument is an OR */
+	ListCell   *cell;
+
+	foreach(cell, arguments)
+	{
+		MtScimFilter *argument = lfirst(cell);
+		MtScimFilter *condition = element_condition(argument);
+		MtScimFilter *any = NULL;
+		ListCell   *place;
+
+		if (condition == NULL)
+		{
+			others = lappend(others, argument);
+			continue;
+		}
+		foreach(place, elements)
+			if (((MtScimFilter *) lfirst(place))->attribute == argument->attribute)
+				any = linitial(((MtScimFilter *) lfirst(place))->arguments);
+		if (any == NULL)
+		{
+			any = make_filter(MT_SCIM_OR, NULL, NIL);
+			elements = lappend(elements, make_filter(MT_SCIM_ELEMENT, argument->attribute, list_make1(any)));
+		}
+		any->arguments = lappend(any->arguments, condition);
+	}
+	return list_concat(others, elements);
+}
+
+/* True where an index finds the resources that meet the filter, so that it is not asked of every one of them. */
+static bool
+is_answered_by_index(const MtScimFilter *filter)
+{
+	bool		any = false;
+	bool		all = true;
+	ListCell   *cell;
+
+	if (filter->kind == MT_SCIM_ELEMENT)
+		return lookup_term(filter->attribute, linitial(filter->arguments)) != NULL;
+	if (filter->kind == MT_SCIM_COMPARE && filter->attribute->source != NULL)
+		return filter->operator != MT_SCIM_NE && lookup_term(filter->attribute, part_of_comparison(filter)) != NULL;
+	if (filter->kind == MT_SCIM_COMPARE)
+		return filter->operator == MT_SCIM_EQ && mt_scim_has_index(filter->attribute);
+	foreach(cell, filter->arguments)
+	{
+		bool		answered = is_answered_by_index(lfirst(cell));
+
+		any |= answered;
+		all &= answered;
+	}
+	return filter->kind == MT_SCIM_AND ? any : filter->kind == MT_SCIM_OR && all;
+}
+
+/* How many comparisons a filter is for one resource, at most; to look for the elements of a list is as much as so many, and each of its parts two. */
+static int
+comparisons_of(const MtScimFilter *filter)
+{
+	int			count = 0;
+	ListCell   *cell;
+
+	if (filter->kind == MT_SCIM_COMPARE)
+		return filter->attribute->source != NULL ? LIST_COMPARISONS : 1;
+	foreach(cell, filter->kind == MT_SCIM_OR ? join_by_list(filter->arguments) : filter->arguments)
+		count += comparisons_of(lfirst(cell));
+	return filter->kind == MT_SCIM_ELEMENT ? LIST_COMPARISONS + 2 * count : count;
+}
+
+/*
+ * What a filter costs for each resource of its kind that the tenant has, in comparisons; 0 where an index finds those that meet it.
+ */
+int
+mt_scim_filter_cost(const MtScimFilter *filter)
+{
+	return is_answered_by_index(filter) ? 0 : comparisons_of(filter);
 }
 
 /*
@@ -197,13 +329,15 @@ static void
 append_filter(MtScimQuery *query, const MtScimFilter *filter, bool within)
 {
 	const char *separator = "(";
+	List	   *arguments;
 	ListCell   *cell;
 
 	switch (filter->kind)
 	{
 		case MT_SCIM_AND:
 		case MT_SCIM_OR:
-			foreach(cell, filter->arguments)
+			arguments = filter->kind == MT_SCIM_OR && !within ? join_by_list(filter->arguments) : filter->arguments;
+			foreach(cell, arguments)
 			{
 				appendStringInfoString(&query->text, separator);
 				append_filter(query, lfirst(cell), within);
@@ -243,14 +377,9 @@ append_exists(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilte
 static void
 append_list_comparison(MtScimQuery *query, const MtScimFilter *filter)
 {
-	MtScimFilter part = *filter;
-
-	if (filter->sub != NULL)
-		part.attribute = filter->sub;
-	part.sub = NULL;
 	if (filter->operator == MT_SCIM_NE)
 		appendStringInfo(&query->text, "(NOT EXISTS (SELECT FROM %s) OR ", filter->attribute->source);
-	append_exists(query, filter->attribute, &part);
+	append_exists(query, filter->attribute, part_of_comparison(filter));
 	if (filter->operator == MT_SCIM_NE)
 		appendStringInfoChar(&query->text, ')');
 }

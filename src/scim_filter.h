@@ -92,6 +92,7 @@ extern bool mt_scim_parse_path(const char *text, int length, MtScimResource reso
 /* scim_condition.c */
 extern void mt_scim_query_begin(MtScimQuery *query, const char *base_url);
 extern int	mt_scim_query_bind(MtScimQuery *query, Oid type, Datum value);
+extern int	mt_scim_filter_cost(const MtScimFilter *filter);
 extern void mt_scim_append_condition(MtScimQuery *query, const MtScimFilter *filter);
 extern bool mt_scim_append_sort_key(MtScimQuery *query, const MtScimReference *reference);
 

@@ -16,6 +16,10 @@
 #include "scim_user.h"
 #include "utils/builtins.h"
 
+/* Most comparisons that a filter may need, and so many for each resource that it may need in any case. */
+#define COMPARISONS_MAX		INT64CONST(20000000)
+#define FREE_COMPARISONS	50
+
 /* What is asked for, checked. */
 typedef struct ListRequest
 {
@@ -113,8 +117,7 @@ planning_of(const ListRequest *request)
 		{
 			const MtScimFilter *term = lfirst(cell);
 
-			if (term->attribute->folded != NULL || term->attribute->unique || term->attribute->lookup != NULL ||
-				strcmp(term->attribute->name, "externalId") == 0)
+			if (mt_scim_has_index(term->attribute) || term->attribute->lookup != NULL)
 				return CURSOR_OPT_GENERIC_PLAN;
 		}
 	return 0;
@@ -134,6 +137,25 @@ begin_statement(const MtScimCall *call, const ListRequest *request, const char *
 		appendStringInfoString(&query->text, " AND ");
 		mt_scim_append_condition(query, request->filter);
 	}
+}
+
+/*
+ * False, with a refusal, where a filter is so many comparisons for so many resources that it would be stopped, after it has kept others waiting. What
+ * identity providers ask for is far below that.
+ */
+static bool
+check_cost(const MtScimCall *call, const ListRequest *request)
+{
+	int			cost = request->filter == NULL ? 0 : mt_scim_filter_cost(request->filter);
+	const char *source = statements[request->resource].source;
+	Oid			types[2] = {TEXTOID, INT8OID};
+	Datum		values[2] = {CStringGetTextDatum(call->tenant), Int64GetDatum(COMPARISONS_MAX / Max(cost, 1))};
+
+	if (cost <= FREE_COMPARISONS ||
+		mt_plan_run_text(psprintf("SELECT FROM %s LIMIT 1 OFFSET $2", source), 2, types, values, CURSOR_OPT_GENERIC_PLAN, SPI_OK_SELECT) == 0)
+		return true;
+	return mt_scim_refuse(call->answer, 400, "tooMany", "The filter is too much for so many %s: ask with fewer comparisons.",
+						  mt_scim_resource_types[request->resource].endpoint);
 }
 
 static int64
@@ -226,7 +248,7 @@ answer_list(MtScimCall *call, const MtScimParameters *parameters, MtScimResource
 	uint64		shown = 0;
 	int64		total = -1;
 
-	if (!read_request(call, parameters, resource, &request))
+	if (!read_request(call, parameters, resource, &request) || !check_cost(call, &request))
 		return;
 	if (request.count > 0)
 	{

@@ -3,7 +3,8 @@
  *		Members of groups: what a request does to them is collected, checked as a whole, and written by three statements at most.
  *
  * Adding or removing members costs what is added or removed, whatever the size of the group: its members are read only where a filter asks for
- * more than their ids.
+ * more than their ids. Users are looked up one by one, as subqueries that are no joins: before the tables have been analyzed a join would be planned as if
+ * there were one of each, and take the square of what there is.
  *
  * Called by scim_group.c, under mt_lock_members and the lock of the group's row.
  */
@@ -128,10 +129,10 @@ MtJson *
 mt_scim_read_members(const MtScimCall *call, const char *group_id, int most)
 {
 	static MtPlan read = {
-		"SELECT u.user_id, CASE WHEN u.attributes ? 'scim' THEN u.attributes #>> '{scim,displayName}' ELSE u.name END "
-		"FROM mindtickle.team_member AS b JOIN mindtickle.users AS u ON u.tenant_id = b.tenant_id AND u.user_id = b.user_id "
-		"WHERE b.tenant_id = $1 AND u.tenant_id = $1 AND b.team_id = $2 AND b.active AND " MT_SCIM_USER_VISIBLE " ORDER BY u.user_id "
-		"LIMIT $3",
+		"SELECT b.user_id, p.display FROM mindtickle.team_member AS b CROSS JOIN LATERAL "
+		"(SELECT CASE WHEN u.attributes ? 'scim' THEN u.attributes #>> '{scim,displayName}' ELSE u.name END AS display "
+		"FROM mindtickle.users AS u WHERE u.tenant_id = $1 AND u.user_id = b.user_id AND " MT_SCIM_USER_VISIBLE_BY_ID " LIMIT 1) AS p "
+		"WHERE b.tenant_id = $1 AND b.team_id = $2 AND b.active ORDER BY b.user_id LIMIT $3",
 		3, {TEXTOID, TEXTOID, INT8OID}
 	};
 	Datum		values[3] = {CStringGetTextDatum(call->tenant), CStringGetTextDatum(group_id), Int64GetDatum((int64) most + 1)};
@@ -174,15 +175,13 @@ is_stored_member(const MtScimMemberChange *change, const char *id)
 	return mt_plan_run(&look_up, values, NULL, SPI_OK_SELECT) > 0;
 }
 
-/* True where a user is a member after what the request has done so far. */
+/* True where a user is a member after what the request has done so far; stored: he was one before. */
 static bool
-is_member(const MtScimMemberChange *change, const char *id)
+is_member(const MtScimMemberChange *change, const char *id, bool stored)
 {
 	const NamedMember *member = strlen(id) > MT_ID_MAX ? NULL : hash_search(change->named, id, HASH_FIND, NULL);
 
-	if (member != NULL)
-		return member->present;
-	return !change->cleared && is_stored_member(change, id);
+	return member != NULL ? member->present : stored && !change->cleared;
 }
 
 /* The id that a filter asks for, where it asks for one and nothing else: value eq "id". NULL otherwise. */
@@ -206,14 +205,14 @@ matching_members(const MtScimMemberChange *change, const MtScimFilter *filter, L
 
 	if (id != NULL)
 	{
-		*found = is_member(change, id) ? list_make1(unconstify(char *, id)) : NIL;
+		*found = is_member(change, id, is_stored_member(change, id)) ? list_make1(unconstify(char *, id)) : NIL;
 		return true;
 	}
 	stored = mt_scim_read_members(change->call, change->group_id, MT_SCIM_MEMBERS_SHOWN_MAX);
 	if (stored == NULL)
 		return false;
 	for (int i = 0; i < stored->count; i++)
-		if (is_member(change, mt_json_get_text(stored->items[i], "value")) &&
+		if (is_member(change, mt_json_get_text(stored->items[i], "value"), true) &&
 			mt_scim_element_matches(filter, &mt_json_to_jsonb(stored->items[i])->root))
 			ids = lappend(ids, unconstify(char *, mt_json_get_text(stored->items[i], "value")));
 
@@ -313,8 +312,8 @@ bool
 mt_scim_check_members(MtScimMemberChange *change)
 {
 	static MtPlan find_stranger = {
-		"SELECT n.user_id FROM unnest($2) AS n (user_id) WHERE NOT EXISTS (SELECT FROM mindtickle.users AS u "
-		"WHERE u.tenant_id = $1 AND u.user_id = n.user_id AND " MT_SCIM_USER_VISIBLE ") LIMIT 1",
+		"SELECT n.user_id FROM unnest($2) AS n (user_id) WHERE (SELECT true FROM mindtickle.users AS u "
+		"WHERE u.tenant_id = $1 AND u.user_id = n.user_id AND " MT_SCIM_USER_VISIBLE_BY_ID " LIMIT 1) IS NULL LIMIT 1",
 		2, {TEXTOID, TEXTARRAYOID}
 	};
 	IdList		present = named_ids(change, true);

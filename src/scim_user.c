@@ -21,7 +21,7 @@
 #include "utils/uuid.h"
 
 #define SELECT_USER \
-	"SELECT " MT_SCIM_USER_COLUMNS " FROM mindtickle.users AS u WHERE u.tenant_id = $1 AND u.user_id = $3 AND " MT_SCIM_USER_VISIBLE
+	"SELECT " MT_SCIM_USER_COLUMNS " FROM mindtickle.users AS u WHERE u.tenant_id = $1 AND u.user_id = $3 AND " MT_SCIM_USER_VISIBLE_BY_ID
 
 /* How a row is read. */
 typedef enum RowLock
@@ -241,6 +241,7 @@ mt_scim_create_user(MtScimCall *call)
 	MtScimSelection selection;
 	MtJson	   *object;
 	MtUser		user;
+	MtScimUser	made = {.provisioned = true};
 	Datum		user_id;
 
 	if (!mt_scim_read_selection(call->parameters, MT_SCIM_USER, &selection, call->answer) ||
@@ -251,7 +252,15 @@ mt_scim_create_user(MtScimCall *call)
 	if (!make_change(call, mt_json_object(), false, object, &user))
 		return;
 	user.given |= MT_USER_NEW_TO_PROVIDER;
-	user.user_id = CStringGetTextDatum(DatumGetCString(DirectFunctionCall1(uuid_out, OidFunctionCall0(F_GEN_RANDOM_UUID))));
+	made.id = DatumGetCString(DirectFunctionCall1(uuid_out, OidFunctionCall0(F_GEN_RANDOM_UUID)));
+	user.user_id = CStringGetTextDatum(made.id);
+	if (mt_user_store_stranger(call->tenant, &user, &made.version, &made.created_at))
+	{
+		made.updated_at = made.created_at;
+		made.object = object;
+		answer_with_user(call, &made, &selection, 201);
+		return;
+	}
 	if (mt_user_store(call->tenant, &user, &user_id) == MT_USER_KEY_TAKEN)
 	{
 		refuse_taken(call);

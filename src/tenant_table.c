@@ -6,8 +6,8 @@
  * compared with it once more. Locks are given back when a scan ends, so a transaction that has read and goes on does not keep a table from
  * being truncated; mt_tenant_table_newer then tells a reader with an older snapshot.
  *
- * Called by the files of readiness, of events and of the tenant cache, after they have checked the caller's right to the tenant (tenant_context.c). Never
- * checks it itself.
+ * Called by the files of readiness, of events and of the tenant cache, and by user.c, after they have checked the caller's right to the tenant
+ * (tenant_context.c). Never checks it itself.
  */
 #include "tenant_table.h"
 

@@ -19,9 +19,12 @@
 #include "push.h"
 #include "service_call.h"
 #include "storage/lmgr.h"
+#include "tenant_table.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/formatting.h"
+#include "utils/snapmgr.h"
 
 /* Rounds of "look it up, else insert it" before a concurrent insertion of another user with the same key is an error. */
 #define STORE_ROUNDS	4
@@ -104,7 +107,7 @@ static MtPlan insert = {
 	"title, department, location, hired_at, manager_id, manager_email, attributes) "
 	"SELECT $1, coalesce($2, $4, gen_random_uuid()::text), $4, $5, $6, $7, $8, coalesce($9, 'rep'), coalesce($10, true), "
 	"$11, $12, $13, $14, $15, $16, coalesce($17, '{}') WHERE $3 IS NOT NULL "
-	"ON CONFLICT DO NOTHING RETURNING " PAYLOAD("'CREATE'") ", " PUSHES ", u.user_id",
+	"ON CONFLICT DO NOTHING RETURNING " PAYLOAD("'CREATE'") ", " PUSHES ", u.user_id, u.version, u.created_at",
 	17, {TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID,
 	TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID}
 };
@@ -328,15 +331,22 @@ tell_change(const char *tenant, const MtUser *user, Datum user_id, bool new_mind
 		rekey_user(tenant, user_id, user->values[MT_USER_SCIM_EXTERNAL_ID]);
 }
 
+/* A text as lower() in a statement gives it. */
+static char *
+folded(Datum value)
+{
+	text	   *bytes = DatumGetTextPP(value);
+
+	return str_tolower(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), DEFAULT_COLLATION_OID);
+}
+
 /*
  * Keeps others from writing a user with this e-mail (it identifies a user but is not unique), or with this user name, until the transaction ends.
  */
 static void
 lock_folded(const char *tenant, Datum key, uint16 kind)
 {
-	text	   *bytes = DatumGetTextPP(key);
-
-	lock_key(tenant, str_tolower(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), DEFAULT_COLLATION_OID), kind, ExclusiveLock);
+	lock_key(tenant, folded(key), kind, ExclusiveLock);
 }
 
 /* Keeps others from making a user with the same e-mail or name. */
@@ -380,6 +390,89 @@ key_taken(const char *tenant, Datum *values, const char *nulls)
 	}
 }
 
+/* The parameters of the statements that write a user. values and nulls have 3 + MT_USER_COLUMNS places; $2 is the user's id where he has one already. */
+static void
+bind_user(const char *tenant, const MtUser *user, Datum *values, char *nulls)
+{
+	memset(nulls, ' ', 3 + MT_USER_COLUMNS);
+	values[0] = CStringGetTextDatum(tenant);
+	values[1] = user->user_id;
+	nulls[1] = user->user_id == (Datum) 0 ? 'n' : ' ';
+	values[2] = Int32GetDatum((int32) user->given);
+	for (int column = 0; column < MT_USER_COLUMNS; column++)
+	{
+		values[3 + column] = user->values[column];
+		if (user->nulls[column])
+			nulls[3 + column] = 'n';
+	}
+}
+
+/* True where an index of a table has a row of the tenant with this key. */
+static bool
+key_known(MtTenantTable *table, const char *tenant, Datum key, Snapshot snapshot)
+{
+	MtTenantScan scan;
+	ScanKeyData scan_key;
+	bool		found;
+
+	mt_tenant_key(&scan_key, 2, BTEqualStrategyNumber, F_TEXTEQ, key);
+	mt_tenant_scan_open(&scan, table, tenant, snapshot, 1);
+	mt_tenant_scan_start(&scan, &scan_key, 1);
+	found = mt_tenant_scan_next(&scan, ForwardScanDirection);
+	mt_tenant_scan_close(&scan);
+	return found;
+}
+
+/*
+ * True where no user of the tenant, be he deleted, has the identity provider's id or the e-mail of this one, and nothing has come under the id. Both are locked
+ * until the transaction ends.
+ */
+static bool
+is_stranger(const char *tenant, const MtUser *user)
+{
+	static MtTenantTable by_external_id = {{"users"}, {"users_scim_external_id_idx"}};
+	static MtTenantTable by_email = {{"users"}, {"users_email_key_idx"}};
+	static MtTenantTable progress = {{"course_progress"}, {"course_progress_pkey"}};
+	static MtTenantTable submissions = {{"quiz_submission"}, {"quiz_submission_pkey"}};
+	Datum		external_id = user->values[MT_USER_SCIM_EXTERNAL_ID];
+	Snapshot	snapshot;
+	bool		known = false;
+
+	lock_new_keys(tenant, user);
+	/* Who is writing under the id is waited for, as in rekey_user. */
+	if (!user->nulls[MT_USER_SCIM_EXTERNAL_ID])
+		lock_key(tenant, TextDatumGetCString(external_id), LOCK_ID, AccessExclusiveLock);
+
+	snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	if (!user->nulls[MT_USER_SCIM_EXTERNAL_ID])
+		known = key_known(&by_external_id, tenant, external_id, snapshot) || key_known(&progress, tenant, external_id, snapshot) ||
+			key_known(&submissions, tenant, external_id, snapshot);
+	if (!known && !user->nulls[MT_USER_EMAIL])
+		known = key_known(&by_email, tenant, PointerGetDatum(cstring_to_text(folded(user->values[MT_USER_EMAIL]))), snapshot);
+	UnregisterSnapshot(snapshot);
+	return !known;
+}
+
+/*
+ * Stores a user who is new to the identity provider, under the id that he is given, if nobody and nothing here can be his: that is by far the most
+ * frequent case, and takes one statement. False where mt_user_store must find out who he is, or that his name is taken: then nothing is written. Within
+ * mt_service_enter/leave.
+ */
+bool
+mt_user_store_stranger(const char *tenant, const MtUser *user, int64 *version, TimestampTz *created_at)
+{
+	Datum		values[3 + MT_USER_COLUMNS];
+	char		nulls[3 + MT_USER_COLUMNS];
+
+	bind_user(tenant, user, values, nulls);
+	if (!is_stranger(tenant, user) || mt_plan_run(&insert, values, nulls, SPI_OK_INSERT_RETURNING) == 0)
+		return false;
+	*version = DatumGetInt64(result_column(4));
+	*created_at = DatumGetTimestampTz(result_column(5));
+	tell_change(tenant, user, user->user_id, false, false);
+	return true;
+}
+
 /*
  * Stores a user. *user_id is then our id of him, as a text datum. Within mt_service_enter/leave.
  */
@@ -390,15 +483,7 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 	char		nulls[3 + MT_USER_COLUMNS];
 	bool		locked = (user->given & MT_USER_NEW_TO_PROVIDER) != 0;
 
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = CStringGetTextDatum(tenant);
-	values[2] = Int32GetDatum((int32) user->given);
-	for (int column = 0; column < MT_USER_COLUMNS; column++)
-	{
-		values[3 + column] = user->values[column];
-		if (user->nulls[column])
-			nulls[3 + column] = 'n';
-	}
+	bind_user(tenant, user, values, nulls);
 
 	/* Who is most likely not there yet is looked up once. */
 	if (locked)

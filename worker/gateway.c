@@ -224,6 +224,8 @@ mt_gateway_main(Datum argument)
 		mt_turn_round();
 		mt_pull_look(told);
 		mt_execute_flush();
+		if (mt_serve_take_resumed())
+			mt_listen_send();
 		mt_serve_sweep();
 		mt_count_flush();
 		if (mt_gateway_draining)

@@ -139,6 +139,7 @@ extern void mt_listen_open(void);
 extern bool mt_listen_reload(void);
 extern void mt_listen_quiesce(void);
 extern void mt_listen_run(void);
+extern void mt_listen_send(void);
 extern bool mt_listen_idle(void);
 extern int64 mt_listen_timeout(void);
 extern int	mt_listen_sockets(int *sockets);
@@ -179,9 +180,11 @@ extern void mt_turn_start(void);
 extern void mt_turn_take(MtHttpRequest *request);
 extern void mt_turn_leave(MtHttpRequest *request);
 extern void mt_turn_round(void);
+extern bool mt_turn_knows(const MtHttpRequest *request);
 extern bool mt_turn_waiting(void);
 
 /* gateway_execute.c */
+extern void mt_execute_check_token(MtHttpRequest *request);
 extern void mt_execute(MtHttpRequest *request);
 extern void mt_execute_flush(void);
 extern void mt_execute_forget(MtHttpRequest *request);

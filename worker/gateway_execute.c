@@ -42,6 +42,14 @@ request_work(void *argument)
 }
 
 static void
+token_work(void *argument)
+{
+	MtHttpRequest *request = argument;
+
+	mt_sql_enter_token(request->token, request->route->scope, request->tenant);
+}
+
+static void
 letter_work(void *argument)
 {
 	Letter	   *letter = argument;
@@ -103,6 +111,18 @@ run_request(MtHttpRequest *request)
 }
 
 /*
+ * Refuses a request whose token is not valid, before its body is taken in. Whatever else may be wrong is told when the request is whole.
+ */
+void
+mt_execute_check_token(MtHttpRequest *request)
+{
+	MtFailure	failure;
+
+	if (!mt_try_transaction(token_work, request, &failure) && failure.sqlstate == ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION)
+		mt_answer_failure(request, &failure);
+}
+
+/*
  * Executes a whole request. It is answered now, or when what it wrote is on disk, or when the pull that it asked for has ended.
  */
 void
@@ -115,7 +135,7 @@ mt_execute(MtHttpRequest *request)
 		mt_pull_wait(request);
 	else if (request->route->writes && XactLastCommitEnd != before)
 	{
-		/* Not suspended: the flush comes before the library is called again. */
+		/* It is suspended: what writes has waited for its turn. */
 		request->unflushed = true;
 		dlist_push_tail(&unflushed, &request->node);
 	}

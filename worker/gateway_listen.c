@@ -393,6 +393,17 @@ mt_listen_run(void)
 }
 
 /*
+ * Has the library send the answers of connections that were suspended. It takes them up in one run and sends in the next; nothing that is waited for
+ * tells it to, so that they would lie there until something else happens.
+ */
+void
+mt_listen_send(void)
+{
+	mt_listen_run();
+	mt_listen_run();
+}
+
+/*
  * True when there is no connection.
  */
 bool

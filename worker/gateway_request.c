@@ -306,6 +306,8 @@ take_headers(MtHttpRequest *request, const char *method, const char *version)
 		mt_answer_error(request, 415, "wrong_content_type", "Content-Type", "The body must be of the type application/json.");
 	if (request->answer.status == 0 && body_bytes + length > MT_HTTP_BODIES_MAX)
 		mt_answer_error(request, 503, "busy", NULL, "Too many large requests are on their way.");
+	if (request->answer.status == 0 && length > 0 && request->token != NULL && !mt_turn_knows(request))
+		mt_execute_check_token(request);
 	matches = MHD_lookup_connection_value(request->handle, MHD_HEADER_KIND, "If-None-Match");
 	if (matches != NULL)
 		request->matches = MemoryContextStrdup(request->context, matches);

@@ -5,7 +5,7 @@
  * A whole request is executed at once while its tenant has used little time in this round of the loop; what comes beyond that waits in a queue of
  * its tenant. Between two rounds, in which the library reads and writes, the queues are served one request each in turn, for a few milliseconds.
  * So a request of a tenant that asks for little waits for at most two rounds, however much the others ask for; and while one tenant alone asks,
- * nothing waits.
+ * nothing waits. Only requests that write always wait for the end of the round: all that have come by then share a flush.
  *
  * Whose a request is says its token, as far as it has been seen; requests with unknown tokens share one queue. That decides about turns alone:
  * rights are decided anew for each request, in the database.
@@ -117,6 +117,17 @@ execute(Share *share, MtHttpRequest *request, uint64 hash)
 }
 
 /*
+ * True where the request's token has been seen before, and was valid then.
+ */
+bool
+mt_turn_knows(const MtHttpRequest *request)
+{
+	uint64		hash = token_hash(request);
+
+	return hash_search(tokens, &hash, HASH_FIND, NULL) != NULL;
+}
+
+/*
  * Executes a whole request, or lets it wait for its turn.
  */
 void
@@ -125,7 +136,7 @@ mt_turn_take(MtHttpRequest *request)
 	uint64		hash = token_hash(request);
 	Share	   *share = find_share(request, hash);
 
-	if (!share->queued && (share->round != current_round || share->used < SHARE))
+	if (!share->queued && !request->route->writes && (share->round != current_round || share->used < SHARE))
 	{
 		execute(share, request, hash);
 		return;

@@ -43,7 +43,7 @@ INSERT INTO lookup (resource, filter, ids) VALUES
 	('Group', 'members.value eq "u94"', 'g1 g95'),
 	('Group', 'members eq "u95" or displayName eq "group 97"', 'g1 g96 g97');
 
-SELECT plan((SELECT count(*) FROM lookup)::int4 * 3 + 3);
+SELECT plan((SELECT count(*) FROM lookup)::int4 * 3 + 12);
 
 CREATE FUNCTION pg_temp.plan_of(resource text, filter text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -70,5 +70,23 @@ SELECT matches(pg_temp.plan_of('User', 'userName co "77@"'), pg_temp.whole_tenan
 SELECT matches(pg_temp.plan_of('User', 'userName eq "x"'), 'Index Cond: \(\(tenant_id = .*\) AND \(user_name_key =', 'the name is looked up, not compared with everybody''s');
 SELECT matches(pg_temp.plan_of('User', 'emails.value eq "x"'), 'users_email_key_idx(.|\n)*users_pkey', 'addresses are in two places');
 
+
+-- Many comparisons: those of one list are one look at it, and what would be asked of too many users is refused before it is.
+RESET ROLE;
+CREATE FUNCTION pg_temp.many(comparison text, word text, count int4 DEFAULT 500) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(replace(comparison, '{}', i::text), ' ' || word || ' ' ORDER BY i) FROM generate_series(1, count) AS i $$;
+CREATE FUNCTION pg_temp.asked(resource text, filter text) RETURNS text LANGUAGE sql AS $$
+	SELECT concat_ws(' ', a.status, a.body::jsonb ->> 'scimType', a.body::jsonb ->> 'totalResults')
+	FROM mt_scim_request('sp', 'POST', format('/%s/.search', resource), NULL, NULL, jsonb_build_object('schemas', '["urn:ietf:params:scim:api:messages:2.0:SearchRequest"]'::jsonb, 'filter', filter, 'count', 0)::text) AS a
+$$;
+CREATE FUNCTION pg_temp.looks(filter text) RETURNS int4 LANGUAGE sql AS $$ SELECT regexp_count(i.condition, 'EXISTS') FROM mindtickle.scim_inspect_filter('User', filter) AS i $$;
+SELECT is(pg_temp.looks(pg_temp.many('groups.display co "x{}"', 'or')), 1, 'one look at the groups');
+SELECT is(pg_temp.looks('groups.display co "a" or title pr or emails[type eq "b" and primary eq true] or groups[display sw "c"] or emails.type ew "d"'), 2, 'one at each list');
+SELECT is(pg_temp.looks('groups.display co "a" and groups.display co "b" or groups.display ne "c"'), 4, 'but not where one element must not do for both');
+SELECT is(pg_temp.asked('Users', pg_temp.many('groups.display ew " {}"', 'or', 60)), '200 10000', 'many comparisons of one list');
+SELECT is(pg_temp.asked('Users', pg_temp.many('groups.display ew "{}"', 'and')), '400 tooMany', 'too many');
+SELECT is(pg_temp.asked('Users', pg_temp.many('groups.display ew "{}"', 'and') || ' and userName eq "user1@example.com"'), '400 invalidFilter', 'one more than there may be');
+SELECT is(pg_temp.asked('Users', replace(pg_temp.many('groups.display ew "{}"', 'and'), 'groups.display ew "500"', 'userName eq "user1@example.com"')), '200 0', 'but not of one user');
+SELECT is(pg_temp.asked('Users', pg_temp.many('externalId eq "e{}"', 'or')), '200 500', 'nor where each is found by an index');
+SELECT is(pg_temp.asked('Groups', pg_temp.many('displayName ew " {}"', 'or')), '200 500', 'nor of few groups');
 SELECT * FROM finish();
 ROLLBACK;

@@ -139,7 +139,7 @@ $$;
 SELECT pg_temp.got('POST', '/Groups', pg_temp.team('{"displayName": "Sales", "externalId": "g-1", "members": [{"value": "u1"}, {"value": "u2"}]}')) ->> 'id' AS g \gset
 \set group /Groups/ :g
 
-SELECT plan((SELECT count(*) FROM patch)::int + (SELECT count(*) FROM body)::int * 2 + 26);
+SELECT plan((SELECT count(*) FROM patch)::int + (SELECT count(*) FROM body)::int * 2 + 33);
 SELECT is(pg_temp.patched(p.operations), p.outcome, p.place || ' ' || left(p.operations, 150)) FROM (SELECT * FROM patch ORDER BY place) AS p;
 SELECT is(pg_temp.outcome_of('POST', '/Groups', b.document), coalesce('201 | ' || b.outcome, b.said), 'POST ' || left(b.document, 150)) FROM (SELECT * FROM body ORDER BY place) AS b;
 SELECT is(pg_temp.outcome_of('PUT', :'group', b.document), coalesce('200 | ' || b.outcome, b.said), 'PUT ' || left(b.document, 150)) FROM (SELECT * FROM body ORDER BY place) AS b;
@@ -187,5 +187,17 @@ SELECT is(jsonb_path_query_array(pg_temp.got('GET', '/Groups/t1'), '$.members[*]
 SELECT is(pg_temp.said('PATCH', '/Groups/t1', pg_temp.operations('[{"op": "add", "path": "members", "value": [{"value": "u3"}]}]')), '204', 'somebody is put in');
 SELECT is(jsonb_path_query_array(pg_temp.got('GET', '/Groups/t1'), '$.members[*].value'), '["u2", "u3"]', 'who had been taken out');
 SELECT is(pg_temp.said('GET', '/Groups/t2'), '404', 'one that is gone is none');
+
+-- A group of more members than one answer may hold: they are read where they are wanted, and only there.
+INSERT INTO mindtickle.users (tenant_id, user_id, user_name) SELECT 'sc', 'crowd' || n, 'crowd' || n FROM generate_series(1, 100001) AS n;
+INSERT INTO mindtickle.team (tenant_id, team_id, name, source) VALUES ('sc', 'crowd', 'Crowd', 'scim');
+INSERT INTO mindtickle.team_member (tenant_id, team_id, user_id, source) SELECT 'sc', 'crowd', 'crowd' || n, 'scim' FROM generate_series(1, 100001) AS n;
+SELECT is(pg_temp.said('GET', '/Groups/crowd'), '400 tooMany', 'too many members for an answer');
+SELECT is(pg_temp.said('GET', '/Groups?filter=displayName+eq+"crowd"'), '400 tooMany', 'in a list, too');
+SELECT is(pg_temp.said('GET', '/Groups/crowd?excludedAttributes=members'), '200', 'without them there are none');
+SELECT is(pg_temp.got('GET', '/Groups?filter=displayName+eq+"crowd"&excludedAttributes=members') ->> 'totalResults', '1', 'in a list neither');
+SELECT is(pg_temp.said('PATCH', '/Groups/crowd', pg_temp.operations('[{"op": "remove", "path": "members[display sw \"x\"]"}]')), '400 tooMany', 'too many to look for one by his name');
+SELECT is(pg_temp.said('PATCH', '/Groups/crowd', pg_temp.operations('[{"op": "add", "path": "members", "value": [{"value": "u2"}]}, {"op": "remove", "path": "members[value eq \"crowd7\"]"}]')), '204', 'but not by his id');
+SELECT is((SELECT count(*) || ' ' || count(*) FILTER (WHERE user_id = 'u2') || ' ' || count(*) FILTER (WHERE user_id = 'crowd7') FROM mindtickle.team_member WHERE tenant_id = 'sc' AND team_id = 'crowd'), '100001 1 0', 'one has come and one has gone');
 SELECT * FROM finish();
 ROLLBACK;

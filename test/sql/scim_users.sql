@@ -88,7 +88,7 @@ $$;
 \set everything '{"userName": "everything", "externalId": "e", "title": "T", "nickName": "N", "active": false, "displayName": "D", "name": {"givenName": "G"}, "emails": [{"value": "e@x"}], "roles": [{"value": "Boss"}], "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"department": "D", "manager": {"value": "m"}, "division": "v"}}'
 SELECT pg_temp.got('POST', '/Users', pg_temp.person(:'everything')) ->> 'id' AS id \gset
 
-SELECT plan((SELECT count(*) FROM body)::int * 2 + 72);
+SELECT plan((SELECT count(*) FROM body)::int * 2 + 76);
 SELECT is(pg_temp.outcome_of('POST', '/Users', b.document), coalesce(b.said, b.kept::text), 'POST ' || left(b.document, 150)) FROM (SELECT * FROM body ORDER BY place) AS b;
 SELECT is(pg_temp.outcome_of('PUT', '/Users/' || :'id', b.document), coalesce(b.said, b.kept::text), 'PUT ' || left(b.document, 150)) FROM (SELECT * FROM body ORDER BY place) AS b;
 
@@ -118,6 +118,13 @@ SELECT is((SELECT count(*) || ' ' || max(payload ->> 'operation') FROM pg_temp.e
 SELECT is(pg_temp.said('PUT', '/Users/' || :'ada', pg_temp.person('{"userName": "everything"}')) || pg_temp.said('PUT', '/Users/' || :'ada', pg_temp.person('{"userName": "ADA2@x"}')), '200409 uniqueness', 'a name that is free again, and one that is not');
 SELECT is(pg_temp.said('PUT', '/Users/' || :'ada', pg_temp.person('{"userName": "ada@x"}')), '200', 'back');
 SELECT is(pg_temp.said('PUT', '/Users/none', pg_temp.person('{"userName": "none"}')), '404', 'PUT makes nobody');
+-- When it was changed.
+UPDATE mindtickle.users SET created_at = '2020-01-01T00:00:00.5Z', updated_at = '2020-01-02T00:00:00Z' WHERE tenant_id = 'sc' AND user_id = :'ada';
+CREATE FUNCTION pg_temp.moments(answer jsonb) RETURNS text LANGUAGE sql AS $$ SELECT concat_ws(' ', answer #>> '{meta,created}', CASE WHEN (answer #>> '{meta,lastModified}')::timestamptz = now() THEN 'now' ELSE answer #>> '{meta,lastModified}' END) $$;
+SELECT is(pg_temp.moments(pg_temp.got('GET', '/Users/' || :'ada')), '2020-01-01T00:00:00.500000Z 2020-01-02T00:00:00.000000Z', 'meta has the moments of the row');
+SELECT is(pg_temp.moments(pg_temp.got('PUT', '/Users/' || :'ada', pg_temp.person('{"userName": "ada@x"}'))), '2020-01-01T00:00:00.500000Z 2020-01-02T00:00:00.000000Z', 'which no change is not');
+SELECT is(pg_temp.moments(pg_temp.got('PATCH', '/Users/' || :'ada', pg_temp.operations('[{"op": "replace", "path": "active", "value": "True"}]'))), '2020-01-01T00:00:00.500000Z 2020-01-02T00:00:00.000000Z', 'in a PATCH neither');
+SELECT is(pg_temp.moments(pg_temp.got('PATCH', '/Users/' || :'ada', pg_temp.operations('[{"op": "replace", "path": "title", "value": "Later"}]'))), '2020-01-01T00:00:00.500000Z now', 'a change moves the one and not the other');
 
 -- Roles come from the map alone.
 CREATE FUNCTION pg_temp.role_for(roles text) RETURNS text LANGUAGE plpgsql AS $$

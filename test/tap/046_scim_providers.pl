@@ -131,13 +131,19 @@ is(answered($next, 200, 'a change of this one')->{meta}{version}, $next->{header
 isnt($next->{headers}{etag}, $version, 'which is another');
 
 # Tokens, before anything else is looked at.
-foreach my $case ([ 'no token', {} ], [ 'another scheme', { Authorization => 'Basic YTpi' } ], [ 'a token that is none', { Authorization => 'Bearer mtk_0' } ], [ 'no token, but a path that is none', {}, '/Users/%zz' ],
+my ($expired, $revoked) = map { $node->safe_psql('postgres', "SELECT mt_create_token('acme', $_)") } "'expired', '{scim}', '1 microsecond'", "'revoked', '{scim}'";
+is(ask($node, GET => '/scim/v2/Users', token => $revoked)->{status}, 200, 'a token is valid');
+$node->safe_psql('postgres', q(SELECT mt_revoke_token('acme', 'revoked')));
+foreach my $case ([ 'one that is revoked', { Authorization => "Bearer $revoked" } ], [ 'one that has expired', { Authorization => "Bearer $expired" } ], [ 'one with something behind it', { Authorization => "Bearer $token{acme}x" } ], [ 'two in one', { Authorization => "Bearer $token{acme} $token{acme}" } ],
+	[ 'no token', {} ], [ 'another scheme', { Authorization => 'Basic YTpi' } ], [ 'a token that is none', { Authorization => 'Bearer mtk_0' } ], [ 'no token, but a path that is none', {}, '/Users/%zz' ],
 	[ 'no token, but one in the query', {}, "/Users?access_token=$token{acme}" ])
 {
 	my $answer = ask($node, GET => '/scim/v2' . ($case->[2] // '/Users'), headers => $case->[1]);
 	answered($answer, 401, $case->[0]);
 	like($answer->{headers}{'www-authenticate'}, qr/^Bearer realm=/, 'is told what is wanted');
 }
+like(raw($node, join("\r\n", 'GET /scim/v2/Users HTTP/1.1', 'Host: x', 'Connection: close', ("Authorization: Bearer $token{acme}") x 2, '', '')), qr/^HTTP\/1\.1 400 .*"status":"400"/s, 'two headers with a token');
+like(raw($node, join("\r\n", 'POST /scim/v2/Users HTTP/1.1', 'Host: x', 'Authorization: Bearer mtk_' . '0' x 64, 'Content-Type: application/scim+json', 'Content-Length: 1000000', 'Expect: 100-continue', '', '')), qr/^HTTP\/1\.1 401 .*"status":"401"/s, 'before the body is there');
 answered(ask($node, GET => '/scim/v2/Users', headers => { Authorization => "bEARER $token{acme}" }), 200, 'the scheme is written as one likes');
 answered(ask($node, GET => '/scim/v2/Users', token => token($node, 'acme', 'read')), 403, 'a token without the scope');
 
@@ -224,6 +230,15 @@ is_deeply([ sort map { $_->{value} } @{ answered(scim('okta', GET => "/Groups/$c
 $version = scim('okta', GET => "/Users/$u")->{headers}{etag};
 is(statuses(at_once(map { by_hand(PATCH => "/Users/$u", patch({ op => 'replace', path => 'title', value => "title $_" }), "If-Match: $version") } 1 .. 10)), '1 x 200, 9 x 412', 'of ten with one version, one wins');
 is($node->safe_psql('postgres', q(SELECT count(*) FROM mt_verify_readiness('acme') WHERE NOT equal)), 0, 'readiness is exact');
+
+# A budget that is spent.
+$node->append_conf('postgresql.conf', 'mindtickle.gateway_requests_per_second = 1');
+$node->reload;
+ok(poll($node, q(SELECT current_setting('mindtickle.gateway_requests_per_second') = '1')), 'a budget of one a second');
+my $refused;
+foreach (1 .. 200) { $refused = scim('okta', GET => '/Users?count=0'); last if $refused->{status} != 200 }
+answered($refused, 429, 'too many requests');
+is($refused->{headers}{'retry-after'}, 1, 'are told when to come again');
 
 my $log = slurp_file($node->logfile);
 unlike($log, qr/mtk_[0-9a-f]{8}|1mz050nq|s3cret/, 'no secret is in the log');

@@ -52,21 +52,11 @@ request_sent(void *owner, MtHttpRequest *request)
 	mt_sync_wake(tenant, now);
 }
 
-/* libcurl may have set its timer. */
-static void
-pool_stirred(void *owner)
-{
-	MtTenant   *tenant = owner;
-
-	if (tenant->job != NULL && tenant->job->pool != NULL)
-		mt_sync_wake(tenant, mt_http_pool_timer(tenant->job->pool));
-}
-
 static MtHttpPool *
 create_pool(MtTenant *tenant, int connections)
 {
 	const MtSource *source = &tenant->job->source;
-	MtHttpOwner owner = {tenant, request_sent, pool_stirred};
+	MtHttpOwner owner = {tenant, request_sent};
 	const char *headers[3] = {"Accept: application/json", NULL, NULL};
 
 	if (source->company_id != NULL)

@@ -557,9 +557,7 @@ mt_pull_step(MtTenant *tenant)
 		mt_sync_wake(tenant, Max(Max(Min(tenant->due_at, mt_push_due(tenant)), tenant->backoff_until), tenant->hold_until));
 		return;
 	}
-	if (mt_http_pool_timer(tenant->job->pool) <= mt_now())
-		mt_http_pool_run(tenant->job->pool);
 	wake = send_due(tenant);
 	if (linger(tenant, &wake))
-		mt_sync_wake(tenant, Min(wake, mt_http_pool_timer(tenant->job->pool)));
+		mt_sync_wake(tenant, wake);
 }

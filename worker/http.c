@@ -28,6 +28,7 @@
 
 #include "address.h"
 #include "clock.h"
+#include "large.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 
@@ -39,9 +40,11 @@
 #define KEPT				(4 * 1024 * 1024)
 /* By how much at most a body grows at once. */
 #define BODY_GROWTH			(1024 * 1024)
-/* What any body may have of memory, and what all bodies together may have beyond that. */
+/* What any body may have of memory; what is beyond that comes from large.c. */
 #define BODY_COMMON			(64 * 1024)
-#define LARGE_BODIES_MAX	BODY_MAX
+/* A body of more bytes than this that is so many times what came over the wire is no listing, but a bomb. */
+#define BOMB_BYTES			(1024 * 1024)
+#define BOMB_RATIO			100
 /* Buffers of a request under way. */
 #define RECEIVE_BUFFER		8192L
 #define SEND_BUFFER			16384L
@@ -84,9 +87,6 @@ struct MtHttpPool
 
 /* The same of all pools. */
 static int	unconnected = 0;
-
-/* Memory of all bodies beyond BODY_COMMON each. */
-static size_t large_bodies = 0;
 
 static int	epoll_descriptor = -1;
 static CURLM *multi = NULL;
@@ -208,25 +208,39 @@ static bool
 grow_body(MtHttpRequest *request, size_t length)
 {
 	size_t		capacity = Max(request->capacity, 4096);
-	size_t		others = large_bodies - large_part(request->capacity);
 	char	   *larger;
 
 	if (length < request->capacity)
 		return true;
 	while (capacity <= length)
 		capacity += Min(capacity, BODY_GROWTH);
-	if (others + large_part(length + 1) > LARGE_BODIES_MAX)
+	capacity = Min(capacity, BODY_MAX + 1);
+	if (!mt_large_take(large_part(request->capacity), large_part(capacity)))
 	{
 		request->crowded = true;
 		return false;
 	}
 	larger = realloc(request->body, capacity);
 	if (larger == NULL)
+	{
+		mt_large_note(large_part(capacity), large_part(request->capacity));
 		return false;
-	large_bodies = others + large_part(capacity);
+	}
 	request->body = larger;
 	request->capacity = capacity;
 	return true;
+}
+
+/* Has the body been unpacked from far too little? What libcurl has counted may lack what it is at now. */
+static bool
+is_bomb(const MtHttpRequest *request, size_t length)
+{
+	curl_off_t	received = 0;
+
+	if (length <= BOMB_BYTES)
+		return false;
+	curl_easy_getinfo(request->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+	return (curl_off_t) length / BOMB_RATIO > received + RECEIVE_BUFFER;
 }
 
 /* Collects the decoded body. */
@@ -236,7 +250,7 @@ body_callback(char *data, size_t size, size_t count, void *argument)
 	MtHttpRequest *request = argument;
 	size_t		added = size * count;
 
-	if (added > BODY_MAX - request->length)
+	if (added > BODY_MAX - request->length || is_bomb(request, request->length + added))
 	{
 		request->outcome = MT_HTTP_TOO_LARGE;
 		return 0;
@@ -612,7 +626,7 @@ mt_http_free(MtHttpRequest *request)
 	restore_signals(&previous);
 	dlist_delete(&request->node);
 	finished_count -= request->finished;
-	large_bodies -= large_part(request->capacity);
+	mt_large_note(large_part(request->capacity), 0);
 	/* It may be the answer to a sign-in. */
 	if (request->body != NULL)
 		explicit_bzero(request->body, request->length);
@@ -636,7 +650,7 @@ settle(MtHttpRequest *request, CURLcode code)
 	if (request->outcome == MT_HTTP_TOO_LARGE || code == CURLE_FILESIZE_EXCEEDED)
 	{
 		request->outcome = MT_HTTP_TOO_LARGE;
-		snprintf(request->error, sizeof(request->error), "the answer is larger than %d bytes", BODY_MAX);
+		snprintf(request->error, sizeof(request->error), "the answer is larger than %d bytes, or was packed more than %d times", BODY_MAX, BOMB_RATIO);
 	}
 	else if (request->crowded)
 	{

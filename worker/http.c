@@ -472,6 +472,7 @@ static bool
 set_options(CURL *easy, MtHttpRequest *request)
 {
 	MtHttpPool *pool = request->pool;
+	char	   *bundle = NULL;
 
 #if LIBCURL_VERSION_NUM >= 0x075500
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, pool->allow_http ? "http,https" : "https");
@@ -481,6 +482,11 @@ set_options(CURL *easy, MtHttpRequest *request)
 #if LIBCURL_VERSION_NUM >= 0x075700
 	/* A request that ends while its name is being looked up does not wait for the look-up. */
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075400
+	/* With a directory of trusted certificates beside the bundle libcurl would read the bundle, most of a megabyte, anew for each connection. */
+	if (curl_easy_getinfo(easy, CURLINFO_CAINFO, &bundle) == CURLE_OK && bundle != NULL)
+		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 #endif
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");

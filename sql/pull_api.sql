@@ -31,31 +31,31 @@ COMMENT ON FUNCTION mindtickle.report_items(pg_catalog.text)
 	IS 'the requests that bring a tenant''s whole report: one for each series, and one for each module that is in several, whose rows must be seen together';
 
 CREATE FUNCTION mindtickle.sync_items(tenant pg_catalog.text, job_id pg_catalog.int8, over pg_catalog.text, after pg_catalog.text,
-		max_rows pg_catalog.int4, OUT key pg_catalog.text, OUT upstream_id pg_catalog.text)
+		max_rows pg_catalog.int4, OUT key pg_catalog.text, OUT upstream_id pg_catalog.text, OUT known pg_catalog.bool)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE plpgsql STRICT STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	CASE over
 		WHEN 'users' THEN
-			RETURN QUERY SELECT u.user_id, u.mindtickle_id FROM mindtickle.sync_next_users(tenant, job_id, after, max_rows) AS u;
+			RETURN QUERY SELECT u.user_id, u.mindtickle_id, u.known FROM mindtickle.sync_next_users(tenant, job_id, after, max_rows) AS u;
 		WHEN 'emails' THEN
-			RETURN QUERY SELECT u.user_id, u.email FROM mindtickle.users AS u
+			RETURN QUERY SELECT u.user_id, u.email, false FROM mindtickle.users AS u
 				WHERE u.tenant_id = tenant AND u.user_id > after AND u.active AND u.mindtickle_id IS NOT NULL AND u.email <> ''
 				ORDER BY u.user_id LIMIT max_rows;
 		WHEN 'teams' THEN
-			RETURN QUERY SELECT t.team_id, t.team_id FROM mindtickle.team AS t
+			RETURN QUERY SELECT t.team_id, t.team_id, false FROM mindtickle.team AS t
 				WHERE t.tenant_id = tenant AND t.team_id > after AND t.source = 'pull' AND t.active ORDER BY t.team_id LIMIT max_rows;
 		WHEN 'series' THEN
-			RETURN QUERY SELECT s.series_id, s.series_id FROM mindtickle.sync_series AS s
+			RETURN QUERY SELECT s.series_id, s.series_id, false FROM mindtickle.sync_series AS s
 				WHERE s.tenant_id = tenant AND s.series_id > after ORDER BY s.series_id LIMIT max_rows;
 		WHEN 'reports' THEN
-			RETURN QUERY SELECT i.item, i.item FROM mindtickle.report_items(tenant) AS i (item)
+			RETURN QUERY SELECT i.item, i.item, false FROM mindtickle.report_items(tenant) AS i (item)
 				WHERE i.item COLLATE "C" > after ORDER BY i.item COLLATE "C" LIMIT max_rows;
 	END CASE;
 END
 $$;
 COMMENT ON FUNCTION mindtickle.sync_items(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.text, pg_catalog.int4)
-	IS 'the next things to be asked for one by one: users (by MindTickle''s id), emails (users by e-mail), teams, series or reports';
+	IS 'the next things to be asked for one by one: users (by MindTickle''s id), emails (users by e-mail), teams, series or reports; known: its changes are enough';
 
 CREATE FUNCTION mindtickle.sync_costs(tenant pg_catalog.text, OUT users pg_catalog.int8, OUT reports pg_catalog.int8) RETURNS pg_catalog.record
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -97,15 +97,18 @@ CREATE FUNCTION mindtickle.store_courses(tenant pg_catalog.text, job_id pg_catal
 COMMENT ON FUNCTION mindtickle.store_courses(pg_catalog.text, pg_catalog.int8, pg_catalog.bytea[]) IS 'stores a page of the catalog';
 
 CREATE FUNCTION mindtickle.store_progress(tenant pg_catalog.text, job_id pg_catalog.int8, user_id pg_catalog.text, records pg_catalog.bytea[],
-		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4) RETURNS pg_catalog.record
+		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4,
+		OUT latest pg_catalog.timestamptz) RETURNS pg_catalog.record
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_store_progress';
 COMMENT ON FUNCTION mindtickle.store_progress(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bytea[])
-	IS 'stores the courses of one user, by our id of the user';
+	IS 'stores the courses of one user, by our id of the user; latest: of the moments of their changes';
 
 CREATE FUNCTION mindtickle.store_quiz_results(tenant pg_catalog.text, job_id pg_catalog.int8, records pg_catalog.bytea[],
-		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4) RETURNS pg_catalog.record
+		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4,
+		OUT latest pg_catalog.timestamptz) RETURNS pg_catalog.record
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_store_quiz_results';
-COMMENT ON FUNCTION mindtickle.store_quiz_results(pg_catalog.text, pg_catalog.int8, pg_catalog.bytea[]) IS 'stores a page of quiz results';
+COMMENT ON FUNCTION mindtickle.store_quiz_results(pg_catalog.text, pg_catalog.int8, pg_catalog.bytea[]) 
+	IS 'stores a page of quiz results; latest: of the moments at which they were submitted';
 
 CREATE FUNCTION mindtickle.store_teams(tenant pg_catalog.text, job_id pg_catalog.int8, records pg_catalog.bytea[],
 		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4) RETURNS pg_catalog.record
@@ -200,10 +203,11 @@ $$;
 COMMENT ON FUNCTION mindtickle.settle_managers(pg_catalog.text, pg_catalog.int8, pg_catalog.bool)
 	IS 'after a roster: finds managers by their e-mail, and makes managers of those who are named as such; after a complete one others are none any more; returns how many users changed';
 
-CREATE FUNCTION mindtickle.sync_errand(tenant pg_catalog.text, OUT settings pg_catalog.jsonb, OUT credential pg_catalog.jsonb)
+CREATE FUNCTION mindtickle.sync_errand(tenant pg_catalog.text, OUT settings pg_catalog.jsonb, OUT credential pg_catalog.jsonb,
+		OUT stored_at pg_catalog.timestamptz)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT mindtickle.source_settings(tenant), mindtickle.credential_of(tenant)
+	SELECT mindtickle.source_settings(tenant), mindtickle.credential_of(tenant), mindtickle.credential_stored_at(tenant)
 	FROM mindtickle.tenant AS t
 	WHERE t.tenant_id = tenant AND NOT t.suspended AND t.source_configured AND (t.backoff_until > now()) IS NOT TRUE
 		AND NOT EXISTS (SELECT FROM mindtickle.credential AS c WHERE c.tenant_id = tenant

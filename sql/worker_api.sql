@@ -115,9 +115,16 @@ CREATE FUNCTION mindtickle.credential_of(tenant pg_catalog.text) RETURNS pg_cata
 $$;
 COMMENT ON FUNCTION mindtickle.credential_of(pg_catalog.text) IS 'for the sync worker: the secrets of a tenant';
 
+CREATE FUNCTION mindtickle.credential_stored_at(tenant pg_catalog.text) RETURNS pg_catalog.timestamptz
+	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT max(c.stored_at) FROM mindtickle.credential AS c WHERE c.tenant_id = tenant
+$$;
+COMMENT ON FUNCTION mindtickle.credential_stored_at(pg_catalog.text)
+	IS 'when a secret of a tenant was stored last: one that was refused is tried again after that, be it the same';
+
 CREATE FUNCTION mindtickle.sync_open(tenant pg_catalog.text, OUT job_id pg_catalog.int8, OUT kind pg_catalog.text, OUT phase pg_catalog.text,
 		OUT "position" pg_catalog.jsonb, OUT settings pg_catalog.jsonb, OUT credential pg_catalog.jsonb, OUT done pg_catalog.int8,
-		OUT total pg_catalog.int8)
+		OUT total pg_catalog.int8, OUT stored_at pg_catalog.timestamptz)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -150,22 +157,35 @@ BEGIN
 		SET state = 'running', started_at = coalesce(j.started_at, now()), phase_started_at = coalesce(j.phase_started_at, now())
 		WHERE j.tenant_id = sync_open.tenant AND j.job_id = job.job_id AND j.state = 'queued';
 	RETURN QUERY SELECT job.job_id, job.kind, job.phase, job.position, mindtickle.source_settings(sync_open.tenant),
-		mindtickle.credential_of(sync_open.tenant), job.done, job.total;
+		mindtickle.credential_of(sync_open.tenant), job.done, job.total, mindtickle.credential_stored_at(sync_open.tenant);
 END
 $$;
 COMMENT ON FUNCTION mindtickle.sync_open(pg_catalog.text)
 	IS 'takes up a tenant''s pull, beginning the periodic one when it is due, where it was left off; no row: nothing to do';
 
+CREATE FUNCTION mindtickle.sync_since(tenant pg_catalog.text, job_id pg_catalog.int8, phase pg_catalog.text) RETURNS pg_catalog.text
+	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	-- Moments are the far side's: an hour more, for what it shows late or out of order; and none that our clock has not reached.
+	SELECT to_char((least(r.latest, r.data_as_of) - interval '1 hour') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+	FROM mindtickle.sync_resource AS r JOIN mindtickle.sync_job AS j ON j.tenant_id = r.tenant_id
+	WHERE r.tenant_id = tenant AND r.resource = sync_since.phase AND j.job_id = sync_since.job_id AND j.requested_by IS NULL
+		AND r.latest IS NOT NULL AND r.listed_at > j.started_at - interval '1 day'
+$$;
+COMMENT ON FUNCTION mindtickle.sync_since(pg_catalog.text, pg_catalog.int8, pg_catalog.text)
+	IS 'since when changes are asked for; null: a pull that somebody asked for, and one a day, asks for everything, which also brings what was changed without a later moment';
+
 CREATE FUNCTION mindtickle.sync_next_users(tenant pg_catalog.text, job_id pg_catalog.int8, after pg_catalog.text, max_rows pg_catalog.int4,
-		OUT user_id pg_catalog.text, OUT mindtickle_id pg_catalog.text)
+		OUT user_id pg_catalog.text, OUT mindtickle_id pg_catalog.text, OUT known pg_catalog.bool)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT u.user_id, u.mindtickle_id FROM mindtickle.users AS u
+	SELECT u.user_id, u.mindtickle_id,
+		u.updated_at < (SELECT r.data_as_of FROM mindtickle.sync_resource AS r WHERE r.tenant_id = tenant AND r.resource = 'progress')
+	FROM mindtickle.users AS u
 	WHERE u.tenant_id = tenant AND u.user_id > after AND u.active AND u.mindtickle_id IS NOT NULL
 	ORDER BY u.user_id LIMIT max_rows
 $$;
 COMMENT ON FUNCTION mindtickle.sync_next_users(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.int4)
-	IS 'the next users whose progress is to be pulled';
+	IS 'the next users whose progress is to be pulled; known: nobody who came, came back or was changed since it was last pulled, so its changes are enough';
 
 CREATE FUNCTION mindtickle.sync_advance(tenant pg_catalog.text, job_id pg_catalog.int8, phase pg_catalog.text, "position" pg_catalog.jsonb,
 		done pg_catalog.int8, total pg_catalog.int8) RETURNS pg_catalog.bool
@@ -208,7 +228,7 @@ COMMENT ON FUNCTION mindtickle.deactivate_absent_users(pg_catalog.text, pg_catal
 	IS 'deactivates the pulled users that a complete listing did not show';
 
 CREATE FUNCTION mindtickle.sync_finish_phase(tenant pg_catalog.text, job_id pg_catalog.int8, phase pg_catalog.text, complete pg_catalog.bool,
-		error pg_catalog.text) RETURNS pg_catalog.void
+		error pg_catalog.text, everything pg_catalog.bool DEFAULT false, latest pg_catalog.timestamptz DEFAULT NULL) RETURNS pg_catalog.void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -217,10 +237,12 @@ BEGIN
 	SELECT coalesce(j.phase_started_at, now()) INTO began FROM mindtickle.sync_job AS j
 		WHERE j.tenant_id = sync_finish_phase.tenant AND j.job_id = sync_finish_phase.job_id;
 	IF complete THEN
-		INSERT INTO mindtickle.sync_resource AS r (tenant_id, resource, data_as_of, finished_at)
-			VALUES (sync_finish_phase.tenant, sync_finish_phase.phase, began, clock_timestamp())
+		INSERT INTO mindtickle.sync_resource AS r (tenant_id, resource, data_as_of, finished_at, latest, listed_at)
+			VALUES (sync_finish_phase.tenant, sync_finish_phase.phase, began, clock_timestamp(), sync_finish_phase.latest,
+					CASE WHEN everything THEN began END)
 			ON CONFLICT (tenant_id, resource) DO UPDATE
-				SET data_as_of = excluded.data_as_of, finished_at = excluded.finished_at, error = NULL, error_at = NULL;
+				SET data_as_of = excluded.data_as_of, finished_at = excluded.finished_at, error = NULL, error_at = NULL,
+					latest = greatest(r.latest, excluded.latest), listed_at = coalesce(excluded.listed_at, r.listed_at);
 		IF sync_finish_phase.phase = 'roster' THEN
 			PERFORM mindtickle.deactivate_absent_users(sync_finish_phase.tenant, sync_finish_phase.job_id);
 		ELSIF sync_finish_phase.phase = ANY (ARRAY['teams', 'series']) THEN
@@ -239,8 +261,8 @@ BEGIN
 	PERFORM mindtickle.wake_aggregator();
 END
 $$;
-COMMENT ON FUNCTION mindtickle.sync_finish_phase(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bool, pg_catalog.text)
-	IS 'ends the pull of one resource; a complete listing tells who and what is gone';
+COMMENT ON FUNCTION mindtickle.sync_finish_phase(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.bool, pg_catalog.timestamptz)
+	IS 'ends the pull of one resource; a complete listing tells who and what is gone; everything: it was not asked for changes alone; latest: the latest moment that a record bore';
 
 CREATE FUNCTION mindtickle.next_pull(tenant pg_catalog.text) RETURNS pg_catalog.timestamptz
 	LANGUAGE sql STRICT VOLATILE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$

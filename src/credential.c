@@ -184,6 +184,8 @@ Datum
 mt_set_credential(PG_FUNCTION_ARGS)
 {
 	static MtPlan note = {
+		/* Another account's records are all new, so the next pull asks for everything. */
+		"WITH forgotten AS (UPDATE mindtickle.sync_resource SET listed_at = NULL WHERE tenant_id = $1 AND listed_at IS NOT NULL) "
 		"UPDATE mindtickle.tenant AS t SET source_configured = c.present, last_error = NULL, last_error_at = NULL, backoff_until = NULL, "
 		"next_sync_at = CASE WHEN c.present THEN now() END "
 		"FROM (SELECT count(*) > 0 AS present FROM mindtickle.credential WHERE tenant_id = $1) AS c WHERE t.tenant_id = $1",

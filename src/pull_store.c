@@ -102,8 +102,8 @@ mt_store_courses(PG_FUNCTION_ARGS)
 }
 
 /*
- * mindtickle.store_progress(tenant, job_id, user_id, records bytea[]) -> (received, changed, rejected, fresh): the courses of one user, by our
- * id of him. There is nothing to be seen in it: fresh is 0.
+ * mindtickle.store_progress(tenant, job_id, user_id, records bytea[]) -> (received, changed, rejected, fresh, latest): the courses of one
+ * user, by our id of him. There is nothing to be seen in it: fresh is 0.
  */
 Datum
 mt_store_progress(PG_FUNCTION_ARGS)
@@ -118,6 +118,8 @@ mt_store_progress(PG_FUNCTION_ARGS)
 	(void) mt_progress_sort(items, count);
 	for (int i = 0; i < count; i++)
 	{
+		if ((items[i].given & (1u << MT_PROGRESS_UPDATED_AT)) != 0 && !items[i].nulls[MT_PROGRESS_UPDATED_AT])
+			mt_page_note_moment(&page, items[i].values[MT_PROGRESS_UPDATED_AT]);
 		if (kept > 0 && mt_progress_same_course(&items[kept - 1], &items[i]))
 		{
 			MtFault		fault = {"courseId", "is given twice"};
@@ -132,17 +134,21 @@ mt_store_progress(PG_FUNCTION_ARGS)
 	return mt_page_close(&page, fcinfo);
 }
 
-/* Stores a quiz result. As store_user. */
+/* Stores a quiz result of the page. As store_user. */
 static bool
-store_quiz_result(const char *tenant, MtFields *fields, Jsonb *document)
+store_quiz_result(MtPulledPage *page, MtFields *fields, Jsonb *document)
 {
 	MtQuizResult result;
 
-	return mt_quiz_result_read(fields, &result) && mt_quiz_result_store(tenant, &result, document, "pull");
+	if (!mt_quiz_result_read(fields, &result))
+		return false;
+	if (result.has_submitted_at)
+		mt_page_note_moment(page, result.submitted_at);
+	return mt_quiz_result_store(page->tenant, &result, document, "pull");
 }
 
 /*
- * mindtickle.store_quiz_results(tenant, job_id, records bytea[]) -> (received, changed, rejected, fresh)
+ * mindtickle.store_quiz_results(tenant, job_id, records bytea[]) -> (received, changed, rejected, fresh, latest)
  */
 Datum
 mt_store_quiz_results(PG_FUNCTION_ARGS)
@@ -157,7 +163,7 @@ mt_store_quiz_results(PG_FUNCTION_ARGS)
 		Jsonb	   *document = mt_page_record(&page, i, "resultId", &fields, &fault);
 
 		if (document != NULL)
-			page.changed += store_quiz_result(page.tenant, &fields, document);
+			page.changed += store_quiz_result(&page, &fields, document);
 		if (mt_faulty(&fault))
 			mt_page_reject(&page, i, &fault);
 	}

@@ -155,6 +155,15 @@ mt_page_note_seen(MtPulledPage *page, const char *phase)
 }
 
 /*
+ * Notes a moment (timestamptz) that a record of the page bears.
+ */
+void
+mt_page_note_moment(MtPulledPage *page, Datum moment)
+{
+	page->latest = Max(page->latest, DatumGetTimestampTz(moment));
+}
+
+/*
  * Adds the page to its job's figures and gives them back as the function's row.
  */
 Datum
@@ -165,8 +174,10 @@ mt_page_close(MtPulledPage *page, FunctionCallInfo fcinfo)
 		4, {TEXTOID, INT8OID, INT8OID, INT8OID}
 	};
 	TupleDesc	descriptor;
-	Datum		row[4] = {Int32GetDatum(page->received), Int32GetDatum(page->changed), Int32GetDatum(page->rejected), Int32GetDatum(page->fresh)};
-	bool		nulls[4] = {false};
+	/* Where there are no moments, the row ends before them. */
+	Datum		row[5] = {Int32GetDatum(page->received), Int32GetDatum(page->changed), Int32GetDatum(page->rejected), Int32GetDatum(page->fresh),
+	TimestampTzGetDatum(page->latest)};
+	bool		nulls[5] = {false, false, false, false, page->latest == 0};
 
 	if (of_job(page) && (page->changed > 0 || page->rejected > 0))
 	{

@@ -29,6 +29,8 @@ Datum
 mt_configure_tenant(PG_FUNCTION_ARGS)
 {
 	static MtPlan merge = {
+		/* Another source's records are all new, so the next pull asks for everything. */
+		"WITH forgotten AS (UPDATE mindtickle.sync_resource SET listed_at = NULL WHERE tenant_id = $1 AND listed_at IS NOT NULL) "
 		"UPDATE mindtickle.tenant SET settings = mindtickle.merge_settings(settings, $2, $3) WHERE tenant_id = $1 RETURNING settings",
 		3, {TEXTOID, JSONBOID, BOOLOID}
 	};

@@ -316,7 +316,8 @@ mt_budget_recount(MtBudget *budget, int64 now, int64 ahead, int *minutes)
 		if (minutes[i] > 0)
 			count = i + 1;
 	}
-	minutes[0] += (int) (ahead / budget->interval) + 1;
+	/* No more than the hour allows. */
+	minutes[0] += Min((int) (ahead / budget->interval) + 1, Max(limit_of_hour(budget, true) - used_of_hour(budget, now), 0));
 	return Max(count, 1);
 }
 

@@ -77,6 +77,7 @@ typedef struct MtItem
 {
 	char	   *key;			/* ours, by which items are in order */
 	char	   *upstream_id;	/* theirs */
+	bool		known;			/* its changes are enough, where they can be asked for */
 } MtItem;
 
 /* Which page is asked for. */
@@ -84,6 +85,7 @@ typedef struct MtCursor
 {
 	int64		offset;			/* records in front of it, as far as the listing tells */
 	int64		limit;			/* how many records are asked for; 0: the adapter's default */
+	const char *since;			/* only what has changed since, a moment in ISO 8601; NULL: everything */
 	char	   *next;			/* path and query of a continuation; NULL: the first page, or one found by its offset */
 	bool		other_form;		/* the usual form of the answer was too large, or refused: in the other one, if there is one */
 } MtCursor;
@@ -125,6 +127,7 @@ typedef struct MtStage
 	MtRecordKind records;
 	MtHost		host;
 	bool		two_forms;		/* there are two forms of answers */
+	bool		changes;		/* it can be asked for changes alone (MtCursor.since) */
 	MtTogether	together;		/* which records are stored by one call */
 	const char *right;			/* what the credential needs for it, in words */
 

@@ -2,6 +2,8 @@
  * contract_reference.c
  *		The reference contract: listings by limit and offset, one request for each user's courses.
  *
+ * Results of quizzes, and a user's courses, can be asked for since a moment: of their submission, and of their last change. People and courses cannot.
+ *
  * Called through contract.h by the pull of a tenant. Only names and a few values are brought to our data model here; whether a record is
  * acceptable is decided where it is stored.
  */
@@ -101,6 +103,8 @@ static void
 request_quiz_results(const MtSource *source, const MtItem *item, const MtCursor *cursor, MtCall *call)
 {
 	request_page(call, "/quiz-results", cursor);
+	if (cursor->since != NULL)
+		appendStringInfo(&call->target, "&since=%s", cursor->since);
 }
 
 static void
@@ -109,6 +113,8 @@ request_progress(const MtSource *source, const MtItem *item, const MtCursor *cur
 	appendStringInfoString(&call->target, "/users/");
 	mt_append_percent_encoded(&call->target, item->upstream_id);
 	appendStringInfoString(&call->target, "/courses");
+	if (cursor->since != NULL)
+		appendStringInfo(&call->target, "?updated_since=%s", cursor->since);
 }
 
 /* Fills in the records, which the named member holds, and what the envelope says of the listing. */
@@ -349,12 +355,12 @@ static const MtStage stages[] = {
 		.request = request_courses,.read_page = read_courses,.canonical_record = canonical_course
 	},
 	{
-		.name = "progress",.phase = MT_PHASE_PROGRESS,.over = MT_OVER_USERS,.records = MT_RECORDS_PROGRESS,.right = "analytics:read",
+		.name = "progress",.phase = MT_PHASE_PROGRESS,.over = MT_OVER_USERS,.records = MT_RECORDS_PROGRESS,.right = "analytics:read",.changes = true,
 		.request = request_progress,.read_page = read_progress,.canonical_record = canonical_progress
 	},
 	{
 		.name = "quiz results",.phase = MT_PHASE_QUIZ_RESULTS,.over = MT_OVER_LISTING,.records = MT_RECORDS_QUIZ_RESULTS,
-		.right = "analytics:read",
+		.right = "analytics:read",.changes = true,
 		.request = request_quiz_results,.read_page = read_quiz_results,.canonical_record = canonical_quiz_result
 	},
 };

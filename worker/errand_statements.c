@@ -108,16 +108,17 @@ mt_sql_finish_request(int64 ticket, const MtRequestEnd *end)
  * The tenant's settings and credential, both JSON texts in the given context. False when nothing must be sent for it.
  */
 bool
-mt_sql_sync_errand(const char *tenant, MemoryContext context, char **settings, char **credential)
+mt_sql_sync_errand(const char *tenant, MemoryContext context, MtJobRow *row)
 {
-	static MtStatement statement = {"SELECT settings, credential FROM mindtickle.sync_errand($1)", 1, {TEXTOID}};
+	static MtStatement statement = {"SELECT settings, credential, stored_at FROM mindtickle.sync_errand($1)", 1, {TEXTOID}};
 	Datum		values[1] = {CStringGetTextDatum(tenant)};
 
 	mt_run(&statement, values, NULL);
 	if (SPI_processed == 0)
 		return false;
-	*settings = mt_column_text(0, 1, context);
-	*credential = mt_column_text(0, 2, context);
+	row->settings = mt_column_text(0, 1, context);
+	row->credential = mt_column_text(0, 2, context);
+	row->stored_at = mt_column_int64(0, 3, 0);
 	return true;
 }
 

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "statements.h"
 
 /* A request as it was taken. */
 typedef struct MtRequestRow
@@ -54,7 +55,7 @@ extern int	mt_sql_take_push_marks(MemoryContext context, char ***tenants);
 extern void mt_sql_take_requests(MtRequestVisitor visitor, void *argument);
 extern void mt_sql_request_step(int64 ticket, const char *step);
 extern void mt_sql_finish_request(int64 ticket, const MtRequestEnd *end);
-extern bool mt_sql_sync_errand(const char *tenant, MemoryContext context, char **settings, char **credential);
+extern bool mt_sql_sync_errand(const char *tenant, MemoryContext context, MtJobRow *row);
 extern void mt_sql_probe_source(const char *tenant, MemoryContext context, char **settings, char **credential, char **obstacle);
 extern char *mt_sql_rest_reason(const char *tenant, TimestampTz *until);
 extern bool mt_sql_errand_user(const char *tenant, const char *id, MemoryContext context, MtErrandUser *user);

@@ -4,11 +4,13 @@
  *
  * Called by sync.c (start, sockets) and by the pull of a tenant (pools, requests). Knows nothing of what it carries.
  *
- * Each tenant with a pull under way has a pool: a multi handle of its own, hence connections, name cache and headers of its own. One multi
- * handle for all would give tenant B the connection that tenant A opened to the same host. A multi handle costs 6 kB, and it lives as long as
- * the pull, so that a tenant's requests reuse its connection.
+ * Each tenant with a pull under way has a pool. One multi handle serves them all, for each would cost 40 kB of memory, two descriptors, and its own
+ * reading of the certificates that are trusted. What must never pass from one tenant to another hangs on the pool instead: a share handle, of which
+ * libcurl takes the connections that a request may use, and into which it puts them back (CURL_LOCK_DATA_CONNECT). A connection in another share's
+ * cache is not even looked at, whatever its host. It lives as long as the pull, so that a tenant's requests reuse their connection. TLS sessions are not
+ * kept at all. What is common is the cache of names, which says where a host is and nothing of who asked.
  *
- * All pools share one epoll descriptor, which the loop waits on beside its latch. libcurl never waits by itself.
+ * libcurl's sockets share one epoll descriptor, which the loop waits on beside its latch, and one timer. libcurl never waits by itself.
  *
  * Signals are blocked while libcurl runs: looking up a name starts a thread, which inherits the mask, and the server's signal handlers must
  * never run there. Callbacks call nothing of PostgreSQL and allocate with malloc, so no error can jump over libcurl's frames.
@@ -26,6 +28,7 @@
 
 #include "address.h"
 #include "clock.h"
+#include "large.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 
@@ -37,9 +40,11 @@
 #define KEPT				(4 * 1024 * 1024)
 /* By how much at most a body grows at once. */
 #define BODY_GROWTH			(1024 * 1024)
-/* What any body may have of memory, and what all bodies together may have beyond that. */
+/* What any body may have of memory; what is beyond that comes from large.c. */
 #define BODY_COMMON			(64 * 1024)
-#define LARGE_BODIES_MAX	BODY_MAX
+/* A body of more bytes than this that is so many times what came over the wire is no listing, but a bomb. */
+#define BOMB_BYTES			(1024 * 1024)
+#define BOMB_RATIO			100
 /* Buffers of a request under way. */
 #define RECEIVE_BUFFER		8192L
 #define SEND_BUFFER			16384L
@@ -69,12 +74,13 @@ StaticAssertDecl(sizeof(((MtHttpRequest *) NULL)->error) >= CURL_ERROR_SIZE, "li
 struct MtHttpPool
 {
 	dlist_node	node;
-	CURLM	   *multi;
+	CURLSH	   *connections;	/* those of this tenant */
 	struct curl_slist *headers;
 	MtHttpOwner owner;
 	bool		allow_http;
-	int64		timer;			/* when libcurl wants to be called; MT_NEVER */
 	dlist_head	under_way;
+	int			attached;		/* requests that libcurl has */
+	int			attached_max;
 	int			unconnected;	/* requests that have no connection yet */
 	bool		reached;		/* the last one that ended had one */
 };
@@ -82,17 +88,15 @@ struct MtHttpPool
 /* The same of all pools. */
 static int	unconnected = 0;
 
-/* Memory of all bodies beyond BODY_COMMON each. */
-static size_t large_bodies = 0;
-
 static int	epoll_descriptor = -1;
+static CURLM *multi = NULL;
+
+/* When libcurl wants to be called; MT_NEVER: only a socket can bring something. */
+static int64 timer = MT_NEVER;
+
 static dlist_head pools = DLIST_STATIC_INIT(pools);
 static dlist_head finished = DLIST_STATIC_INIT(finished);
 static int	finished_count = 0;
-
-/* By descriptor: the pool whose socket it is, or NULL. */
-static MtHttpPool **socket_owner = NULL;
-static int	socket_owner_length = 0;
 
 static void
 block_signals(sigset_t *previous)
@@ -109,59 +113,31 @@ restore_signals(const sigset_t *previous)
 	sigprocmask(SIG_SETMASK, previous, NULL);
 }
 
-/* Makes room in socket_owner; false when there is no memory. */
-static bool
-know_descriptor(int descriptor)
-{
-	MtHttpPool **larger;
-	int			length = socket_owner_length == 0 ? 64 : socket_owner_length;
-
-	if (descriptor < socket_owner_length)
-		return true;
-	while (length <= descriptor)
-		length *= 2;
-	larger = realloc(socket_owner, sizeof(MtHttpPool *) * (size_t) length);
-	if (larger == NULL)
-		return false;
-	memset(larger + socket_owner_length, 0, sizeof(MtHttpPool *) * (size_t) (length - socket_owner_length));
-	socket_owner = larger;
-	socket_owner_length = length;
-	return true;
-}
-
-/* libcurl tells which sockets it wants watched. */
+/* libcurl tells which sockets it wants watched. socket_data is what we assign to a socket: nothing yet where it is new. */
 static int
 socket_callback(CURL *easy, curl_socket_t descriptor, int what, void *argument, void *socket_data)
 {
-	MtHttpPool *pool = argument;
 	struct epoll_event event = {.data.fd = descriptor};
 
 	if (what == CURL_POLL_REMOVE)
 	{
-		if (descriptor < socket_owner_length)
-			socket_owner[descriptor] = NULL;
 		(void) epoll_ctl(epoll_descriptor, EPOLL_CTL_DEL, descriptor, NULL);
 		return 0;
 	}
-	if (!know_descriptor(descriptor))
-		return -1;
 	if (what & CURL_POLL_IN)
 		event.events |= EPOLLIN;
 	if (what & CURL_POLL_OUT)
 		event.events |= EPOLLOUT;
-	socket_owner[descriptor] = pool;
-	if (epoll_ctl(epoll_descriptor, EPOLL_CTL_MOD, descriptor, &event) != 0 &&
-		epoll_ctl(epoll_descriptor, EPOLL_CTL_ADD, descriptor, &event) != 0)
+	if (epoll_ctl(epoll_descriptor, socket_data == NULL ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, descriptor, &event) != 0)
 		return -1;
+	(void) curl_multi_assign(multi, descriptor, &epoll_descriptor);
 	return 0;
 }
 
 static int
-timer_callback(CURLM *multi, long milliseconds, void *argument)
+timer_callback(CURLM *handle, long milliseconds, void *argument)
 {
-	MtHttpPool *pool = argument;
-
-	pool->timer = milliseconds < 0 ? MT_NEVER : mt_now() + milliseconds * MT_MILLISECOND;
+	timer = milliseconds < 0 ? MT_NEVER : mt_now() + milliseconds * MT_MILLISECOND;
 	return 0;
 }
 
@@ -232,25 +208,39 @@ static bool
 grow_body(MtHttpRequest *request, size_t length)
 {
 	size_t		capacity = Max(request->capacity, 4096);
-	size_t		others = large_bodies - large_part(request->capacity);
 	char	   *larger;
 
 	if (length < request->capacity)
 		return true;
 	while (capacity <= length)
 		capacity += Min(capacity, BODY_GROWTH);
-	if (others + large_part(length + 1) > LARGE_BODIES_MAX)
+	capacity = Min(capacity, BODY_MAX + 1);
+	if (!mt_large_take(large_part(request->capacity), large_part(capacity)))
 	{
 		request->crowded = true;
 		return false;
 	}
 	larger = realloc(request->body, capacity);
 	if (larger == NULL)
+	{
+		mt_large_note(large_part(capacity), large_part(request->capacity));
 		return false;
-	large_bodies = others + large_part(capacity);
+	}
 	request->body = larger;
 	request->capacity = capacity;
 	return true;
+}
+
+/* Has the body been unpacked from far too little? What libcurl has counted may lack what it is at now. */
+static bool
+is_bomb(const MtHttpRequest *request, size_t length)
+{
+	curl_off_t	received = 0;
+
+	if (length <= BOMB_BYTES)
+		return false;
+	curl_easy_getinfo(request->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+	return (curl_off_t) length / BOMB_RATIO > received + RECEIVE_BUFFER;
 }
 
 /* Collects the decoded body. */
@@ -260,7 +250,7 @@ body_callback(char *data, size_t size, size_t count, void *argument)
 	MtHttpRequest *request = argument;
 	size_t		added = size * count;
 
-	if (added > BODY_MAX - request->length)
+	if (added > BODY_MAX - request->length || is_bomb(request, request->length + added))
 	{
 		request->outcome = MT_HTTP_TOO_LARGE;
 		return 0;
@@ -311,6 +301,7 @@ stop(int code, Datum argument)
 
 	dlist_foreach_modify(iter, &pools)
 		mt_http_pool_destroy(dlist_container(MtHttpPool, node, iter.cur));
+	(void) curl_multi_cleanup(multi);
 	curl_global_cleanup();
 }
 
@@ -332,10 +323,15 @@ mt_http_start(void)
 #endif
 	block_signals(&previous);
 	code = curl_global_init(CURL_GLOBAL_DEFAULT);
+	multi = code == CURLE_OK ? curl_multi_init() : NULL;
 	restore_signals(&previous);
-	if (code != CURLE_OK)
+	if (multi == NULL)
 		ereport(FATAL, (errcode(ERRCODE_SYSTEM_ERROR), errmsg("libcurl could not be started")));
 	on_proc_exit(stop, 0);
+	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, socket_callback);
+	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, timer_callback);
+	/* Of each share. */
+	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) POOL_IDLE_MAX);
 	epoll_descriptor = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll_descriptor < 0)
 		ereport(FATAL, (errcode_for_file_access(), errmsg("could not create an epoll descriptor: %m")));
@@ -376,7 +372,7 @@ add_header(struct curl_slist **headers, const char *line)
 }
 
 /*
- * Creates the pool of a tenant, which opens up to so many connections at once. headers go with every request, end with NULL and are
+ * Creates the pool of a tenant, which has up to so many requests, and so connections, at once. headers go with every request, end with NULL and are
  * copied. NULL when there is no memory.
  */
 MtHttpPool *
@@ -388,24 +384,19 @@ mt_http_pool_create(const MtHttpOwner *owner, const char *const *headers, bool a
 		return NULL;
 	pool->owner = *owner;
 	pool->allow_http = allow_http;
-	pool->timer = MT_NEVER;
+	pool->attached_max = connections;
 	dlist_init(&pool->under_way);
 	dlist_push_tail(&pools, &pool->node);
-	pool->multi = curl_multi_init();
-	for (; pool->multi != NULL && *headers != NULL; headers++)
+	pool->connections = curl_share_init();
+	for (; pool->connections != NULL && *headers != NULL; headers++)
 		if (!add_header(&pool->headers, *headers))
 			break;
-	if (pool->multi == NULL || *headers != NULL)
+	if (pool->connections == NULL || *headers != NULL ||
+		curl_share_setopt(pool->connections, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT) != CURLSHE_OK)
 	{
 		mt_http_pool_destroy(pool);
 		return NULL;
 	}
-	curl_multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, socket_callback);
-	curl_multi_setopt(pool->multi, CURLMOPT_SOCKETDATA, pool);
-	curl_multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, timer_callback);
-	curl_multi_setopt(pool->multi, CURLMOPT_TIMERDATA, pool);
-	curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, (long) POOL_IDLE_MAX);
-	curl_multi_setopt(pool->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long) connections);
 	return pool;
 }
 
@@ -425,9 +416,10 @@ detach(MtHttpRequest *request)
 	note_connected(request);
 	if (request->easy != NULL)
 	{
-		(void) curl_multi_remove_handle(request->pool->multi, request->easy);
+		(void) curl_multi_remove_handle(multi, request->easy);
 		curl_easy_cleanup(request->easy);
 		request->easy = NULL;
+		request->pool->attached--;
 	}
 	free_headers(request->headers);
 	request->headers = NULL;
@@ -457,25 +449,13 @@ mt_http_pool_destroy(MtHttpPool *pool)
 	}
 
 	block_signals(&previous);
-	if (pool->multi != NULL)
-		curl_multi_cleanup(pool->multi);
+	if (pool->connections != NULL)
+		(void) curl_share_cleanup(pool->connections);
 	free_headers(pool->headers);
 	restore_signals(&previous);
 
-	for (int descriptor = 0; descriptor < socket_owner_length; descriptor++)
-		if (socket_owner[descriptor] == pool)
-			socket_owner[descriptor] = NULL;
 	dlist_delete(&pool->node);
 	free(pool);
-}
-
-/*
- * When mt_http_pool_run is due; MT_NEVER when only a socket can bring something.
- */
-int64
-mt_http_pool_timer(const MtHttpPool *pool)
-{
-	return pool->timer;
 }
 
 /*
@@ -487,11 +467,12 @@ mt_http_pool_owner(const MtHttpPool *pool)
 	return pool->owner.owner;
 }
 
-/* Sets what is alike for all requests. */
-static void
+/* Sets what is alike for all requests; false when the request cannot have its tenant's connections alone. */
+static bool
 set_options(CURL *easy, MtHttpRequest *request)
 {
 	MtHttpPool *pool = request->pool;
+	char	   *bundle = NULL;
 
 #if LIBCURL_VERSION_NUM >= 0x075500
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, pool->allow_http ? "http,https" : "https");
@@ -502,6 +483,11 @@ set_options(CURL *easy, MtHttpRequest *request)
 	/* A request that ends while its name is being looked up does not wait for the look-up. */
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 #endif
+#if LIBCURL_VERSION_NUM >= 0x075400
+	/* With a directory of trusted certificates beside the bundle libcurl would read the bundle, most of a megabyte, anew for each connection. */
+	if (curl_easy_getinfo(easy, CURLINFO_CAINFO, &bundle) == CURLE_OK && bundle != NULL)
+		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+#endif
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -509,6 +495,7 @@ set_options(CURL *easy, MtHttpRequest *request)
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT);
 	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
@@ -531,6 +518,7 @@ set_options(CURL *easy, MtHttpRequest *request)
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
+	return curl_easy_setopt(easy, CURLOPT_SHARE, pool->connections) == CURLE_OK;
 }
 
 /* Makes copies of what is sent; false when there is no memory. */
@@ -559,16 +547,10 @@ copy_message(MtHttpRequest *request, const MtHttpMessage *message)
 	return copied;
 }
 
-/* Hands the request to libcurl; false when there is no memory. */
+/* Sets what is sent; false when there is no memory. */
 static bool
-attach(MtHttpRequest *request, const MtHttpMessage *message)
+set_message(CURL *easy, MtHttpRequest *request, const MtHttpMessage *message)
 {
-	CURL	   *easy = curl_easy_init();
-
-	request->easy = easy;
-	if (easy == NULL)
-		return false;
-	set_options(easy, request);
 	if (request->sent_body != NULL)
 	{
 		curl_easy_setopt(easy, CURLOPT_POST, 1L);
@@ -577,21 +559,36 @@ attach(MtHttpRequest *request, const MtHttpMessage *message)
 	}
 	if (message->method != NULL && curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, message->method) != CURLE_OK)
 		return false;
-	/* The one option that copies what may be long. */
-	if (curl_easy_setopt(easy, CURLOPT_URL, message->url) == CURLE_OK && curl_multi_add_handle(request->pool->multi, easy) == CURLM_OK)
+	return curl_easy_setopt(easy, CURLOPT_URL, message->url) == CURLE_OK;
+}
+
+/* Hands the request to libcurl; false when there is no memory. */
+static bool
+attach(MtHttpRequest *request, const MtHttpMessage *message)
+{
+	CURL	   *easy = curl_easy_init();
+
+	if (easy == NULL)
+		return false;
+	if (set_options(easy, request) && set_message(easy, request, message) && curl_multi_add_handle(multi, easy) == CURLM_OK)
+	{
+		request->easy = easy;
+		request->pool->attached++;
 		return true;
+	}
 	curl_easy_cleanup(easy);
-	request->easy = NULL;
 	return false;
 }
 
 /*
- * May the pool send another request now? Not where many answers wait already. A pool that reaches nobody tries with one at a time, so that it takes few of the places there are.
+ * May the pool send another request now? Not where many answers wait already. A pool that reaches nobody tries with one at a time, so that it takes
+ * few of the places there are.
  */
 bool
 mt_http_room(const MtHttpPool *pool)
 {
-	return finished_count < ANSWERS_MAX && unconnected < UNCONNECTED_MAX && (pool->reached || pool->unconnected == 0);
+	return finished_count < ANSWERS_MAX && unconnected < UNCONNECTED_MAX && pool->attached < pool->attached_max &&
+		(pool->reached || pool->unconnected == 0);
 }
 
 /*
@@ -635,7 +632,7 @@ mt_http_free(MtHttpRequest *request)
 	restore_signals(&previous);
 	dlist_delete(&request->node);
 	finished_count -= request->finished;
-	large_bodies -= large_part(request->capacity);
+	mt_large_note(large_part(request->capacity), 0);
 	/* It may be the answer to a sign-in. */
 	if (request->body != NULL)
 		explicit_bzero(request->body, request->length);
@@ -659,7 +656,7 @@ settle(MtHttpRequest *request, CURLcode code)
 	if (request->outcome == MT_HTTP_TOO_LARGE || code == CURLE_FILESIZE_EXCEEDED)
 	{
 		request->outcome = MT_HTTP_TOO_LARGE;
-		snprintf(request->error, sizeof(request->error), "the answer is larger than %d bytes", BODY_MAX);
+		snprintf(request->error, sizeof(request->error), "the answer is larger than %d bytes, or was packed more than %d times", BODY_MAX, BOMB_RATIO);
 	}
 	else if (request->crowded)
 	{
@@ -687,12 +684,12 @@ settle(MtHttpRequest *request, CURLcode code)
 
 /* Moves what libcurl has done with to the finished list. */
 static void
-collect(MtHttpPool *pool)
+collect(void)
 {
 	CURLMsg    *message;
 	int			left;
 
-	while ((message = curl_multi_info_read(pool->multi, &left)) != NULL)
+	while ((message = curl_multi_info_read(multi, &left)) != NULL)
 	{
 		MtHttpRequest *request;
 		char	   *private_data;
@@ -709,65 +706,52 @@ collect(MtHttpPool *pool)
 		request->finished = true;
 		finished_count++;
 	}
-	pool->owner.stirred(pool->owner.owner);
-}
-
-/* Lets a pool's libcurl act on one socket, or on its timer. */
-static void
-act(MtHttpPool *pool, curl_socket_t descriptor, int events)
-{
-	int			running;
-
-	(void) curl_multi_socket_action(pool->multi, descriptor, events, &running);
-	collect(pool);
 }
 
 /*
- * Serves the pool's timer if it is due.
+ * When mt_http_run is due; MT_NEVER when only a socket can bring something.
  */
-void
-mt_http_pool_run(MtHttpPool *pool)
+int64
+mt_http_due(void)
 {
-	sigset_t	previous;
-
-	if (pool->timer > mt_now())
-		return;
-	/* libcurl sets it anew if it wants to. */
-	pool->timer = MT_NEVER;
-	block_signals(&previous);
-	act(pool, CURL_SOCKET_TIMEOUT, 0);
-	restore_signals(&previous);
+	return timer;
 }
 
 /*
- * Serves sockets that are ready, unless many answers wait; does not wait.
+ * Serves libcurl's timer if it is due, and sockets that are ready, unless many answers wait; does not wait.
  */
 void
 mt_http_run(void)
 {
 	struct epoll_event events[EVENTS_MAX];
 	int			count = finished_count < ANSWERS_MAX ? epoll_wait(epoll_descriptor, events, EVENTS_MAX, 0) : 0;
+	bool		due = timer <= mt_now();
 	sigset_t	previous;
+	int			running;
 
-	if (count <= 0)
+	if (count <= 0 && !due)
 		return;
 	block_signals(&previous);
 	for (int i = 0; i < count; i++)
 	{
-		int			descriptor = events[i].data.fd;
 		int			what = 0;
 
-		/* An earlier event of this batch may have closed it. */
-		if (descriptor >= socket_owner_length || socket_owner[descriptor] == NULL)
-			continue;
 		if (events[i].events & EPOLLIN)
 			what |= CURL_CSELECT_IN;
 		if (events[i].events & EPOLLOUT)
 			what |= CURL_CSELECT_OUT;
 		if (events[i].events & (EPOLLERR | EPOLLHUP))
 			what |= CURL_CSELECT_ERR;
-		act(socket_owner[descriptor], descriptor, what);
+		/* One that an earlier event of this batch has closed is unknown to libcurl, which ignores it. */
+		(void) curl_multi_socket_action(multi, events[i].data.fd, what, &running);
 	}
+	if (due)
+	{
+		/* libcurl sets it anew if it wants to. */
+		timer = MT_NEVER;
+		(void) curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	}
+	collect();
 	restore_signals(&previous);
 }
 

@@ -65,20 +65,18 @@ typedef struct MtHttpOwner
 {
 	void	   *owner;
 	void		(*sent) (void *owner, MtHttpRequest *request);
-	void		(*stirred) (void *owner);	/* sockets or timer of the pool have changed something */
 } MtHttpOwner;
 
 extern int	mt_http_start(void);
 extern int	mt_http_connections_max(void);
 extern MtHttpPool *mt_http_pool_create(const MtHttpOwner *owner, const char *const *headers, bool allow_http, int connections);
 extern void mt_http_pool_destroy(MtHttpPool *pool);
-extern int64 mt_http_pool_timer(const MtHttpPool *pool);
-extern void mt_http_pool_run(MtHttpPool *pool);
 extern void *mt_http_pool_owner(const MtHttpPool *pool);
 extern bool mt_http_room(const MtHttpPool *pool);
 extern MtHttpRequest *mt_http_send(MtHttpPool *pool, const MtHttpMessage *message, void *tag);
 extern void mt_http_free(MtHttpRequest *request);
 extern void mt_http_run(void);
+extern int64 mt_http_due(void);
 extern bool mt_http_any_finished(void);
 extern MtHttpRequest *mt_http_next_finished(void);
 

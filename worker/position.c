@@ -88,6 +88,8 @@ mt_position_read(MtPosition *position, const char *json)
 		char	   *stage = read_text(object, "stage");
 
 		position->cursor.next = read_text(object, "next");
+		position->cursor.since = read_text(object, "since");
+		position->latest = read_count(object, "latest", 0);
 		position->cursor.offset = read_count(object, "offset", 0);
 		position->cursor.limit = read_count(object, "limit", 0);
 		position->pages = read_count(object, "pages", 0);
@@ -128,6 +130,13 @@ mt_position_write(const MtPosition *position)
 	escape_json(&json, position->after);
 	appendStringInfoString(&json, ",\"stage\":");
 	escape_json(&json, position->stage);
+	if (position->cursor.since != NULL)
+	{
+		appendStringInfoString(&json, ",\"since\":");
+		escape_json(&json, position->cursor.since);
+	}
+	if (position->latest != 0)
+		appendStringInfo(&json, ",\"latest\":" INT64_FORMAT, position->latest);
 	if (position->cursor.next != NULL)
 	{
 		appendStringInfoString(&json, ",\"next\":");

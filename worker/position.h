@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "contract.h"
+#include "datatype/timestamp.h"
 
 /* Items that could not be read at first and are asked for again at the end of the phase; more than these are given up at once. */
 #define MT_AGAIN_MAX 500
@@ -17,11 +18,12 @@ typedef struct MtPosition
 	char	   *stage;			/* how the phase is done; "": not chosen yet */
 
 	/* of a listing */
-	MtCursor	cursor;			/* the next page */
+	MtCursor	cursor;			/* the next page; of items only since when */
 	int64		pages;			/* read so far */
 	int64		total;			/* what the first page that said so said; -1: none */
 	int64		seen;			/* records of different ids, and those rejected */
 	int			barren;			/* pages in a row that brought no new id */
+	TimestampTz latest;			/* of the records' own moments; 0: none */
 	bool		unsteady;		/* the total has changed while reading, so records may have moved between pages */
 
 	/* of items */

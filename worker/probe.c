@@ -142,15 +142,6 @@ request_sent(void *owner, MtHttpRequest *request)
 	mt_budget_sent(&tenant->budget, tenant->probe->budget_ticket, mt_now());
 }
 
-static void
-pool_stirred(void *owner)
-{
-	MtTenant   *tenant = owner;
-
-	if (tenant->probe != NULL && tenant->probe->pool != NULL)
-		mt_sync_wake(tenant, mt_http_pool_timer(tenant->probe->pool));
-}
-
 /* Frees a probe. Its request under way, if any, is ended. */
 static void
 forget(MtTenant *tenant)
@@ -269,7 +260,7 @@ mt_probe_begin(MtTenant *tenant, int64 ticket, TimestampTz ends_at)
 	MemoryContext context;
 	MtProbe    *probe;
 	ProbeWork	work = {.tenant = tenant};
-	MtHttpOwner owner = {tenant, request_sent, pool_stirred};
+	MtHttpOwner owner = {tenant, request_sent};
 	const char *headers[3] = {"Accept: application/json", NULL, NULL};
 	const char *problem;
 	MemoryContext previous;
@@ -382,8 +373,6 @@ mt_probe_step(MtTenant *tenant)
 		return;
 	}
 	mt_sync_wake(tenant, probe->ends_at);
-	if (mt_http_pool_timer(probe->pool) <= now)
-		mt_http_pool_run(probe->pool);
 	if (probe->request == NULL)
 	{
 		allowed = Max(mt_budget_next(&tenant->budget, now, true), probe->not_before);
@@ -394,7 +383,6 @@ mt_probe_step(MtTenant *tenant)
 		else
 			send_request(tenant, now);
 	}
-	mt_sync_wake(tenant, mt_http_pool_timer(probe->pool));
 }
 
 /*

@@ -80,6 +80,8 @@ static const struct
 	{"lock_timeout", "2s"},
 	{"statement_timeout", "60s"},
 	{"row_security", "on"},
+	/* Statements are short, whatever the planner thinks of tables that it knows nothing of yet: compiling one can take a second, many times over. */
+	{"jit", "off"},
 	/* Waits for this server's disk, not for a standby: a budget must survive a crash, and a lost standby must not stop the pulls. */
 	{"synchronous_commit", "local"},
 };

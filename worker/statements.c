@@ -213,7 +213,7 @@ bool
 mt_sql_sync_open(const char *tenant, MemoryContext context, MtJobRow *row)
 {
 	static MtStatement statement = {
-		"SELECT job_id, kind, phase, position, settings, credential, done, total FROM mindtickle.sync_open($1)", 1, {TEXTOID}
+		"SELECT job_id, kind, phase, position, settings, credential, done, total, stored_at FROM mindtickle.sync_open($1)", 1, {TEXTOID}
 	};
 	Datum		values[1] = {CStringGetTextDatum(tenant)};
 
@@ -228,6 +228,7 @@ mt_sql_sync_open(const char *tenant, MemoryContext context, MtJobRow *row)
 	row->credential = mt_column_text(0, 6, context);
 	row->done = mt_column_int64(0, 7, 0);
 	row->total = mt_column_int64(0, 8, -1);
+	row->stored_at = mt_column_int64(0, 9, 0);
 	return true;
 }
 
@@ -241,11 +242,15 @@ add_counts(MtStoreCounts *counts)
 	counts->changed += DatumGetInt32(mt_column(0, 2, &isnull));
 	counts->rejected += DatumGetInt32(mt_column(0, 3, &isnull));
 	counts->fresh += DatumGetInt32(mt_column(0, 4, &isnull));
+	counts->latest = Max(counts->latest, mt_column_int64(0, 5, 0));
 }
 
-#define STORE(function) {"SELECT received, changed, rejected, fresh FROM mindtickle." function "($1, $2, $3)", 3, {TEXTOID, INT8OID, BYTEAARRAYOID}}
-#define STORE_OF(function) \
-	{"SELECT received, changed, rejected, fresh FROM mindtickle." function "($1, $2, $4, $3)", 4, {TEXTOID, INT8OID, BYTEAARRAYOID, TEXTOID}}
+#define STORE(function, latest) \
+	{"SELECT received, changed, rejected, fresh, " latest " FROM mindtickle." function "($1, $2, $3)", 3, {TEXTOID, INT8OID, BYTEAARRAYOID}}
+#define STORE_OF(function, latest) \
+	{"SELECT received, changed, rejected, fresh, " latest " FROM mindtickle." function "($1, $2, $4, $3)", 4, {TEXTOID, INT8OID, BYTEAARRAYOID, TEXTOID}}
+/* Those of which changes can be asked for tell how new they are. */
+#define NO_MOMENT "NULL::pg_catalog.timestamptz"
 
 /*
  * Stores records (bytea), and adds to counts what became of them. key is that of the item they are of, NULL where they are of a listing.
@@ -254,16 +259,16 @@ void
 mt_sql_store(MtRecordKind kind, const char *tenant, int64 job_id, const char *key, Datum *records, int count, MtStoreCounts *counts)
 {
 	static MtStatement statements[] = {
-		[MT_RECORDS_USERS] = STORE("store_users"),
-		[MT_RECORDS_TEAMS] = STORE("store_teams"),
-		[MT_RECORDS_TEAM_MEMBERS] = STORE_OF("store_team_members"),
-		[MT_RECORDS_SERIES] = STORE("store_series"),
-		[MT_RECORDS_MODULES] = STORE_OF("store_modules"),
-		[MT_RECORDS_COURSES] = STORE("store_courses"),
-		[MT_RECORDS_PROGRESS] = STORE_OF("store_progress"),
-		[MT_RECORDS_HISTORY] = STORE_OF("store_history"),
-		[MT_RECORDS_REPORTS] = STORE_OF("store_reports"),
-		[MT_RECORDS_QUIZ_RESULTS] = STORE("store_quiz_results"),
+		[MT_RECORDS_USERS] = STORE("store_users", NO_MOMENT),
+		[MT_RECORDS_TEAMS] = STORE("store_teams", NO_MOMENT),
+		[MT_RECORDS_TEAM_MEMBERS] = STORE_OF("store_team_members", NO_MOMENT),
+		[MT_RECORDS_SERIES] = STORE("store_series", NO_MOMENT),
+		[MT_RECORDS_MODULES] = STORE_OF("store_modules", NO_MOMENT),
+		[MT_RECORDS_COURSES] = STORE("store_courses", NO_MOMENT),
+		[MT_RECORDS_PROGRESS] = STORE_OF("store_progress", "latest"),
+		[MT_RECORDS_HISTORY] = STORE_OF("store_history", NO_MOMENT),
+		[MT_RECORDS_REPORTS] = STORE_OF("store_reports", NO_MOMENT),
+		[MT_RECORDS_QUIZ_RESULTS] = STORE("store_quiz_results", "latest"),
 	};
 	Datum		values[4];
 
@@ -291,7 +296,7 @@ int
 mt_sql_next_items(MtOver over, const char *tenant, int64 job_id, const char *after, int limit, MemoryContext context, MtItem **items)
 {
 	static MtStatement statement = {
-		"SELECT key, upstream_id FROM mindtickle.sync_items($1, $2, $3, $4, $5)", 5, {TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID}
+		"SELECT key, upstream_id, known FROM mindtickle.sync_items($1, $2, $3, $4, $5)", 5, {TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID}
 	};
 	Datum		values[5];
 
@@ -304,8 +309,13 @@ mt_sql_next_items(MtOver over, const char *tenant, int64 job_id, const char *aft
 	*items = MemoryContextAlloc(context, sizeof(MtItem) * (Size) Max(SPI_processed, 1));
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		(*items)[i].key = mt_column_text(i, 1, context);
-		(*items)[i].upstream_id = mt_column_text(i, 2, context);
+		char	   *upstream_id = mt_column_text(i, 2, CurrentMemoryContext);
+		MtItem	   *item = &(*items)[i];
+
+		item->key = mt_column_text(i, 1, context);
+		item->known = mt_column_bool(i, 3);
+		/* Most of ours are theirs. */
+		item->upstream_id = strcmp(item->key, upstream_id) == 0 ? item->key : MemoryContextStrdup(context, upstream_id);
 	}
 	return (int) SPI_processed;
 }
@@ -408,22 +418,40 @@ mt_sql_sync_advance(const char *tenant, int64 job_id, MtPhase phase, const char 
 }
 
 /*
- * Records how the pull of a resource ended.
+ * Since when changes of a resource are to be asked for, in the given context; NULL: everything is.
+ */
+char *
+mt_sql_sync_since(const char *tenant, int64 job_id, MtPhase phase, MemoryContext context)
+{
+	static MtStatement statement = {"SELECT mindtickle.sync_since($1, $2, $3)", 3, {TEXTOID, INT8OID, TEXTOID}};
+
+	run_for_phase(&statement, tenant, job_id, phase);
+	return mt_column_text(0, 1, context);
+}
+
+/*
+ * Records how the pull of a resource ended, which was at this position.
  */
 void
-mt_sql_sync_finish_phase(const char *tenant, int64 job_id, MtPhase phase, bool complete, const char *error)
+mt_sql_sync_finish_phase(const char *tenant, int64 job_id, MtPhase phase, bool complete, const char *error, const MtPosition *position)
 {
 	static MtStatement statement = {
-		"SELECT mindtickle.sync_finish_phase($1, $2, $3, $4, $5)", 5, {TEXTOID, INT8OID, TEXTOID, BOOLOID, TEXTOID}
+		"SELECT mindtickle.sync_finish_phase($1, $2, $3, $4, $5, $6, $7)", 7,
+		{TEXTOID, INT8OID, TEXTOID, BOOLOID, TEXTOID, BOOLOID, TIMESTAMPTZOID}
 	};
-	Datum		values[5];
+	Datum		values[7];
+	char		nulls[7] = "       ";
 
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = Int64GetDatum(job_id);
 	values[2] = CStringGetTextDatum(mt_phase_name(phase));
 	values[3] = BoolGetDatum(complete);
 	values[4] = error == NULL ? (Datum) 0 : CStringGetTextDatum(error);
-	mt_run_for_row(&statement, values, error == NULL ? "    n" : NULL);
+	values[5] = BoolGetDatum(position->cursor.since == NULL);
+	values[6] = TimestampTzGetDatum(position->latest);
+	nulls[4] = error == NULL ? 'n' : ' ';
+	nulls[6] = position->latest == 0 ? 'n' : ' ';
+	mt_run_for_row(&statement, values, nulls);
 }
 
 /*

@@ -48,6 +48,7 @@ typedef struct MtJobRow
 	char	   *credential;		/* NULL: none */
 	int64		done;
 	int64		total;			/* -1: not known */
+	TimestampTz stored_at;		/* of the credential */
 } MtJobRow;
 
 /* What became of records. */
@@ -57,6 +58,7 @@ typedef struct MtStoreCounts
 	int64		changed;
 	int64		rejected;
 	int64		fresh;
+	TimestampTz latest;			/* of the records' own moments; 0: none */
 } MtStoreCounts;
 
 extern const char *mt_phase_name(MtPhase phase);
@@ -85,7 +87,9 @@ extern void mt_sql_note_site(const char *tenant, const char *base_url);
 extern void mt_sql_sync_pass_phase(const char *tenant, int64 job_id, MtPhase phase);
 extern void mt_sql_sync_forget_seen(const char *tenant, int64 job_id, MtPhase phase);
 extern bool mt_sql_sync_advance(const char *tenant, int64 job_id, MtPhase phase, const char *position, int64 done, int64 total);
-extern void mt_sql_sync_finish_phase(const char *tenant, int64 job_id, MtPhase phase, bool complete, const char *error);
+extern char *mt_sql_sync_since(const char *tenant, int64 job_id, MtPhase phase, MemoryContext context);
+extern void mt_sql_sync_finish_phase(const char *tenant, int64 job_id, MtPhase phase, bool complete, const char *error,
+									 const MtPosition *position);
 extern void mt_sql_sync_close(const char *tenant, int64 job_id, const char *state, const char *error);
 extern void mt_sql_sync_back_off(const char *tenant, TimestampTz until, const char *error);
 extern void mt_sql_sync_count(const char *tenant, int64 job_id, const int64 *tally, int count);

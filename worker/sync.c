@@ -685,7 +685,7 @@ time_to_wait(void)
 		return 0;
 	if (look_failed || job_count > 0)
 		next = look_at;
-	next = Min(next, requests_at);
+	next = Min(next, Min(requests_at, mt_http_due()));
 	if (!pairingheap_is_empty(moments))
 		next = Min(next, pairingheap_container(MtTenant, heap_node, pairingheap_first(moments))->wake_at);
 	if (reserve_failed)

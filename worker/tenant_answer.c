@@ -9,7 +9,7 @@
  *						else, and a second time, the job fails and nothing is sent for hours; but a second 403 ends the phase alone
  *	404 of an item		there is nothing to store
  *	429					nothing is sent for as long as the answer says, or ever longer
- *	other 4xx			the item is given up; a listing's phase fails; a continuation has expired, and is begun anew
+ *	other 4xx			a request for changes becomes one for everything; else the item is given up; a listing's phase fails; a continuation has expired, and is begun anew
  *	everything else		tried again, a few times; then an item is left for the end of the phase, and for a page the tenant backs off
  */
 #include "tenant.h"
@@ -329,6 +329,17 @@ ask_otherwise(MtTenant *tenant, MtSlot *slot, const char *reason)
 	(void) mt_pull_failed(tenant, slot, reason);
 }
 
+/* Changes alone cannot be asked for: everything is, in this pull. */
+static void
+ask_for_everything(MtTenant *tenant, MtSlot *slot, const char *reason)
+{
+	MtJob	   *job = tenant->job;
+
+	slot->cursor.since = NULL;
+	job->position.cursor.since = job->next.since = NULL;
+	(void) mt_pull_failed(tenant, slot, reason);
+}
+
 /* As what an answer with a status other than 200 is counted. */
 static MtTally
 tally_of(const MtHttpRequest *request)
@@ -375,6 +386,8 @@ judge_status(MtTenant *tenant, MtSlot *slot, MtHttpRequest *request)
 	}
 	else if (continuation)
 		(void) mt_store_restart(tenant, psprintf("a continuation of the listing was refused with status %d", status));
+	else if (slot->cursor.since != NULL && slot->cursor.offset == 0)
+		ask_for_everything(tenant, slot, reason);
 	else if (slot->item.key != NULL && slot->stage->two_forms && !slot->cursor.other_form)
 		ask_otherwise(tenant, slot, reason);
 	else if (slot->item.key != NULL)

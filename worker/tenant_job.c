@@ -7,6 +7,7 @@
  */
 #include "tenant.h"
 
+#include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "errand.h"
 #include "push.h"
@@ -52,21 +53,11 @@ request_sent(void *owner, MtHttpRequest *request)
 	mt_sync_wake(tenant, now);
 }
 
-/* libcurl may have set its timer. */
-static void
-pool_stirred(void *owner)
-{
-	MtTenant   *tenant = owner;
-
-	if (tenant->job != NULL && tenant->job->pool != NULL)
-		mt_sync_wake(tenant, mt_http_pool_timer(tenant->job->pool));
-}
-
 static MtHttpPool *
 create_pool(MtTenant *tenant, int connections)
 {
 	const MtSource *source = &tenant->job->source;
-	MtHttpOwner owner = {tenant, request_sent, pool_stirred};
+	MtHttpOwner owner = {tenant, request_sent};
 	const char *headers[3] = {"Accept: application/json", NULL, NULL};
 
 	if (source->company_id != NULL)
@@ -117,12 +108,14 @@ read_pull(MtJob *job, const MtJobRow *row)
 
 /* Everything in memory that is needed to send something for the tenant. NULL, or why nothing can be sent. */
 static const char *
-build_job(MtTenant *tenant, MtJob *job, char *settings, char *credential)
+build_job(MtTenant *tenant, MtJob *job, const MtJobRow *row)
 {
-	const char *problem = mt_source_read(&job->source, settings, credential);
+	const char *problem = mt_source_read(&job->source, row->settings, row->credential);
 
 	if (problem != NULL)
 		return problem;
+	/* One that was refused is tried again as soon as anything is stored, be it the same. */
+	job->source.reporting_hash = hash_combine64(job->source.reporting_hash, (uint64) row->stored_at);
 	job->source.reporting_refused = tenant->refused_reporting == job->source.reporting_hash && mt_now() < tenant->reporting_rests_until;
 	mt_job_start_budget(tenant, &job->source);
 	mt_pace_join(tenant);
@@ -144,10 +137,10 @@ open_work(void *argument)
 	MemoryContext previous;
 
 	mt_sql_enter_tenant(tenant->tenant_id);
-	work->found = mt_sql_sync_open(tenant->tenant_id, job->context, &work->row);
+	work->found = mt_sql_sync_open(tenant->tenant_id, CurrentMemoryContext, &work->row);
 	/* Without a pull there may still be something that somebody waits for, or somebody to push. */
 	if (!work->found && (mt_errands_any(tenant) || mt_push_due(tenant) <= mt_now()))
-		work->errands_only = mt_sql_sync_errand(tenant->tenant_id, job->context, &work->row.settings, &work->row.credential);
+		work->errands_only = mt_sql_sync_errand(tenant->tenant_id, CurrentMemoryContext, &work->row);
 	if (!work->found && !work->errands_only)
 		return;
 	previous = MemoryContextSwitchTo(job->context);
@@ -155,7 +148,7 @@ open_work(void *argument)
 	if (work->found)
 		work->error = read_pull(job, &work->row);
 	if (work->error == NULL)
-		work->error = build_job(tenant, job, work->row.settings, work->row.credential);
+		work->error = build_job(tenant, job, &work->row);
 	if (work->error == NULL && tenant->refused_secret != 0 && tenant->refused_secret == job->source.secret_hash)
 	{
 		work->error = mt_pull_refusal(job, NULL, tenant->refused_status);
@@ -262,7 +255,7 @@ fail_work(void *argument)
 
 	mt_sql_enter_tenant(tenant->tenant_id);
 	if (job->phase != MT_PHASE_END)
-		mt_sql_sync_finish_phase(tenant->tenant_id, job->job_id, job->phase, false, work->error);
+		mt_sql_sync_finish_phase(tenant->tenant_id, job->job_id, job->phase, false, work->error, &job->position);
 	mt_job_flush_counters(tenant, true);
 	if (job->job_id != 0)
 		mt_sql_sync_close(tenant->tenant_id, job->job_id, "failed", work->error);

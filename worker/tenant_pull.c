@@ -19,7 +19,7 @@
 #include "utils/timestamp.h"
 
 /* Items fetched at once from the database. */
-#define ITEMS_CHUNK		40
+#define ITEMS_CHUNK		20
 /* Items in memory, most of them finished while an earlier one is slow. */
 #define ITEM_SLOTS_MAX	256
 /* How long a pull waits for others to end when there are too many. */
@@ -204,6 +204,7 @@ queue_again(MtJob *job)
 	job->items = palloc(sizeof(MtItem) * (Size) position->again_count);
 	for (int i = 0; i < position->again_count; i++)
 	{
+		job->items[i].known = false;
 		job->items[i].key = pstrdup(position->again[i].key);
 		job->items[i].upstream_id = pstrdup(position->again[i].upstream_id);
 	}
@@ -221,6 +222,8 @@ add_item_slot(MtJob *job)
 
 	slot->item.key = MemoryContextStrdup(job->context, item->key);
 	slot->item.upstream_id = MemoryContextStrdup(job->context, item->upstream_id);
+	if (item->known)
+		slot->cursor.since = job->position.cursor.since;
 	slot->again = job->items_again;
 	if (slot->again)
 		slot->not_before = mt_now() + mt_jitter(AGAIN_PAUSE * job->position.round);
@@ -557,9 +560,7 @@ mt_pull_step(MtTenant *tenant)
 		mt_sync_wake(tenant, Max(Max(Min(tenant->due_at, mt_push_due(tenant)), tenant->backoff_until), tenant->hold_until));
 		return;
 	}
-	if (mt_http_pool_timer(tenant->job->pool) <= mt_now())
-		mt_http_pool_run(tenant->job->pool);
 	wake = send_due(tenant);
 	if (linger(tenant, &wake))
-		mt_sync_wake(tenant, Min(wake, mt_http_pool_timer(tenant->job->pool)));
+		mt_sync_wake(tenant, wake);
 }

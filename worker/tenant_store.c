@@ -30,7 +30,7 @@
 #define TOTAL_TOLERANCE	100
 /* Records stored by one statement: at most so many, and no more once they have so many bytes. */
 #define BATCH_RECORDS	1000
-#define BATCH_BYTES		(4 * 1024 * 1024)
+#define BATCH_BYTES		(1024 * 1024)
 
 typedef struct StoreWork
 {
@@ -256,6 +256,8 @@ choose_stage(MtTenant *tenant)
 	if (stage != NULL && job->position.stage[0] == '\0')
 	{
 		job->position.stage = MemoryContextStrdup(job->context, stage->name);
+		if (stage->changes)
+			job->position.cursor.since = mt_sql_sync_since(tenant->tenant_id, job->job_id, job->phase, job->context);
 		if (stage->over != MT_OVER_LISTING)
 			job->total = mt_sql_count_items(stage->over, tenant->tenant_id, job->job_id);
 	}
@@ -288,7 +290,7 @@ end_phase(StoreWork *work)
 		if (work->error == NULL)
 			work->error = "scores were not pulled, for the reporting_user is refused";
 	}
-	mt_sql_sync_finish_phase(tenant->tenant_id, job->job_id, job->phase, work->complete, work->error);
+	mt_sql_sync_finish_phase(tenant->tenant_id, job->job_id, job->phase, work->complete, work->error, position);
 	previous = MemoryContextSwitchTo(job->context);
 	if (work->error != NULL && !work->forgivable && position->error == NULL)
 		position->error = psprintf("%s: %s", mt_phase_name(job->phase), work->error);
@@ -346,6 +348,7 @@ store_work(void *argument)
 		mt_sql_worker_report("pulling", counts.received);
 		return;
 	}
+	job->position.latest = Max(job->position.latest, counts.latest);
 	previous = MemoryContextSwitchTo(job->context);
 	if (work->slot != NULL && work->slot->item.key != NULL)
 	{
@@ -554,6 +557,9 @@ store_item(MtTenant *tenant, MtSlot *slot)
 	}
 	if (problem != NULL)
 		return mt_pull_unusable(tenant, slot, problem);
+	/* What must be stored by one call must not be larger than what may be gathered for it. */
+	if (slot->stage->together == MT_TOGETHER_ALWAYS && slot->request->length > MT_TRAIL_BYTES_MAX)
+		return mt_store_item_end(tenant, slot, MT_ITEM_LOST);
 	if (slot->stage->together != MT_TOGETHER_NOT && slot->trail != NULL)
 	{
 		MtTrailRoom room = gather(job, slot, &page);

@@ -3,19 +3,19 @@
  *		What an item has of its earlier pages: where they went on, so that none is followed twice, and records that wait for the last page.
  *
  * Called by tenant_store.c. A far side that means harm may go on for ever, so a trail has an end, and all trails of the process together have no
- * more memory than they may, whatever the number of tenants. Knows neither tenants nor contracts.
+ * more memory than they may, whatever the number of tenants (large.c). Knows neither tenants nor contracts.
  */
 #include "trail.h"
 
 #include "common/hashfn.h"
+#include "large.h"
 #include "utils/memutils.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
 
-/* Most pages of an item; most bytes that its records take, and those of all items. */
+/* Most pages of an item; most bytes that the records of all items take. */
 #define PAGES_MAX		1000
-#define BYTES_MAX		((Size) 4 * 1024 * 1024)
 #define ALL_BYTES_MAX	((Size) 16 * 1024 * 1024)
 
 /* What all trails take. */
@@ -25,6 +25,7 @@ static Size all_bytes = 0;
 static void
 count_bytes(MtTrail *trail, Size bytes)
 {
+	mt_large_note(trail->bytes, bytes);
 	all_bytes = all_bytes - trail->bytes + bytes;
 	trail->bytes = bytes;
 }
@@ -92,9 +93,9 @@ MtTrailRoom
 mt_trail_room(MtTrail *trail)
 {
 	count_bytes(trail, MemoryContextMemAllocated(trail->kept, true));
-	if (trail->bytes > BYTES_MAX)
+	if (trail->bytes > MT_TRAIL_BYTES_MAX)
 		return MT_TRAIL_FULL;
-	return all_bytes > ALL_BYTES_MAX ? MT_TRAIL_CROWDED : MT_TRAIL_ROOM;
+	return all_bytes > ALL_BYTES_MAX || mt_large_crowded() ? MT_TRAIL_CROWDED : MT_TRAIL_ROOM;
 }
 
 /*

@@ -20,6 +20,9 @@ typedef struct MtTrail
 	int			pages_room;
 } MtTrail;
 
+/* Most bytes that the records of an item take. */
+#define MT_TRAIL_BYTES_MAX	((Size) 4 * 1024 * 1024)
+
 typedef enum MtTrailRoom
 {
 	MT_TRAIL_ROOM,				/* for more */

@@ -33,10 +33,10 @@ control() {
 # Stores what the sandbox has counted so far, under a name.
 count() {
 	control stats >"$scratch/stats"
-	sql -v "moment=$1" -v "file=$scratch/stats" <<-'END'
+	sql -v "moment=$1" -v "at=$EPOCHREALTIME" -v "file=$scratch/stats" <<-'END'
 		\set stats `cat :file`
-		INSERT INTO bench.sync_count (moment, tenant, requests, throttled, violations)
-			SELECT :'moment', t.tenant, t.requests, t.throttled, t.violations_per_second + t.violations_per_minute
+		INSERT INTO bench.sync_count (moment, at, tenant, requests, throttled, violations)
+			SELECT :'moment', :at, t.tenant, t.requests, t.throttled, t.violations_per_second + t.violations_per_minute
 			FROM jsonb_to_recordset(:'stats'::jsonb -> 'tenants')
 				AS t (tenant text, requests int8, throttled int8, violations_per_second int8, violations_per_minute int8);
 	END
@@ -101,6 +101,6 @@ sleep "$seconds"
 fullest=$(control "arrivals?from=$before" | sed -n 's/.*"max_in_second":\([0-9]*\).*/\1/p')
 count end
 
-output=$(sql -v "seconds=$seconds" -v "fullest=$fullest" -f "$directory/sync_report.sql")
+output=$(sql -v "fullest=$fullest" -f "$directory/sync_report.sql")
 printf '%s\n' "$output"
 ! grep -q 'NOT MET' <<<"$output"

@@ -393,13 +393,20 @@ answer_course(Call *call, Tenant *tenant)
 
 /* Reads a filter by time; false when the reply is an error already. */
 static bool
-read_moment(Call *call, const char *name, bool *given, int64_t *micros)
+read_moment(Call *call, Tenant *tenant, const char *name, bool *given, int64_t *micros)
 {
 	const char *text = mt_call_query(call, name);
 
 	*given = text != NULL;
-	if (text == NULL || mt_moment_parse(text, micros))
+	if (text == NULL)
 		return true;
+	if (tenant->knows_since && mt_moment_parse(text, micros))
+	{
+		pthread_mutex_lock(&tenant->lock);
+		tenant->stats.filtered++;
+		pthread_mutex_unlock(&tenant->lock);
+		return true;
+	}
 	mt_reply_error(&call->reply, MHD_HTTP_BAD_REQUEST, "BAD_REQUEST", "not a date and time");
 	return false;
 }
@@ -447,7 +454,7 @@ answer_user_courses(Call *call, Tenant *tenant)
 	bool		filtered;
 	int64_t		since = 0;
 
-	if (!read_moment(call, "updated_since", &filtered, &since))
+	if (!read_moment(call, tenant, "updated_since", &filtered, &since))
 		return;
 	id_in_path(call->path, "/v2/users/", id, sizeof(id));
 	pthread_rwlock_rdlock(&tenant->listing.lock);
@@ -528,7 +535,7 @@ answer_quiz_results(Call *call, Tenant *tenant, bool of_user)
 	uint64_t	total;
 	ResultCursor cursor;
 
-	if (!read_page(call, &limit, &offset) || !read_moment(call, "since", &filtered, &since))
+	if (!read_page(call, &limit, &offset) || !read_moment(call, tenant, "since", &filtered, &since))
 		return;
 	if (of_user)
 	{

@@ -37,6 +37,7 @@ typedef struct Wish
 	int			live;			/* 0, 1, and 2: each in turn */
 	int			region;			/* likewise, 1 is the US one */
 	int			reporting;
+	int			since;
 	int			token_seconds;
 	int			report_page;
 } Wish;
@@ -69,6 +70,7 @@ static const char help[] =
 	"                             contract reference, live, or both: in turn (reference)\n"
 	"                             region   of a live tenant: global, us, or both (global)\n"
 	"                             reporting  has a live tenant a reporting user: yes, no, or both (yes)\n"
+	"                             since    does a reference tenant know since and updated_since: yes, no, or both (yes)\n"
 	"                             token    how many seconds a live token is good (3600)\n"
 	"                             page     rows on a page of the live report, 0: one page (1000)\n"
 	"  --tenants N[,FIELD=VALUE]...\n"
@@ -157,6 +159,8 @@ read_fields(char *text, Wish *wish)
 			wish->region = read_word(field, value, regions);
 		else if (strcmp(field, "reporting") == 0)
 			wish->reporting = read_word(field, value, yes_or_no);
+		else if (strcmp(field, "since") == 0)
+			wish->since = read_word(field, value, yes_or_no);
 		else if (strcmp(field, "token") == 0)
 			wish->token_seconds = (int) read_number(field, value, 1, 1000000);
 		else if (strcmp(field, "page") == 0)
@@ -185,7 +189,7 @@ read_wish(const char *text, bool numbered, Wish *wish)
 	char	   *first = strsep(&rest, ",");
 
 	*wish = (Wish) {.text = whole, .users = -1, .courses = -1, .per_second = -1, .per_minute = -1,
-		.per_hour = -1, .bad_percent = -1, .reporting = 1, .report_page = -1};
+		.per_hour = -1, .bad_percent = -1, .reporting = 1, .since = 1, .report_page = -1};
 	if (numbered)
 		wish->number = (int) read_number("--tenants", first, 1, MAX_TENANTS);
 	else
@@ -222,6 +226,7 @@ make_tenant(const Wish *wish, const char *name, int default_users, const FaultPl
 	tenant->live = wish->live == 2 ? tenant->number % 2 == 1 : wish->live == 1;
 	tenant->region = (wish->region == 2 ? tenant->number / 2 % 2 == 1 : wish->region == 1) ? HOST_US : HOST_GLOBAL;
 	tenant->reporting = wish->reporting == 2 ? tenant->number / 4 % 2 == 0 : wish->reporting != 0;
+	tenant->knows_since = wish->since == 2 ? tenant->number % 2 == 0 : wish->since != 0;
 	tenant->token_seconds = wish->token_seconds > 0 ? wish->token_seconds : 3600;
 	tenant->report_page = wish->report_page >= 0 ? wish->report_page : 1000;
 	tenant->faults = *faults;

@@ -95,6 +95,7 @@ put_access(Buffer *buffer, const TenantStats *stats)
 	put_field(buffer, "foreign_credentials", stats->foreign_credentials);
 	put_field(buffer, "stale_tokens", stats->stale_tokens);
 	put_field(buffer, "bad_requests", stats->bad_requests);
+	put_field(buffer, "filtered", stats->filtered);
 }
 
 /* What provisioning wrote. */

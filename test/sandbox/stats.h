@@ -42,6 +42,7 @@ typedef struct TenantStats
 	uint64_t	foreign_credentials;	/* another tenant's secret, site or address with these credentials */
 	uint64_t	stale_tokens;	/* requests with an expired or revoked token */
 	uint64_t	bad_requests;	/* that no correct client makes */
+	uint64_t	filtered;		/* of the reference contract, for what is later than a moment */
 } TenantStats;
 
 /* Of requests that belong to no tenant. */

@@ -40,6 +40,7 @@ typedef struct Tenant
 	char	   *company;		/* NULL: none */
 	bool		live;			/* served by the live contract, else by the reference contract */
 	bool		reporting;		/* has a reporting user */
+	bool		knows_since;	/* of the reference contract: since and updated_since are no bad requests */
 	Host		region;			/* the API host that knows the site */
 	char		site[SITE_SIZE];
 	int			token_seconds;	/* how long a token is good */

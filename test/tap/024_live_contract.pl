@@ -118,6 +118,15 @@ cmp_ok($sandbox->stats('turned-off')->{routes}{statements}, '>', 0, 'and has rea
 equals_truth($node, $sandbox, 'turned-off');
 like($node->safe_psql('postgres', q(SELECT provisional_reason FROM mt_aggregate_readiness('turned-off'))), qr/the last pull of progress failed/, 'its readiness is provisional');
 
+# Stored once more, be it the same that was refused, he is tried at once, not after hours.
+$node->safe_psql('postgres', "SELECT mt_sync_tenant('turned-off')");
+ok(poll($node, "SELECT count(*) FILTER (WHERE state = 'failed') > 1 OR count(*) FILTER (WHERE state = 'done') > 1 FROM mt_sync_jobs WHERE tenant_id = 'turned-off'"), 'another pull of it');
+my $refused = $sandbox->totals->{wrong_keys};
+is($node->safe_psql('postgres', "SELECT count(*) FILTER (WHERE state = 'failed') FROM mt_sync_jobs WHERE tenant_id = 'turned-off'"), 1, 'does not try him again');
+$node->safe_psql('postgres', q(SELECT mt_set_credential('turned-off', '{"reporting_password": "wrong"}')));
+ok(poll($node, "SELECT count(*) FILTER (WHERE state = 'failed') > 1 FROM mt_sync_jobs WHERE tenant_id = 'turned-off'"), 'after the same password was stored');
+cmp_ok($sandbox->totals->{wrong_keys}, '>', $refused, 'he is tried at once');
+
 # A site that no region knows.
 add_live_tenant($node, $sandbox, 'stranger', learning_site => ' https://Nowhere.mindtickle.com/home ');
 ok(poll($node, "SELECT state = 'failed' FROM mt_sync_jobs WHERE tenant_id = 'stranger'"), 'a site that nobody knows');

@@ -71,6 +71,8 @@ my $killed = 0;
 for my $round (1 .. $kills)
 {
 	wait_for_requests(20 + int(rand(60)));
+	# The last pull may just have ended.
+	wait_for_requests(1) until pulling() || !@late;
 	last unless pulling();
 	if ($round % 2)
 	{

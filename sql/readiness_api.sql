@@ -81,10 +81,15 @@ CREATE FUNCTION mindtickle.readiness_reruns_due() RETURNS SETOF pg_catalog.text
 COMMENT ON FUNCTION mindtickle.readiness_reruns_due()
 	IS 'for the aggregator: tenants with a provisional report whose reason has ended; needs no tenant in force';
 
+CREATE FUNCTION mindtickle.lock_reruns(tenant pg_catalog.text) RETURNS pg_catalog.bool
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_lock_reruns_at_once';
+COMMENT ON FUNCTION mindtickle.lock_reruns(pg_catalog.text)
+	IS 'keeps provisional reports from being stored until the transaction ends; false where one is being stored';
+
 CREATE FUNCTION mindtickle.rerun_readiness(tenant pg_catalog.text) RETURNS pg_catalog.bool
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF mindtickle.provisional_reason(tenant) IS NOT NULL THEN
+	IF mindtickle.provisional_reason(tenant) IS NOT NULL OR NOT mindtickle.lock_reruns(tenant) THEN
 		RETURN false;
 	END IF;
 	DELETE FROM mindtickle.readiness_rerun AS r WHERE r.tenant_id = tenant;
@@ -120,4 +125,4 @@ COMMENT ON FUNCTION @extschema@.mt_aggregate_readiness(pg_catalog.text)
 CREATE FUNCTION @extschema@.mt_rebuild_readiness(tenant pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_rebuild_readiness';
 COMMENT ON FUNCTION @extschema@.mt_rebuild_readiness(pg_catalog.text)
-	IS 'counts a tenant''s readiness anew from its rows, while others go on writing; in a transaction that has written, the aggregator does it after the commit';
+	IS 'counts a tenant''s readiness anew from its rows, while others go on writing; within a transaction block the aggregator does it after the commit';

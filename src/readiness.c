@@ -57,6 +57,7 @@ typedef struct Report
 PG_FUNCTION_INFO_V1(mt_readiness);
 PG_FUNCTION_INFO_V1(mt_aggregate_readiness);
 PG_FUNCTION_INFO_V1(mt_readiness_reruns_due);
+PG_FUNCTION_INFO_V1(mt_lock_reruns_at_once);
 
 /* The function's result type, which both functions have, looked up once. */
 static TupleDesc
@@ -139,7 +140,10 @@ mt_readiness(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(descriptor, report.values, report.nulls)));
 }
 
-/* Stores the report, under a later moment where another one has this, and announces it. Within mt_service_enter/leave. */
+/*
+ * Stores the report, under a later moment where another one has this, and announces it. Within mt_service_enter/leave. A provisional one is renewed by a
+ * request that is there, or by one of its own; the lock, taken before anything is written, keeps that from being answered before the report is there.
+ */
 static void
 store_report(const char *tenant, Report *report)
 {
@@ -153,13 +157,15 @@ store_report(const char *tenant, Report *report)
 	};
 	static MtPlan ask_for_rerun = {
 		"INSERT INTO mindtickle.readiness_rerun (tenant_id, report_at) SELECT $1, $2 "
-		"WHERE NOT EXISTS (SELECT FROM mindtickle.readiness_rerun AS r WHERE r.tenant_id = $1) ON CONFLICT DO NOTHING",
-		2, {TEXTOID, TIMESTAMPTZOID}
+		"WHERE $3 OR NOT EXISTS (SELECT FROM mindtickle.readiness_rerun AS r WHERE r.tenant_id = $1) ON CONFLICT DO NOTHING",
+		3, {TEXTOID, TIMESTAMPTZOID, BOOLOID}
 	};
 	char		nulls[REPORT_COLUMNS];
 	int			round = 0;
 	bool		isnull;
 
+	if (DatumGetBool(report->values[REPORT_PROVISIONAL]))
+		(void) mt_lock_reruns(tenant, ShareLock);
 	for (int i = 0; i < REPORT_COLUMNS; i++)
 		nulls[i] = report->nulls[i] ? 'n' : ' ';
 	while (mt_plan_run(&store, report->values, nulls, SPI_OK_INSERT_RETURNING) == 0)
@@ -171,7 +177,8 @@ store_report(const char *tenant, Report *report)
 	mt_emit_event(tenant, "readiness.aggregated", SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	if (DatumGetBool(report->values[REPORT_PROVISIONAL]))
 	{
-		Datum		values[2] = {report->values[REPORT_TENANT_ID], report->values[REPORT_COMPUTED_AT]};
+		/* A snapshot that is kept may show a request that has been answered since. */
+		Datum		values[3] = {report->values[REPORT_TENANT_ID], report->values[REPORT_COMPUTED_AT], BoolGetDatum(IsolationUsesXactSnapshot())};
 
 		mt_plan_run(&ask_for_rerun, values, NULL, SPI_OK_INSERT);
 	}
@@ -238,4 +245,13 @@ Datum
 mt_readiness_reruns_due(PG_FUNCTION_ARGS)
 {
 	return mt_return_tenants(fcinfo, rerun_due);
+}
+
+/*
+ * mindtickle.lock_reruns(tenant) -> bool: keeps provisional reports from being stored until the transaction ends. False where one is being stored.
+ */
+Datum
+mt_lock_reruns_at_once(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(mt_lock_reruns(text_to_cstring(PG_GETARG_TEXT_PP(0)), ExclusiveLock));
 }

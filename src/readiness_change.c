@@ -332,7 +332,7 @@ change_by_entries(Work *work, const MtSummary *summary, MtEntries *entries)
 
 /*
  * What has changed since a tenant's newest summary that the snapshot shows: in the totals, or, where details is not NULL, in users and courses since those
- * were taken in. Returns the number of deltas' entries; -1: they do not tell in this snapshot, the rows must be counted.
+ * were taken in. Returns the number of deltas' entries; -1: they do not tell in this snapshot, or there is no summary, and the rows must be counted.
  */
 int64
 mt_readiness_since(const char *tenant, const MtSummary *summary, Snapshot snapshot, MtChange *change, MtDetails *details)
@@ -346,17 +346,17 @@ mt_readiness_since(const char *tenant, const MtSummary *summary, Snapshot snapsh
 	memset(change, 0, sizeof(MtChange));
 	if (details != NULL)
 		memset(details, 0, sizeof(MtDetails));
+	/* Of a tenant that came after its rows, as in a copy that is being made, the deltas may be gone. */
+	if (!summary->found)
+		return -1;
 	if (mt_tenant_table_newer(mt_relation_oid(&mt_users_table.table), snapshot) ||
 		mt_tenant_table_newer(mt_relation_oid(&row_tables[PROGRESS].table), snapshot) ||
 		mt_tenant_table_newer(mt_relation_oid(&row_tables[QUIZ].table), snapshot))
 		return -1;
-	if (cursor != (Datum) 0)
-	{
-		mt_read_cursor(cursor, &taken_in);
-		work.taken_in = taken_in.xmin;
-		work.next_xid = U64FromFullTransactionId(ReadNextFullTransactionId());
-	}
-	if (!mt_read_deltas(tenant, cursor == (Datum) 0 ? NULL : &taken_in, snapshot, &entries))
+	mt_read_cursor(cursor, &taken_in);
+	work.taken_in = taken_in.xmin;
+	work.next_xid = U64FromFullTransactionId(ReadNextFullTransactionId());
+	if (!mt_read_deltas(tenant, &taken_in, snapshot, &entries))
 		return -1;
 	count = entries.count;
 	change_by_entries(&work, summary, &entries);

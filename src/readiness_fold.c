@@ -242,7 +242,7 @@ fold_in_snapshot(const char *tenant, bool details, bool recount)
 	return recount ? 1 : Max(taken, taken_details);
 }
 
-/* A fold as of now, also in REPEATABLE READ. Within mt_service_enter/leave, which keeps the tenant from being dropped, with the lock. */
+/* A fold as of now. Within mt_service_enter/leave, which keeps the tenant from being dropped, with the lock. */
 static int64
 fold(const char *tenant, bool details, bool recount)
 {
@@ -256,7 +256,7 @@ fold(const char *tenant, bool details, bool recount)
 
 /*
  * mindtickle.fold_readiness(tenant, details) -> bigint: takes in what has been committed. The number of entries; -1: another one folds this tenant.
- * ERROR 25001 in a transaction that has written.
+ * ERROR 25001 in a transaction that has written, or whose snapshot is older than the fold's: it would see the summary, and not all that is in it.
  */
 Datum
 mt_fold_readiness(PG_FUNCTION_ARGS)
@@ -265,10 +265,10 @@ mt_fold_readiness(PG_FUNCTION_ARGS)
 	MtServiceCall call;
 	int64		taken = -1;
 
-	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()) || IsolationUsesXactSnapshot())
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("readiness is folded in a transaction that has not written before")));
+				 errmsg("readiness is folded in a READ COMMITTED transaction that has not written before")));
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_OWNER, true);
 	if (mt_lock_fold(tenant, false))
 		taken = fold(tenant, PG_GETARG_BOOL(1), false);
@@ -277,18 +277,19 @@ mt_fold_readiness(PG_FUNCTION_ARGS)
 }
 
 /*
- * mt_rebuild_readiness(tenant): counts the tenant's rows anew, while others go on writing. In a transaction that has written already it asks for
- * that: until the aggregator has done it, after the commit, the rows are counted by each reader.
+ * mt_rebuild_readiness(tenant): counts the tenant's rows anew, while others go on writing. Within a transaction block, or where the snapshot is older
+ * than the summary would be, it asks for that: until the aggregator has done it, after the commit, the rows are counted by each reader. So nobody
+ * keeps the lock of the folds for long.
  */
 Datum
 mt_rebuild_readiness(PG_FUNCTION_ARGS)
 {
 	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	bool		written = TransactionIdIsValid(GetTopTransactionIdIfAny());
+	bool		asks = TransactionIdIsValid(GetTopTransactionIdIfAny()) || IsTransactionBlock() || IsolationUsesXactSnapshot();
 	MtServiceCall call;
 
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_ADMIN, true);
-	if (written)
+	if (asks)
 	{
 		mt_write_delta((MtId) {tenant, strlen(tenant)}, NULL, 0);
 		mt_mark_readiness(tenant);

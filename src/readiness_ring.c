@@ -173,8 +173,8 @@ tenants_elsewhere(void)
 		char	   *tenant = TextDatumGetCString(tenants[i]);
 		MtSummary	summary;
 
-		(void) mt_read_summary(tenant, snapshot, &summary);
-		if (mt_summary_in_place(&summary))
+		/* One that is not known may be where it must not be lost. */
+		if (mt_read_summary(tenant, snapshot, &summary) && mt_summary_in_place(&summary))
 			continue;
 		appendStringInfo(&asked, "%s%s", found++ == 0 ? "details:" : ",", tenant);
 	}
@@ -241,7 +241,7 @@ mt_tend_readiness(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(step));
 }
 
-/* True when the tenant has deltas that are not in its totals yet. */
+/* True when the tenant has no totals yet, or deltas that are not in them. */
 static bool
 to_be_folded(const char *tenant, Snapshot snapshot)
 {
@@ -250,16 +250,17 @@ to_be_folded(const char *tenant, Snapshot snapshot)
 	MtEntries	entries = {0};
 	bool		found;
 
-	if (mt_read_summary(tenant, snapshot, &summary) && summary.found)
-		mt_read_cursor(summary.cursor, &cursor);
-	found = !mt_read_deltas(tenant, summary.found ? &cursor : NULL, snapshot, &entries) || entries.count > 0;
+	if (!mt_read_summary(tenant, snapshot, &summary) || !summary.found)
+		return true;
+	mt_read_cursor(summary.cursor, &cursor);
+	found = !mt_read_deltas(tenant, &cursor, snapshot, &entries) || entries.count > 0;
 	if (entries.entries != NULL)
 		pfree(entries.entries);
 	return found;
 }
 
 /*
- * mindtickle.tenants_to_fold() -> setof text: tenants with deltas that are not in their totals yet.
+ * mindtickle.tenants_to_fold() -> setof text: tenants without totals, or with deltas that are not in them yet.
  */
 Datum
 mt_tenants_to_fold(PG_FUNCTION_ARGS)

@@ -105,6 +105,16 @@ mt_lock_fold(const char *tenant, bool wait)
 }
 
 /*
+ * ShareLock: a provisional report of the tenant is stored, which waits for whoever renews reports. ExclusiveLock: the tenant's report is renewed; false
+ * where a provisional one is being stored.
+ */
+bool
+mt_lock_reruns(const char *tenant, LOCKMODE mode)
+{
+	return lock_share("readiness_rerun", tenant, mode, mode == ShareLock);
+}
+
+/*
  * Makes those who number a tenant's events, or move what it keeps of them, do so one after the other. As mt_lock_fold.
  */
 bool

@@ -6,7 +6,7 @@
  * one of the latter links the ids, and what had come under MindTickle's id until then is put under ours in the same transaction. A key that is
  * absent leaves its column as it is, null clears it. Nothing is written where nothing changes.
  *
- * Called by the SQL functions below and by pull_store.c.
+ * Called by the SQL functions below, by pull_store.c and the files of SCIM.
  */
 #include "user.h"
 

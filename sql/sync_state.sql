@@ -32,7 +32,8 @@ COMMENT ON FUNCTION @extschema@.mt_cancel_job(pg_catalog.text, pg_catalog.int8)
 CREATE FUNCTION mindtickle.tenant_stat(tenant pg_catalog.text, OUT tenant_id pg_catalog.text, OUT suspended pg_catalog.bool,
 		OUT source_configured pg_catalog.bool, OUT requests pg_catalog.int8, OUT throttled pg_catalog.int8, OUT unreachable pg_catalog.int8,
 		OUT broken pg_catalog.int8, OUT unusable pg_catalog.int8, OUT server_errors pg_catalog.int8, OUT client_errors pg_catalog.int8,
-		OUT refused pg_catalog.int8, OUT roster_at pg_catalog.timestamptz, OUT catalog_at pg_catalog.timestamptz,
+		OUT refused pg_catalog.int8, OUT roster_at pg_catalog.timestamptz, OUT teams_at pg_catalog.timestamptz,
+		OUT team_members_at pg_catalog.timestamptz, OUT series_at pg_catalog.timestamptz, OUT catalog_at pg_catalog.timestamptz,
 		OUT progress_at pg_catalog.timestamptz, OUT quiz_results_at pg_catalog.timestamptz, OUT failing pg_catalog.text[],
 		OUT minute_left pg_catalog.int4, OUT hour_left pg_catalog.int4, OUT next_run_at pg_catalog.timestamptz,
 		OUT backoff_until pg_catalog.timestamptz, OUT phase pg_catalog.text, OUT done pg_catalog.int8, OUT total pg_catalog.int8,
@@ -41,7 +42,7 @@ CREATE FUNCTION mindtickle.tenant_stat(tenant pg_catalog.text, OUT tenant_id pg_
 	RETURNS pg_catalog.record
 	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT t.tenant_id, t.suspended, t.source_configured, b.requests, b.throttled, b.unreachable, b.broken, b.unusable, b.server_errors,
-		b.client_errors, b.refused, r.roster_at, r.catalog_at, r.progress_at, r.quiz_results_at, r.failing,
+		b.client_errors, b.refused, r.roster_at, r.teams_at, r.team_members_at, r.series_at, r.catalog_at, r.progress_at, r.quiz_results_at, r.failing,
 		-- a minute after the last request all of it is left
 		CASE WHEN b.noted_at > clock_timestamp() - interval '1 minute' THEN b.minute_left ELSE (s.settings ->> 'requests_per_minute')::numeric::int4 END,
 		CASE WHEN b.noted_at > clock_timestamp() - interval '1 hour' AND b.hour_left IS NOT NULL THEN b.hour_left
@@ -58,7 +59,9 @@ CREATE FUNCTION mindtickle.tenant_stat(tenant pg_catalog.text, OUT tenant_id pg_
 	JOIN mindtickle.sync_budget AS b ON b.tenant_id = tenant
 	CROSS JOIN LATERAL (SELECT mindtickle.effective_settings(tenant) AS settings) AS s
 	CROSS JOIN LATERAL (
-		SELECT max(x.finished_at) FILTER (WHERE x.resource = 'roster') AS roster_at, max(x.finished_at) FILTER (WHERE x.resource = 'catalog') AS catalog_at,
+		SELECT max(x.finished_at) FILTER (WHERE x.resource = 'roster') AS roster_at, max(x.finished_at) FILTER (WHERE x.resource = 'teams') AS teams_at,
+			max(x.finished_at) FILTER (WHERE x.resource = 'team_members') AS team_members_at,
+			max(x.finished_at) FILTER (WHERE x.resource = 'series') AS series_at, max(x.finished_at) FILTER (WHERE x.resource = 'catalog') AS catalog_at,
 			max(x.finished_at) FILTER (WHERE x.resource = 'progress') AS progress_at,
 			max(x.finished_at) FILTER (WHERE x.resource = 'quiz_results') AS quiz_results_at,
 			array_agg(format('%s: %s', x.resource, x.error) ORDER BY x.resource) FILTER (WHERE x.error IS NOT NULL) AS failing
@@ -71,7 +74,8 @@ COMMENT ON FUNCTION mindtickle.tenant_stat(pg_catalog.text) IS 'a tenant''s row 
 CREATE FUNCTION mindtickle.tenant_stats(OUT tenant_id pg_catalog.text, OUT suspended pg_catalog.bool,
 		OUT source_configured pg_catalog.bool, OUT requests pg_catalog.int8, OUT throttled pg_catalog.int8, OUT unreachable pg_catalog.int8,
 		OUT broken pg_catalog.int8, OUT unusable pg_catalog.int8, OUT server_errors pg_catalog.int8, OUT client_errors pg_catalog.int8,
-		OUT refused pg_catalog.int8, OUT roster_at pg_catalog.timestamptz, OUT catalog_at pg_catalog.timestamptz,
+		OUT refused pg_catalog.int8, OUT roster_at pg_catalog.timestamptz, OUT teams_at pg_catalog.timestamptz,
+		OUT team_members_at pg_catalog.timestamptz, OUT series_at pg_catalog.timestamptz, OUT catalog_at pg_catalog.timestamptz,
 		OUT progress_at pg_catalog.timestamptz, OUT quiz_results_at pg_catalog.timestamptz, OUT failing pg_catalog.text[],
 		OUT minute_left pg_catalog.int4, OUT hour_left pg_catalog.int4, OUT next_run_at pg_catalog.timestamptz,
 		OUT backoff_until pg_catalog.timestamptz, OUT phase pg_catalog.text, OUT done pg_catalog.int8, OUT total pg_catalog.int8,
@@ -83,7 +87,7 @@ COMMENT ON FUNCTION mindtickle.tenant_stats() IS 'tenant_stat of every tenant, f
 
 CREATE VIEW @extschema@.mt_stat_tenant WITH (security_invoker = true) AS
 	SELECT s.tenant_id, s.suspended, s.source_configured, s.requests, s.throttled, s.unreachable, s.broken, s.unusable, s.server_errors,
-		s.client_errors, s.refused, s.roster_at, s.catalog_at, s.progress_at, s.quiz_results_at, s.failing, s.minute_left, s.hour_left,
+		s.client_errors, s.refused, s.roster_at, s.teams_at, s.team_members_at, s.series_at, s.catalog_at, s.progress_at, s.quiz_results_at, s.failing, s.minute_left, s.hour_left,
 		s.next_run_at, s.backoff_until, s.phase, s.done, s.total, s.phase_started_at, s.unknown_users, s.dead_letters, s.last_error,
 		s.last_error_at
 	FROM mindtickle.tenant_stats() AS s;

@@ -193,7 +193,7 @@ SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WH
 	'alert_id, at, session_role, current_role, client_addr, database, tenant_in_force, tenant_asked, object, count, last_at', 'columns of mt_security_alerts');
 SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_stat_tenant'::regclass AND attnum > 0),
 	'tenant_id, suspended, source_configured, requests, throttled, unreachable, broken, unusable, server_errors, client_errors, refused, '
-	'roster_at, catalog_at, progress_at, quiz_results_at, failing, minute_left, hour_left, next_run_at, backoff_until, phase, done, total, '
+	'roster_at, teams_at, team_members_at, series_at, catalog_at, progress_at, quiz_results_at, failing, minute_left, hour_left, next_run_at, backoff_until, phase, done, total, '
 	'phase_started_at, unknown_users, dead_letters, last_error, last_error_at', 'columns of mt_stat_tenant');
 SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_stat_worker'::regclass AND attnum > 0),
 	'database, kind, pid, started_at, starts, state, step, rounds, items, errors, last_work_at, last_error, last_error_at', 'columns of mt_stat_worker');

@@ -59,8 +59,8 @@ SELECT pg_temp.service($$SELECT mindtickle.sync_open('ss')$$) \g /dev/null
 SELECT pg_temp.service(format($$SELECT mindtickle.sync_advance('ss', %s, 'catalog', '{}', 5, 10)$$, :job)) \g /dev/null
 SELECT is(pg_temp.stat('phase, done, total, phase_started_at = now()'), 'catalog 5 10 t', 'how far it is');
 SELECT is(pg_temp.as_role('ss_writer', 'SELECT concat_ws('' '', phase, done, total) FROM mt_progress_sync'), 'catalog 5 10', 'also to its own roles');
-SELECT pg_temp.service(format($$SELECT mindtickle.sync_finish_phase('ss', %s, 'roster', true, NULL), mindtickle.sync_finish_phase('ss', %s, 'catalog', false, 'status 500')$$, :job, :job)) \g /dev/null
-SELECT is(pg_temp.stat('roster_at > now() - interval ''1 min'', coalesce(catalog_at::text, ''never''), failing'), 't never {"catalog: status 500"}', 'which resources are there, and which fail');
+SELECT pg_temp.service(format($$SELECT mindtickle.sync_finish_phase('ss', %1$s, 'roster', true, NULL), mindtickle.sync_finish_phase('ss', %1$s, 'series', true, NULL), mindtickle.sync_finish_phase('ss', %1$s, 'catalog', false, 'status 500')$$, :job)) \g /dev/null
+SELECT is(pg_temp.stat('roster_at > now() - interval ''1 min'', series_at IS NOT NULL, coalesce(teams_at, team_members_at, catalog_at)::text IS NULL, failing'), 't t t {"catalog: status 500"}', 'which resources are there, and which fail');
 SELECT is(pg_temp.as_role('ss_reader', format($$SELECT mt_cancel_job('ss', %s)$$, :job)), '42501: permission denied for tenant "ss"', 'a reader cancels nothing');
 SELECT is(pg_temp.as_role('ss_writer', format($$SELECT mt_cancel_job('ss-other', %s)$$, :job)), '42501: permission denied for tenant "ss-other"', 'nor does another tenant''s writer');
 SET LOCAL mindtickle.tenant = '';

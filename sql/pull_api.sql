@@ -107,7 +107,7 @@ CREATE FUNCTION mindtickle.store_quiz_results(tenant pg_catalog.text, job_id pg_
 		OUT received pg_catalog.int4, OUT changed pg_catalog.int4, OUT rejected pg_catalog.int4, OUT fresh pg_catalog.int4,
 		OUT latest pg_catalog.timestamptz) RETURNS pg_catalog.record
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_store_quiz_results';
-COMMENT ON FUNCTION mindtickle.store_quiz_results(pg_catalog.text, pg_catalog.int8, pg_catalog.bytea[]) 
+COMMENT ON FUNCTION mindtickle.store_quiz_results(pg_catalog.text, pg_catalog.int8, pg_catalog.bytea[])
 	IS 'stores a page of quiz results; latest: of the moments at which they were submitted';
 
 CREATE FUNCTION mindtickle.store_teams(tenant pg_catalog.text, job_id pg_catalog.int8, records pg_catalog.bytea[],

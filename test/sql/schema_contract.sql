@@ -318,7 +318,7 @@ CREATE TEMP VIEW dumped AS
 	FROM pg_extension AS e, unnest(e.extconfig) WITH ORDINALITY AS o (relation, place), pg_class AS c
 	WHERE e.extname = 'mindtickle' AND c.oid = o.relation;
 SELECT results_eq($$SELECT relname FROM extension_table EXCEPT SELECT relname::name FROM dumped ORDER BY relname$$,
-	$$SELECT ('readiness_' || t)::name FROM unnest('{course_0,course_1,delta_0,delta_1,delta_2,delta_3,summary_0,summary_1,user_0,user_1}'::text[]) AS t$$,
+	$$SELECT ('readiness_' || t COLLATE "C")::name FROM unnest('{course_0,course_1,delta_0,delta_1,delta_2,delta_3,summary_0,summary_1,user_0,user_1}'::text[]) AS t$$,
 	'every table is registered for pg_dump, but those of readiness that are made anew: a long dump must not keep them from being emptied');
 SELECT is_empty($$SELECT c.relname FROM pg_class AS c JOIN extension_object AS o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid
 	WHERE c.relkind = 'S' EXCEPT SELECT relname::name FROM dumped$$, 'and every sequence');

@@ -415,7 +415,7 @@ mt_alert(const char *tenant_asked, const char *object)
 	if (state == NULL || RecoveryInProgress() || !count_attempt(&key, now, &log, &unlogged, &first))
 		count_for_log(now, &log, &unlogged);
 	if (first)
-		mt_wake_worker_now(MT_WORKER_PUBLISHER);
+		mt_mark_alerts();
 	if (log)
 		log_attempt(&key, unlogged);
 }

@@ -18,6 +18,7 @@
  * Marks for the aggregator that are no tenant's: it looks again at when days end, and at which reports are to be renewed; somebody has had to add up
  * many deltas himself.
  */
+#define MT_MARK_ALERTS		"#alerts"
 #define MT_MARK_DAYS		"#days"
 #define MT_MARK_RERUNS		"#reruns"
 #define MT_MARK_READS		"#reads"
@@ -58,6 +59,7 @@ extern void mt_admit_database(Oid database);
 
 /* for alerts */
 extern void mt_wake_worker_now(MtWorkerKind kind);
+extern void mt_mark_alerts(void);
 
 /* for functions that leave work for a worker; all take effect at commit */
 extern void mt_mark_tenant(const char *tenant);

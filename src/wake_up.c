@@ -225,6 +225,25 @@ mt_wake_worker_now(MtWorkerKind kind)
 }
 
 /*
+ * Tells the publisher of this database at once, whatever becomes of the transaction, that there are alerts.
+ */
+void
+mt_mark_alerts(void)
+{
+	DatabaseSlot *slot;
+
+	LWLockAcquire(mt_shared->lock, LW_EXCLUSIVE);
+	slot = mt_find_database(MyDatabaseId, true);
+	if (slot != NULL)
+	{
+		add_mark(&slot->marks[MT_WORKER_PUBLISHER], MT_MARK_ALERTS);
+		if (slot->workers[MT_WORKER_PUBLISHER].pid != 0)
+			mt_set_latch_of(slot->workers[MT_WORKER_PUBLISHER].proc_number);
+	}
+	LWLockRelease(mt_shared->lock);
+}
+
+/*
  * Makes the launcher look at all databases once the transaction has committed.
  */
 void

@@ -8,7 +8,7 @@
  * while others are active, small turns with pauses between them, so that they hardly notice; else large ones. Once a minute all tenants are looked
  * through, in case a mark was lost with a process, and those whose time has come are trimmed to what they retain.
  *
- * A refused attempt to reach a tenant sets the latch too. Alerts are stored at once, but in a flood only every second, when they have been
+ * A refused attempt to reach a tenant leaves a mark too. Alerts are stored at once, but in a flood only every second, when they have been
  * added up, and once more before the process ends.
  *
  * What publishing means is in the extension's functions; this file only decides when which of them is called. A queue of notifications that fills, because
@@ -30,6 +30,9 @@
 
 PGDLLEXPORT void mt_publisher_main(Datum argument);
 
+/* The mark that is no tenant's, as mindtickle.take_dirty_tenants gives it. */
+#define MARK_ALERTS		"#alerts"
+
 /* Events published in one transaction; and for a tenant that is behind, while others are active. */
 #define BATCH_ROWS		1000
 #define SMALL_BATCH_ROWS	50
@@ -43,6 +46,8 @@ PGDLLEXPORT void mt_publisher_main(Datum argument);
 #define UPKEEP_STEPS	4
 #define UPKEEP_PAUSE	MT_SECOND
 #define ALERT_PAUSE		MT_SECOND
+/* How long after its last work the publisher is shown as idle: to say so takes a transaction. */
+#define SHOWN_PAUSE		(100 * MT_MILLISECOND)
 /* How often the queue of notifications is looked at; from how full on publishing slows, to how often at most; and from how full on it is silent. */
 #define USAGE_PAUSE		(100 * MT_MILLISECOND)
 #define USAGE_SLOW		0.5
@@ -87,6 +92,8 @@ static dlist_head behind = DLIST_STATIC_INIT(behind);
 static MemoryContext turn_context;
 static int	last_alerts;
 static bool shown_at_work = false;
+static int64 show_idle_at = 0;
+static bool alerts_wait = true;
 
 static Chore taking = {"look for events"};
 static Chore sweeping = {"look through all tenants"};
@@ -154,6 +161,8 @@ take_work(void *argument)
 	{
 		if (names[i] == NULL)
 			sweeping.at = 0;
+		else if (strcmp(names[i], MARK_ALERTS) == 0)
+			alerts_wait = true;
 		else
 			enqueue(names[i]);
 	}
@@ -199,6 +208,7 @@ report_step(const char *what, const Outlet *outlet, int items)
 	snprintf(step, sizeof(step), "%s %s", what, outlet->tenant_id);
 	mt_sql_worker_report(step, items);
 	shown_at_work = true;
+	show_idle_at = mt_now() + SHOWN_PAUSE;
 }
 
 static void
@@ -315,7 +325,7 @@ sweep(void)
 		leave_queue(outlet);
 		hash_search(outlets, outlet->tenant_id, HASH_REMOVE, NULL);
 	}
-	tend_events_too = true;
+	tend_events_too = alerts_wait = true;
 	upkeep.at = Min(upkeep.at, mt_now());
 }
 
@@ -435,14 +445,15 @@ do_upkeep(void)
 	}
 }
 
-/* Stores alerts when their time has come. */
+/* Stores alerts when there are some and their time has come, and looks for further ones until there are none. */
 static void
 store_alerts(void)
 {
 	int			recorded = 0;
 
-	if (alerts.at > mt_now() || !do_chore(&alerts, alert_work, &recorded))
+	if (!alerts_wait || alerts.at > mt_now() || !do_chore(&alerts, alert_work, &recorded))
 		return;
+	alerts_wait = recorded > 0;
 	alerts.at = recorded == 0 ? 0 : mt_now() + ALERT_PAUSE;
 }
 
@@ -535,13 +546,15 @@ mt_publisher_main(Datum argument)
 		 */
 		if (taken > 0 || (worked && behind_not_before <= mt_now()))
 			continue;
-		if (!worked && shown_at_work)
+		if (!worked && shown_at_work && show_idle_at <= mt_now())
 			(void) do_chore(&taking, rest_work, NULL);
 		if (!worked)
 			mt_worker_idle("waiting: nothing to publish");
 		next = Min(Min(next, next_trim_at), Min(sweeping.at, upkeep.at));
 		if (alerts.at > 0)
 			next = Min(next, alerts.at);
+		if (shown_at_work)
+			next = Min(next, show_idle_at);
 		next = Min(Max(next - mt_now(), 0), MT_HOUR);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) ((next + MT_MILLISECOND - 1) / MT_MILLISECOND),
 						 PG_WAIT_EXTENSION);

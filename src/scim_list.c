@@ -97,8 +97,9 @@ read_request(MtScimCall *call, const MtScimParameters *parameters, MtScimResourc
 	if (parameters->filter != NULL)
 	{
 		request->filter = mt_scim_parse_filter(parameters->filter, (int) strlen(parameters->filter), resource, &fault);
+		/* What .search asks for is in its body: no secret gets into an address by it. */
 		if (request->filter == NULL)
-			return mt_scim_refuse(call->answer, 400, fault.type, "%s", fault.detail);
+			return mt_scim_refuse(call->answer, 400, parameters == call->parameters ? fault.type : "invalidFilter", "%s", fault.detail);
 	}
 	return true;
 }

@@ -190,6 +190,8 @@ find_target(Parser *parser, Word name, const MtScimAttribute **attribute, const 
 	if (!parser->is_path && !mt_scim_is_kept(reference.sub != NULL ? reference.sub : reference.attribute))
 	{
 		refuse(parser, name.at, "%s cannot be filtered by", reference.attribute->name);
+		if (reference.attribute->mutability == MT_SCIM_WRITE_ONLY)
+			parser->fault->type = "sensitive";
 		return false;
 	}
 	*attribute = reference.attribute;
@@ -504,7 +506,7 @@ begin(Parser *parser, const char *text, int length, MtScimResource resource, boo
 }
 
 /*
- * Reads a filter. NULL, with a fault of type invalidFilter, where it is not valid for resources of this kind.
+ * Reads a filter. NULL, with a fault of type invalidFilter, where it is not valid for resources of this kind; of type sensitive, where it has a secret.
  */
 const MtScimFilter *
 mt_scim_parse_filter(const char *text, int length, MtScimResource resource, MtScimFault *fault)

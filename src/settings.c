@@ -112,6 +112,7 @@ static void
 define_gateway_numbers(void)
 {
 	static int	connections;
+	static int	connections_per_address;
 	static int	pull_wait;
 	static int	request_timeout;
 	static int	statement_timeout;
@@ -120,6 +121,12 @@ define_gateway_numbers(void)
 							"Connections that one process of the HTTP gateway keeps open.",
 							NULL,
 							&connections, 2000, 16, 60000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("mindtickle.gateway_connections_per_address",
+							"Connections that one process of the HTTP gateway keeps open to one address.",
+							"0: no limit, as behind a proxy, where all come from one address.",
+							&connections_per_address, 0, 0, 60000,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable("mindtickle.gateway_port",

@@ -47,6 +47,7 @@ typedef struct FixedSettings
 	int			port;
 	bool		allow_plain;
 	int			connections;
+	int			connections_per_address;
 } FixedSettings;
 
 static const char *
@@ -75,6 +76,7 @@ read_settings(void)
 	strlcpy(settings->certificate, setting("mindtickle.gateway_tls_certificate"), sizeof(settings->certificate));
 	strlcpy(settings->key, setting("mindtickle.gateway_tls_key"), sizeof(settings->key));
 	settings->connections = pg_strtoint32(setting("mindtickle.gateway_connections"));
+	settings->connections_per_address = pg_strtoint32(setting("mindtickle.gateway_connections_per_address"));
 	settings->request_timeout = pg_strtoint32(setting("mindtickle.gateway_request_timeout")) * MT_MILLISECOND;
 	settings->pull_wait = pg_strtoint32(setting("mindtickle.gateway_pull_wait")) * MT_MILLISECOND;
 	settings->log_all = strcmp(log, "all") == 0;
@@ -90,6 +92,7 @@ remember(FixedSettings *fixed)
 	fixed->port = mt_gateway_settings.port;
 	fixed->allow_plain = mt_gateway_settings.allow_plain;
 	fixed->connections = mt_gateway_settings.connections;
+	fixed->connections_per_address = mt_gateway_settings.connections_per_address;
 }
 
 static void

@@ -29,6 +29,9 @@
 #define MT_HTTP_EXTRA_HEADERS	12
 #define MT_HTTP_ID_SIZE			20
 
+/* The code of an error, and its scimType: another version of SCIM is asked for. */
+#define MT_SCIM_OTHER_VERSION	"invalidVers"
+
 typedef struct MtHttpRequest MtHttpRequest;
 
 /* The settings as the gateway uses them; times in microseconds. */
@@ -40,6 +43,7 @@ typedef struct MtGatewaySettings
 	char		certificate[MAXPGPATH];
 	char		key[MAXPGPATH];
 	int			connections;
+	int			connections_per_address;	/* 0: no limit */
 	int64		request_timeout;
 	int64		pull_wait;
 	bool		log_errors;

@@ -57,9 +57,13 @@ write_error(StringInfo document, const char *code, const char *field, const char
 }
 
 static void
-write_scim_error(StringInfo document, int status, const char *message)
+write_scim_error(StringInfo document, int status, const char *code, const char *message)
 {
-	appendStringInfo(document, "{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:Error\"],\"status\":\"%d\",\"detail\":", status);
+	appendStringInfo(document, "{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:Error\"],\"status\":\"%d\",", status);
+	/* The one reason of those that RFC 7644 has a name for which is found here. */
+	if (strcmp(code, MT_SCIM_OTHER_VERSION) == 0)
+		appendStringInfoString(document, "\"scimType\":\"" MT_SCIM_OTHER_VERSION "\",");
+	appendStringInfoString(document, "\"detail\":");
 	escape_json(document, message);
 	appendStringInfoString(document, "}\n");
 }
@@ -74,7 +78,7 @@ answer_problem(MtHttpRequest *request, int status, const char *code, const char 
 
 	initStringInfo(&document);
 	if (scim)
-		write_scim_error(&document, status, message);
+		write_scim_error(&document, status, code, message);
 	else
 		write_error(&document, code, field, hint, message, request->id);
 	MemoryContextSwitchTo(caller);

@@ -549,6 +549,7 @@ mt_serve_start(int listening, const char *certificate, const char *key)
 							  MHD_OPTION_LISTEN_SOCKET, listening,
 							  MHD_OPTION_ARRAY, certificate != NULL ? tls_options : no_options,
 							  MHD_OPTION_CONNECTION_LIMIT, (unsigned int) mt_gateway_settings.connections,
+							  MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned int) mt_gateway_settings.connections_per_address,
 							  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY,
 							  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int) Max(mt_gateway_settings.request_timeout * 2 / MT_SECOND, 1),
 							  MHD_OPTION_STRICT_FOR_CLIENT, 0,

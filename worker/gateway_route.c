@@ -11,7 +11,8 @@
 
 #include "mb/pg_wchar.h"
 
-#define SCIM_PREFIX		"/scim/v2"
+#define SCIM_VERSIONS	"/scim/v"
+#define SCIM_PREFIX		SCIM_VERSIONS "2"
 #define SEGMENTS_MAX	8
 
 static const MtRoute routes[] = {
@@ -62,14 +63,17 @@ mt_route_index(const MtRoute *route)
 }
 
 /*
- * True for what is below /scim/v2, the URL being as sent.
+ * True for what is below /scim/v2, or below that of another version of the protocol, the URL being as sent.
  */
 bool
 mt_route_is_scim(const char *url)
 {
-	size_t		length = strlen(SCIM_PREFIX);
+	size_t		length = strlen(SCIM_VERSIONS);
 
-	return url != NULL && strncmp(url, SCIM_PREFIX, length) == 0 && (url[length] == '/' || url[length] == '?' || url[length] == '\0');
+	if (url == NULL || strncmp(url, SCIM_VERSIONS, length) != 0 || !isdigit((unsigned char) url[length]))
+		return false;
+	length += strspn(url + length, "0123456789.");
+	return url[length] == '/' || url[length] == '?' || url[length] == '\0';
 }
 
 static void
@@ -230,6 +234,11 @@ answer_no_route(MtHttpRequest *request, const Path *path)
 {
 	char	   *allowed = allowed_methods(request, path);
 
+	if (mt_route_is_scim(request->url) && allowed[0] == '\0')
+	{
+		mt_answer_error(request, 400, MT_SCIM_OTHER_VERSION, "URL", "The version of SCIM that is spoken here is 2.0, below %s.", SCIM_PREFIX);
+		return false;
+	}
 	if (allowed[0] == '\0')
 	{
 		mt_answer_error(request, 404, "not_found", "URL", "There is nothing at this address.");

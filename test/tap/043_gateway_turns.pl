@@ -103,6 +103,30 @@ my @idle = map { connect_to($node) } 1 .. 200;
 is(ask($node, GET => '/healthz')->{status}, 200, 'idle connections keep nobody out');
 is(ask($node, GET => '/api/tenants/globex/readiness', token => $token{globex})->{status}, 200, 'whatever the request is');
 
+# A limit of those to one address.
+close $_ foreach @idle;
+$node->append_conf('postgresql.conf', "mindtickle.gateway_connections_per_address = 3");
+$node->restart;
+wait_for_gateway($node, 1);
+local $SIG{PIPE} = 'IGNORE';
+my @some = map { connect_to($node) } 1 .. 40;
+my $kept = 0;
+foreach my $connection (@some)
+{
+	syswrite($connection, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+	$kept++ if (readline($connection) // '') =~ / 200 /;
+}
+ok($kept > 0 && $kept <= 3, 'of many connections from one address as many are kept as are allowed') or diag($kept);
+close $_ foreach @some;
+my $healthy;
+foreach (1 .. 100)
+{
+	$healthy = ask($node, GET => '/healthz')->{status};
+	last if $healthy == 200;
+	select(undef, undef, undef, 0.1);
+}
+is($healthy, 200, 'and there is room again when they have gone');
+
 $node->stop('fast');
 $sandbox->stop;
 is($node->log_contains('PANIC|was terminated by signal'), '', 'no server process died');

@@ -142,6 +142,8 @@ foreach my $case ([ 'one that is revoked', { Authorization => "Bearer $revoked" 
 	answered($answer, 401, $case->[0]);
 	like($answer->{headers}{'www-authenticate'}, qr/^Bearer realm=/, 'is told what is wanted');
 }
+my $other = ask($node, GET => '/scim/v1/Users', token => $token{acme});
+is("$other->{status} $other->{json}{scimType} $other->{headers}{'content-type'}", '400 invalidVers application/scim+json', 'another version of the protocol is told to be one');
 like(raw($node, join("\r\n", 'GET /scim/v2/Users HTTP/1.1', 'Host: x', 'Connection: close', ("Authorization: Bearer $token{acme}") x 2, '', '')), qr/^HTTP\/1\.1 400 .*"status":"400"/s, 'two headers with a token');
 like(raw($node, join("\r\n", 'POST /scim/v2/Users HTTP/1.1', 'Host: x', 'Authorization: Bearer mtk_' . '0' x 64, 'Content-Type: application/scim+json', 'Content-Length: 1000000', 'Expect: 100-continue', '', '')), qr/^HTTP\/1\.1 401 .*"status":"401"/s, 'before the body is there');
 answered(ask($node, GET => '/scim/v2/Users', headers => { Authorization => "bEARER $token{acme}" }), 200, 'the scheme is written as one likes');

@@ -17,6 +17,11 @@ CREATE FUNCTION mindtickle.overflow_waits(tenant_id pg_catalog.text, round pg_ca
 COMMENT ON FUNCTION mindtickle.overflow_waits(pg_catalog.text, pg_catalog.int8, pg_catalog.int8)
 	IS 'true for a row of mindtickle.event_overflow_N that has not been published';
 
+CREATE FUNCTION mindtickle.rings_are_whole() RETURNS pg_catalog.bool
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mt_rings_are_whole';
+COMMENT ON FUNCTION mindtickle.rings_are_whole()
+	IS 'true; error 40001 where a table of events has been emptied since the snapshot, so that a dump would lack rows; for pg_dump';
+
 CREATE VIEW mindtickle.event WITH (security_invoker = true) AS
 	SELECT e.tenant_id, e.seq, e.topic, e.payload, e.created_at, e.published_at FROM mindtickle.event_0 AS e WHERE mindtickle.event_kept(e.tenant_id, e.seq)
 	UNION ALL

@@ -17,6 +17,11 @@ CREATE FUNCTION mindtickle.overflow_waits(tenant_id pg_catalog.text, round pg_ca
 COMMENT ON FUNCTION mindtickle.overflow_waits(pg_catalog.text, pg_catalog.int8, pg_catalog.int8)
 	IS 'true for a row of mindtickle.event_overflow_N that has not been published';
 
+CREATE FUNCTION mindtickle.rings_are_whole() RETURNS pg_catalog.bool
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mt_rings_are_whole';
+COMMENT ON FUNCTION mindtickle.rings_are_whole()
+	IS 'true; error 40001 where a table of events has been emptied since the snapshot, so that a dump would lack rows; for pg_dump';
+
 CREATE VIEW mindtickle.event WITH (security_invoker = true) AS
 	SELECT e.tenant_id, e.seq, e.topic, e.payload, e.created_at, e.published_at FROM mindtickle.event_0 AS e WHERE mindtickle.event_kept(e.tenant_id, e.seq)
 	UNION ALL
@@ -102,13 +107,19 @@ BEGIN
 		WHERE d.tenant_id = tenant AND d.received_at < now() - (settings ->> 'retain_dead_letters')::interval;
 	GET DIAGNOSTICS removed = ROW_COUNT;
 	total := total + removed;
+	-- Whoever may send input may send input that is at fault, as much as he likes.
+	DELETE FROM mindtickle.dead_letter AS d
+		WHERE d.tenant_id = tenant AND d.letter_id <= (
+			SELECT o.letter_id FROM mindtickle.dead_letter AS o WHERE o.tenant_id = tenant ORDER BY o.letter_id DESC OFFSET 10000 LIMIT 1);
+	GET DIAGNOSTICS removed = ROW_COUNT;
+	total := total + removed;
 	DELETE FROM mindtickle.sync_job AS j
 		WHERE j.tenant_id = tenant AND j.finished_at < now() - (settings ->> 'retain_jobs')::interval;
 	GET DIAGNOSTICS removed = ROW_COUNT;
 	RETURN total + removed + mindtickle.trim_cache(tenant);
 END
 $$;
-COMMENT ON FUNCTION mindtickle.trim_tenant(pg_catalog.text) IS 'removes what has passed the tenant''s retain_ settings and event_limit; returns how many rows';
+COMMENT ON FUNCTION mindtickle.trim_tenant(pg_catalog.text) IS 'removes what has passed the tenant''s retain_ settings and event_limit, and all but the last 10,000 dead letters; returns how many rows';
 
 CREATE FUNCTION mindtickle.event_consumers(OUT tenant_id pg_catalog.text, OUT consumer pg_catalog.text, OUT acked_seq pg_catalog.int8, OUT lag pg_catalog.int8,
 		OUT lost pg_catalog.int8, OUT created_at pg_catalog.timestamptz, OUT acked_at pg_catalog.timestamptz)

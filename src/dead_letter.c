@@ -2,7 +2,8 @@
  * dead_letter.c
  *		Keeps what could not be processed, with its reason and its bytes as they came.
  *
- * The same bytes for the same resource and reason are kept once while they wait: a record that is wrong upstream is met at every pull.
+ * The same bytes for the same resource and reason are kept once while they wait: a record that is wrong upstream is met at every pull. Of a long input only the
+ * begin is kept; then the reason ends with how much that is, and the letter cannot be replayed (replay.c).
  */
 #include "dead_letter.h"
 
@@ -31,6 +32,8 @@ keep(const char *tenant, const char *source, const char *resource, const char *r
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = CStringGetTextDatum(source);
 	values[2] = CStringGetTextDatum(resource);
+	if (length > RAW_MAX)
+		reason = psprintf("%s (only the first %d of %d bytes are kept)", reason, RAW_MAX, length);
 	values[3] = CStringGetTextDatum(reason);
 	values[4] = PointerGetDatum(cstring_to_text_with_len(bytes, Min(length, RAW_MAX)));
 	mt_plan_run(&insert, values, NULL, SPI_OK_INSERT);

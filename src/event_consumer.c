@@ -11,6 +11,7 @@
 #include "mindtickle.h"
 
 #include "access.h"
+#include "access/detoast.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
@@ -29,6 +30,9 @@
 /* Longest name of a consumer in bytes, and how many a tenant may have. */
 #define CONSUMER_NAME_MAX	63
 #define CONSUMERS_MAX		100
+/* Most names of a tenant that are in the tables, dropped ones included; and from how many on the next table is taken, so that these can go. */
+#define NAMES_MAX			1000
+#define NAMES_MANY			500
 /* Most events of one poll. */
 #define POLL_MAX			10000
 
@@ -74,15 +78,6 @@ check_consumer_name(const char *name)
 }
 
 static void
-report_old_snapshot(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("could not serialize access: tables of events were emptied after this transaction began"),
-			 errhint("Run the transaction again.")));
-}
-
-static void
 report_absent_consumer(const char *name)
 {
 	ereport(ERROR,
@@ -109,19 +104,9 @@ static void
 pop_old_snapshot(bool kept)
 {
 	if (kept)
-		report_old_snapshot();
+		mt_report_old_event_snapshot();
 	PopActiveSnapshot();
 	CHECK_FOR_INTERRUPTS();
-}
-
-/* True when one of the tables has been emptied since the snapshot. Who asks has read all of them. */
-static bool
-any_emptied(MtTenantTable *tables, int count, Snapshot snapshot)
-{
-	for (int i = 0; i < count; i++)
-		if (mt_tenant_table_newer(mt_relation_oid(&tables[i].table), snapshot))
-			return true;
-	return false;
 }
 
 static void
@@ -231,7 +216,7 @@ read_consumers(const char *tenant, Snapshot snapshot, List **consumers)
 		if (consumer->found)
 			*consumers = lappend(*consumers, consumer);
 	}
-	return !any_emptied(mt_consumer_tables, MT_CONSUMER_TABLES, snapshot);
+	return !mt_any_emptied(mt_consumer_tables, MT_CONSUMER_TABLES, snapshot);
 }
 
 /* As push_reading, for all consumers of the tenant. */
@@ -247,6 +232,41 @@ push_reading_all(const char *tenant, bool latest, MtEventPosition *position)
 			return consumers;
 		pop_old_snapshot(kept);
 	}
+}
+
+/* How many names of consumers the tenant has in the tables, dropped ones included. */
+static int
+count_names(const char *tenant)
+{
+	int			count = 0;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	for (char *name = next_consumer_name(tenant, "", GetActiveSnapshot()); name != NULL && count < NAMES_MAX;
+		 name = next_consumer_name(tenant, name, GetActiveSnapshot()))
+	{
+		CHECK_FOR_INTERRUPTS();
+		count++;
+	}
+	PopActiveSnapshot();
+	return count;
+}
+
+/*
+ * What is dropped keeps its row until the table is emptied, which the upkeep does when another one is in use. ERROR 53400 for a tenant that has made and
+ * dropped more consumers than that keeps up with.
+ */
+static void
+make_room_for_name(const char *tenant)
+{
+	int			names = count_names(tenant);
+
+	if (names >= NAMES_MANY)
+		(void) mt_change_grown_table(MT_CONSUMERS, mt_consumer_tables, MT_CONSUMER_TABLES, 0);
+	if (names >= NAMES_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("tenant \"%s\" has had %d consumers lately, dropped ones included", tenant, NAMES_MAX),
+				 errhint("The publisher soon forgets those that are dropped. A consumer that goes on under its name needs no other one.")));
 }
 
 /* Makes a consumer, or reads it where another session has been faster. */
@@ -265,6 +285,7 @@ make_consumer(FunctionCallInfo fcinfo, const char *tenant, const char *name, Con
 	PreventCommandIfReadOnly("mt_poll_events() of a new consumer");
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_READER, true);
 	(void) mt_lock_consumer(tenant, "", true);
+	(void) mt_lock_consumer(tenant, name, true);
 	push_reading(tenant, name, true, consumer, &position);
 	if (!consumer->found)
 	{
@@ -276,6 +297,8 @@ make_consumer(FunctionCallInfo fcinfo, const char *tenant, const char *name, Con
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 					 errmsg("tenant \"%s\" has %d consumers already", tenant, CONSUMERS_MAX),
 					 errhint("mt_event_consumers lists them; mt_drop_consumer removes those that are not needed any more.")));
+		if (consumer->number == 0)
+			make_room_for_name(tenant);
 		consumer->found = true;
 		consumer->acked_seq = position.first_seq - 1;
 		consumer->created_at = GetCurrentTimestamp();
@@ -298,6 +321,21 @@ report_lost_events(const char *tenant, const char *name, int64 from, int64 to)
 					 quote_literal_cstr(tenant), quote_literal_cstr(name), to)));
 }
 
+/* ERROR XX001 where an event that should be kept is not there: only somebody who deletes rows by hand, or restores a part of a dump, can bring that about. */
+static void
+report_missing_events(const char *tenant, const char *name, int64 from, int64 last, Snapshot snapshot)
+{
+	int64		next = mt_next_event(tenant, from, snapshot);
+	int64		to = Min(next - 1, last);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("events " INT64_FORMAT " to " INT64_FORMAT " of tenant \"%s\" are missing", from, to, tenant),
+			 errdetail("They have been deleted from the tables of events, or not been restored."),
+			 errhint("To go on behind them: SELECT mt_ack_events(%s, %s, " INT64_FORMAT ");",
+					 quote_literal_cstr(tenant), quote_literal_cstr(name), to)));
+}
+
 /* Gives back the events from a number on, before another one. False where they end before. */
 static bool
 return_events(ReturnSetInfo *result, const char *tenant, int64 seq, int64 end, Snapshot snapshot)
@@ -312,6 +350,7 @@ return_events(ReturnSetInfo *result, const char *tenant, int64 seq, int64 end, S
 		do
 		{
 			TupleTableSlot *slot = scan.slot;
+			struct varlena *payload;
 			Datum		values[4];
 			bool		nulls[4] = {false};
 
@@ -321,7 +360,13 @@ return_events(ReturnSetInfo *result, const char *tenant, int64 seq, int64 end, S
 			values[1] = slot->tts_values[MT_EVENT_TOPIC - 1];
 			values[2] = slot->tts_values[MT_EVENT_PAYLOAD - 1];
 			values[3] = slot->tts_values[MT_EVENT_CREATED_AT - 1];
+			/* The table may be emptied before the caller looks at it. */
+			payload = (struct varlena *) DatumGetPointer(values[2]);
+			if (VARATT_IS_EXTERNAL(payload))
+				values[2] = PointerGetDatum(detoast_external_attr(payload));
 			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+			if (DatumGetPointer(values[2]) != (Pointer) payload)
+				pfree(DatumGetPointer(values[2]));
 			seq++;
 			more = seq < end && mt_tenant_scan_next(&scan, ForwardScanDirection);
 			if (more)
@@ -338,7 +383,8 @@ return_events(ReturnSetInfo *result, const char *tenant, int64 seq, int64 end, S
 
 /*
  * mt_poll_events(tenant, consumer, max) -> (seq, topic, payload, created_at): the next events that the consumer has not acknowledged, in order. ERROR
- * 55000 where it is behind what is kept, 40001 where the transaction's snapshot is too old, 53400 where there are too many consumers.
+ * 55000 where it is behind what is kept, 40001 where the transaction's snapshot is too old, 53400 where there are too many consumers, XX001 where the next
+ * event is missing.
  */
 Datum
 mt_poll_events(PG_FUNCTION_ARGS)
@@ -364,10 +410,15 @@ mt_poll_events(PG_FUNCTION_ARGS)
 			make_consumer(fcinfo, tenant, name, &consumer);
 		if (consumer.acked_seq + 1 < position.first_seq)
 			report_lost_events(tenant, name, consumer.acked_seq + 1, position.first_seq - 1);
-		/* Where one is not there any more, its table has been emptied meanwhile, or somebody has deleted it by hand. */
-		if (return_events(result, tenant, consumer.acked_seq + 1, Min(consumer.acked_seq + max, position.last_seq) + 1, GetActiveSnapshot()) ||
-			!any_emptied(mt_event_tables, MT_EVENT_TABLES, GetActiveSnapshot()))
+		if (return_events(result, tenant, consumer.acked_seq + 1, Min(consumer.acked_seq + max, position.last_seq) + 1, GetActiveSnapshot()))
 			break;
+		/* One that is not there any more was in a table that has been emptied meanwhile, or is missing; those before it come first. */
+		if (!mt_any_emptied(mt_event_tables, MT_EVENT_TABLES, GetActiveSnapshot()))
+		{
+			if (tuplestore_tuple_count(result->setResult) == 0)
+				report_missing_events(tenant, name, consumer.acked_seq + 1, position.last_seq, GetActiveSnapshot());
+			break;
+		}
 		tuplestore_clear(result->setResult);
 		pop_old_snapshot(IsolationUsesXactSnapshot());
 	}
@@ -528,13 +579,30 @@ has_row(MtTenantTable *table, const char *tenant, const char *name, Snapshot sna
 }
 
 /*
+ * True when a consumer's newest row stands in the table that was left and is needed. One that is dropped goes with the table, unless an older row in the other
+ * one would bring it back.
+ */
+static bool
+must_move(const char *tenant, const char *name, int from, Consumer *consumer)
+{
+	bool		needed;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (!read_consumer(tenant, name, GetActiveSnapshot(), consumer))
+		mt_report_old_event_snapshot();
+	needed = consumer->table == from &&
+		(consumer->found || has_row(&mt_consumer_tables[mt_table_in_use(MT_CONSUMERS)], tenant, name, GetActiveSnapshot()));
+	PopActiveSnapshot();
+	return needed;
+}
+
+/*
  * Appends to the table in use what is newest of a tenant's consumers and stands in another one, up to max of them, and returns how many; max 0: it only
- * looks whether there is one. For event_ring.c.
+ * looks whether there is one. Takes no lock for those that stay. For event_ring.c.
  */
 int
 mt_move_consumers(const char *tenant, int from, int max)
 {
-	MtTenantTable *in_use = &mt_consumer_tables[mt_table_in_use(MT_CONSUMERS)];
 	int			found = 0;
 	char	   *next;
 
@@ -543,21 +611,17 @@ mt_move_consumers(const char *tenant, int from, int max)
 	{
 		Consumer	consumer;
 
+		CHECK_FOR_INTERRUPTS();
 		next = next_consumer_name(tenant, name, GetActiveSnapshot());
+		if (!must_move(tenant, name, from, &consumer))
+			continue;
 		/* One that somebody is busy with has its turn later. */
 		if (max > 0 && !mt_lock_consumer(tenant, name, false))
 			continue;
-		PushActiveSnapshot(GetLatestSnapshot());
-		if (!read_consumer(tenant, name, GetActiveSnapshot(), &consumer))
-			report_old_snapshot();
-		/* One that is dropped goes with the table, unless an older row in the other one would bring it back. */
-		if (consumer.table == from && (consumer.found || has_row(in_use, tenant, name, GetActiveSnapshot())))
-		{
-			found++;
-			if (max > 0)
-				write_consumer(tenant, name, &consumer);
-		}
-		PopActiveSnapshot();
+		found++;
+		/* It may have gone on before it was locked. */
+		if (max > 0 && must_move(tenant, name, from, &consumer))
+			write_consumer(tenant, name, &consumer);
 	}
 	PopActiveSnapshot();
 	return found;

@@ -17,6 +17,8 @@
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "event_store.h"
+#include "replication/syncrep.h"
+#include "replication/walsender.h"
 #include "utils/guc.h"
 
 /* The transaction is a publication that does not wait; counted: it has announced itself. */
@@ -55,14 +57,15 @@ at_transaction_end(XactEvent event, void *arg)
 }
 
 /*
- * Lets this transaction, which publishes, commit without waiting for the disk. Not within mt_service_enter/leave, which would take it back.
+ * Lets this transaction, which publishes, commit without waiting for the disk, but where it has to wait for a standby: a reader waits for this disk alone,
+ * and a failover could take back what he has seen. Not within mt_service_enter/leave, which would take it back.
  */
 void
 mt_commit_events_early(void)
 {
 	static bool registered = false;
 
-	if (mt_shared == NULL)
+	if (mt_shared == NULL || (SyncRepRequested() && SyncRepStandbyNames != NULL && SyncRepStandbyNames[0] != '\0'))
 		return;
 	if (!registered)
 		RegisterXactCallback(at_transaction_end, NULL);

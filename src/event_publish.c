@@ -585,9 +585,21 @@ announce(const PublishCall *publication)
 	}
 }
 
+/* ERROR 55000 for a tenant without a position that has events: a restore is at work, whose numbers would be given out again. */
+static void
+require_no_events(const PublishCall *publication)
+{
+	if (mt_next_event(publication->tenant, 1, publication->snapshot) == PG_INT64_MAX)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("tenant \"%s\" has events, but no position", publication->tenant),
+			 errdetail("So it is while a dump is being restored, and where one was restored in part.")));
+}
+
 /*
  * mindtickle.publish(tenant, max_rows, announce) -> (published, more): numbers up to max_rows waiting events; more says that there is more to do;
- * published NULL: there is no such tenant. ERROR 25001 in a transaction that has written, 22023 where max_rows is none.
+ * published NULL: there is no such tenant. ERROR 25001 in a transaction that has written, 22023 where max_rows is none, 55000 in the midst of a restore.
  */
 Datum
 mt_publish(PG_FUNCTION_ARGS)
@@ -619,6 +631,8 @@ mt_publish(PG_FUNCTION_ARGS)
 	(void) mt_lock_events(publication.tenant, true);
 	mt_push_event_position(publication.tenant, &publication.position);
 	publication.snapshot = GetActiveSnapshot();
+	if (publication.position.table < 0)
+		require_no_events(&publication);
 	publish(&publication);
 	PopActiveSnapshot();
 	if (mt_setting_notify && PG_GETARG_BOOL(2))

@@ -5,7 +5,7 @@
  * A tenant's first event is a number in its position (event_store.c). Those before it are gone for whoever asks, and their rows go when the table
  * that they are in is emptied (event_ring.c).
  *
- * Called by the publisher through mindtickle.trim_tenant, and by the views of events for each row.
+ * Called by the publisher through mindtickle.trim_tenant, by the views of events for each row, and by pg_dump.
  */
 #include "mindtickle.h"
 
@@ -36,6 +36,7 @@ PG_FUNCTION_INFO_V1(mt_trim_events);
 PG_FUNCTION_INFO_V1(mt_event_kept);
 PG_FUNCTION_INFO_V1(mt_event_waits);
 PG_FUNCTION_INFO_V1(mt_overflow_waits);
+PG_FUNCTION_INFO_V1(mt_rings_are_whole);
 
 /* The first event from a number on that was published at that moment or later; those that are not there any more count as earlier. */
 static int64
@@ -137,27 +138,55 @@ mt_event_kept(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(!known->known || PG_GETARG_INT64(1) >= known->position.first_seq);
 }
 
+/* As tenant_of_row, where it must be known what has been taken: ERROR 40001 where the snapshot is too old. */
+static KnownTenant *
+known_tenant_of_row(FunctionCallInfo fcinfo, text *tenant)
+{
+	KnownTenant *known = tenant_of_row(fcinfo, tenant);
+
+	if (!known->known)
+		mt_report_old_event_snapshot();
+	return known;
+}
+
 /*
- * mindtickle.event_waits(tenant_id, outbox_table, xid, position) -> bool: true for a row of the outbox that has not been taken from it.
+ * mindtickle.event_waits(tenant_id, outbox_table, xid, position) -> bool: true for a row of the outbox that has not been taken from it. ERROR 40001 where
+ * the snapshot is too old to tell.
  */
 Datum
 mt_event_waits(PG_FUNCTION_ARGS)
 {
-	KnownTenant *known = tenant_of_row(fcinfo, PG_GETARG_TEXT_PP(0));
+	KnownTenant *known = known_tenant_of_row(fcinfo, PG_GETARG_TEXT_PP(0));
 
-	PG_RETURN_BOOL(!known->known ||
-				   !mt_event_taken(&known->position, PG_GETARG_INT32(1), U64FromFullTransactionId(PG_GETARG_FULLTRANSACTIONID(2)), PG_GETARG_INT64(3)));
+	PG_RETURN_BOOL(!mt_event_taken(&known->position, PG_GETARG_INT32(1), U64FromFullTransactionId(PG_GETARG_FULLTRANSACTIONID(2)), PG_GETARG_INT64(3)));
 }
 
 /*
- * mindtickle.overflow_waits(tenant_id, round, position) -> bool: true for a row of the overflow that has not come back from it.
+ * mindtickle.overflow_waits(tenant_id, round, position) -> bool: true for a row of the overflow that has not come back from it. ERROR 40001 where the
+ * snapshot is too old to tell.
  */
 Datum
 mt_overflow_waits(PG_FUNCTION_ARGS)
 {
-	KnownTenant *known = tenant_of_row(fcinfo, PG_GETARG_TEXT_PP(0));
+	KnownTenant *known = known_tenant_of_row(fcinfo, PG_GETARG_TEXT_PP(0));
 	int64		round = PG_GETARG_INT64(1);
 
-	PG_RETURN_BOOL(!known->known || round > known->position.drain_round ||
+	PG_RETURN_BOOL(round > known->position.drain_round ||
 				   (round == known->position.drain_round && PG_GETARG_INT64(2) > known->position.drain_position));
+}
+
+/*
+ * mindtickle.rings_are_whole() -> bool: true. ERROR 40001 where a table of events has been emptied since the snapshot. For pg_dump, which takes its snapshot
+ * before its locks: it would find such a table empty, and the rows elsewhere not yet there.
+ */
+Datum
+mt_rings_are_whole(PG_FUNCTION_ARGS)
+{
+	Snapshot	snapshot = GetActiveSnapshot();
+
+	if (mt_any_emptied(mt_outbox_tables, MT_OUTBOX_TABLES, snapshot) || mt_any_emptied(mt_event_tables, MT_EVENT_TABLES, snapshot) ||
+		mt_any_emptied(mt_overflow_tables, MT_OVERFLOW_TABLES, snapshot) || mt_any_emptied(mt_position_tables, MT_POSITION_TABLES, snapshot) ||
+		mt_any_emptied(mt_consumer_tables, MT_CONSUMER_TABLES, snapshot))
+		mt_report_old_event_snapshot();
+	PG_RETURN_BOOL(true);
 }

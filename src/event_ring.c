@@ -7,6 +7,8 @@
  * about half of the longest retain_events: then a row outlives its tenant's retention by half of the longest one at most. Where no table is empty when one
  * is needed, the few events that keep one from being emptied are carried over.
  *
+ * What is moved or carried over is a tenant's, so no tenant is dropped meanwhile (mt_keep_all_tenants).
+ *
  * Called by the publisher through mindtickle.tend_events, one bounded step a transaction. Like readiness_ring.c it looks at the rows of all tenants, and
  * shows names of tables to nobody but the publisher.
  */
@@ -202,7 +204,7 @@ tend_ledger(MtTableKind kind, MtTenantTable *tables, BlockNumber *first_blocks, 
 
 	if (mt_blocks_of(&tables[left]) == 0)
 		return mt_change_grown_table(kind, tables, 2, GROWTH * *first_blocks + LEDGER_BLOCKS);
-	moved = move(left, MOVED_MAX);
+	moved = mt_keep_all_tenants() ? move(left, MOVED_MAX) : 0;
 	if (moved > 0)
 		return psprintf("moved %d rows to %s", moved, tables[in_use].table.name);
 	if (!mt_empty_table(&tables[left], needed, &left))
@@ -313,7 +315,7 @@ empty_by_carrying(void)
 		fewest = kept;
 		best = table;
 	}
-	if (best == NULL || !mt_lock_table_at_once(best))
+	if (best == NULL || !mt_keep_all_tenants() || !mt_lock_table_at_once(best))
 		return NULL;
 	mt_tenant_writer_open(&writer, &mt_event_tables[in_use]);
 	fewest = carry_events(best, &writer, INT_MAX - 1);
@@ -349,40 +351,65 @@ tend_table_of_events(void)
 }
 
 static char *
-tend_waiting(void)
+tend_outbox(void)
 {
 	char	   *step = mt_change_grown_table(MT_OUTBOX, mt_outbox_tables, MT_OUTBOX_TABLES, OUTBOX_BLOCKS);
 
 	for (int i = 0; i < MT_OUTBOX_TABLES && step == NULL; i++)
 		if (i != mt_table_in_use(MT_OUTBOX) && mt_empty_table(&mt_outbox_tables[i], outbox_needed, &i))
 			step = psprintf("emptied %s", mt_outbox_tables[i].table.name);
-	if (step == NULL)
-		step = mt_change_grown_table(MT_OVERFLOW, mt_overflow_tables, MT_OVERFLOW_TABLES, OUTBOX_BLOCKS);
+	return step;
+}
+
+static char *
+tend_overflow(void)
+{
+	char	   *step = mt_change_grown_table(MT_OVERFLOW, mt_overflow_tables, MT_OVERFLOW_TABLES, OUTBOX_BLOCKS);
+
 	for (int i = 0; i < MT_OVERFLOW_TABLES && step == NULL; i++)
 		if (mt_empty_table(&mt_overflow_tables[i], overflow_needed, NULL))
 			step = psprintf("emptied %s", mt_overflow_tables[i].table.name);
 	return step;
 }
 
+static char *
+tend_positions(void)
+{
+	return tend_ledger(MT_POSITIONS, mt_position_tables, &first_position_blocks, move_positions, positions_needed);
+}
+
+static char *
+tend_consumers(void)
+{
+	return tend_ledger(MT_CONSUMERS, mt_consumer_tables, &first_consumer_blocks, move_consumers, consumers_needed);
+}
+
 /*
  * mindtickle.tend_events(events_too) -> text: one step, in words; NULL: there is nothing to do, or somebody is in the way. events_too: also looks whether
- * tables of published events are to be changed or emptied, which takes longer.
+ * tables of published events are to be changed or emptied, which takes longer. After an error the next call of the session begins with what comes behind
+ * the part that failed, so that this one keeps no other from its turn.
  */
 Datum
 mt_tend_events(PG_FUNCTION_ARGS)
 {
+	static char *(*const parts[]) (void) = {tend_outbox, tend_overflow, tend_positions, tend_consumers, tend_table_of_events};
+	static int	first = 0;
 	MemoryContext context = CurrentMemoryContext;
-	char	   *step;
+	char	   *step = NULL;
+	int			begin = first;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
-	step = tend_waiting();
-	if (step == NULL)
-		step = tend_ledger(MT_POSITIONS, mt_position_tables, &first_position_blocks, move_positions, positions_needed);
-	if (step == NULL)
-		step = tend_ledger(MT_CONSUMERS, mt_consumer_tables, &first_consumer_blocks, move_consumers, consumers_needed);
-	if (step == NULL && PG_GETARG_BOOL(0))
-		step = tend_table_of_events();
+	for (int i = 0; i < (int) lengthof(parts) && step == NULL; i++)
+	{
+		int			part = (begin + i) % (int) lengthof(parts);
+
+		if (parts[part] == tend_table_of_events && !PG_GETARG_BOOL(0))
+			continue;
+		first = (part + 1) % (int) lengthof(parts);
+		step = parts[part] ();
+	}
+	first = 0;
 	if (step != NULL)
 		step = MemoryContextStrdup(context, step);
 	SPI_finish();

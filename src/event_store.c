@@ -107,6 +107,30 @@ mt_read_event_position(const char *tenant, Snapshot snapshot, MtEventPosition *p
 }
 
 /*
+ * True when one of the tables has been emptied since the snapshot. Who asks has read all of them, or holds locks on them.
+ */
+bool
+mt_any_emptied(MtTenantTable *tables, int count, Snapshot snapshot)
+{
+	for (int i = 0; i < count; i++)
+		if (mt_tenant_table_newer(mt_relation_oid(&tables[i].table), snapshot))
+			return true;
+	return false;
+}
+
+/*
+ * ERROR 40001 for who keeps to a snapshot that is older than the emptying of a table of events.
+ */
+void
+mt_report_old_event_snapshot(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access: tables of events were emptied after this transaction began"),
+			 errhint("Run the transaction again.")));
+}
+
+/*
  * Makes the latest snapshot the active one and reads in it how far a tenant's events have come. Again, where a table was emptied between the two.
  */
 void
@@ -200,6 +224,30 @@ mt_find_event(MtTenantScan *scan, const char *tenant, int64 seq, Snapshot snapsh
 		mt_tenant_scan_close(scan);
 	}
 	return false;
+}
+
+/*
+ * The first number from seq on of which there is an event in the snapshot; PG_INT64_MAX: there is none.
+ */
+int64
+mt_next_event(const char *tenant, int64 seq, Snapshot snapshot)
+{
+	int64		next = PG_INT64_MAX;
+	ScanKeyData key;
+
+	mt_tenant_key(&key, MT_EVENT_SEQ, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(seq));
+	for (int i = 0; i < MT_EVENT_TABLES; i++)
+	{
+		MtTenantScan scan;
+		bool		isnull;
+
+		mt_tenant_scan_open(&scan, &mt_event_tables[i], tenant, snapshot, 1);
+		mt_tenant_scan_start(&scan, &key, 1);
+		if (mt_tenant_scan_next(&scan, ForwardScanDirection))
+			next = Min(next, DatumGetInt64(slot_getattr(scan.slot, MT_EVENT_SEQ, &isnull)));
+		mt_tenant_scan_close(&scan);
+	}
+	return next;
 }
 
 /*

@@ -69,7 +69,10 @@ extern bool mt_read_event_position(const char *tenant, Snapshot snapshot, MtEven
 extern void mt_write_event_position(const char *tenant, MtEventPosition *position);
 extern bool mt_event_taken(const MtEventPosition *position, int table, uint64 xid, int64 number);
 extern const MtCursor *mt_events_since(const MtEventPosition *position);
+extern bool mt_any_emptied(MtTenantTable *tables, int count, Snapshot snapshot);
+extern void mt_report_old_event_snapshot(void);
 extern bool mt_find_event(MtTenantScan *scan, const char *tenant, int64 seq, Snapshot snapshot);
+extern int64 mt_next_event(const char *tenant, int64 seq, Snapshot snapshot);
 extern int64 mt_count_waiting(const char *tenant, const MtEventPosition *position, Snapshot snapshot, int64 limit, TimestampTz *oldest);
 
 /* event_consumer.c */

@@ -132,7 +132,7 @@ copy_of_column(TupleTableSlot *slot, int column)
 	bool		isnull;
 	Datum		value = slot_getattr(slot, column, &isnull);
 
-	return isnull ? (Datum) 0 : datumCopy(value, false, -1);
+	return isnull ? (Datum) 0 : PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
 }
 
 static int64

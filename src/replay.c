@@ -40,13 +40,14 @@ find_source(const char *name)
 
 /*
  * mt_replay_dead_letter(tenant, letter_id) -> boolean: true when that changed something. ERROR 42704 where there is no such letter, 55000 where it has been
- * replayed, and whatever is still wrong with it.
+ * replayed or is not whole, and whatever is still wrong with it.
  */
 Datum
 mt_replay_dead_letter(PG_FUNCTION_ARGS)
 {
 	static MtPlan take = {
-		"SELECT source, resource, raw, replayed_at IS NOT NULL FROM mindtickle.dead_letter WHERE tenant_id = $1 AND letter_id = $2 FOR UPDATE",
+		"SELECT source, resource, raw, replayed_at IS NOT NULL, substring(reason FROM '\\((only the first [0-9]+ of [0-9]+ bytes are kept)\\)$') "
+		"FROM mindtickle.dead_letter WHERE tenant_id = $1 AND letter_id = $2 FOR UPDATE",
 		2, {TEXTOID, INT8OID}
 	};
 	static MtPlan close = {
@@ -57,6 +58,7 @@ mt_replay_dead_letter(PG_FUNCTION_ARGS)
 	Datum		key[2] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
 	MtServiceCall call;
 	Datum		letter[4];
+	char	   *cut;
 	Datum		values[3] = {PG_GETARG_DATUM(0)};
 	ReplaySource *source;
 	bool		isnull;
@@ -73,6 +75,11 @@ mt_replay_dead_letter(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("dead letter " INT64_FORMAT " has been replayed already", PG_GETARG_INT64(1))));
+	cut = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, lengthof(letter) + 1);
+	if (cut != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("dead letter " INT64_FORMAT " cannot be replayed: %s", PG_GETARG_INT64(1), cut)));
 	source = find_source(TextDatumGetCString(letter[0]));
 	values[1] = letter[1];
 	values[2] = letter[2];

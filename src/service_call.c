@@ -173,6 +173,16 @@ mt_keep_tenant(const char *tenant, uint64 generation)
 	return lock_share("tenant", tenant, AccessShareLock, false) && mt_access_generation() == generation;
 }
 
+/*
+ * Keeps every mt_drop_tenant waiting to the end of the transaction, where none is at work. For upkeep, which moves rows of many tenants: a drop would not
+ * see what has been moved and is not committed, and leave it to the next tenant of the name. One lock, however many tenants there are.
+ */
+bool
+mt_keep_all_tenants(void)
+{
+	return lock_share("tenant", "", ShareLock, false);
+}
+
 /* When the tenant that a snapshot shows was made; 0: it shows none. */
 static TimestampTz
 tenant_made_at(const char *tenant, Snapshot snapshot)
@@ -204,7 +214,7 @@ mt_require_same_tenant(const char *tenant, Snapshot snapshot)
 	if (!same)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("tenant \"%s\" was made after the snapshot of this query was taken", tenant),
+				 errmsg("could not serialize access: tenant \"%s\" was made after the snapshot of this query was taken", tenant),
 				 errhint("Run the transaction again.")));
 }
 
@@ -219,12 +229,15 @@ mt_lock_tenant_for_write(PG_FUNCTION_ARGS)
 }
 
 /*
- * mindtickle.lock_tenant_for_drop(tenant): waits for all who write for the tenant, and keeps others from beginning.
+ * mindtickle.lock_tenant_for_drop(tenant): waits for all who write for the tenant, and for who moves rows of all (mt_keep_all_tenants), and keeps others
+ * from beginning.
  */
 Datum
 mt_lock_tenant_for_drop(PG_FUNCTION_ARGS)
 {
 	mt_lock_tenant(text_to_cstring(PG_GETARG_TEXT_PP(0)), AccessExclusiveLock);
+	/* Not an exclusive one: drops do not wait for each other. */
+	(void) lock_share("tenant", "", RowExclusiveLock, true);
 	PG_RETURN_VOID();
 }
 

@@ -35,6 +35,7 @@ extern bool mt_lock_cache(const char *tenant, LOCKMODE mode);
 extern void mt_wait_for_cache(const char *tenant);
 extern void mt_unlock_cache(const char *tenant, LOCKMODE mode);
 extern bool mt_keep_tenant(const char *tenant, uint64 generation);
+extern bool mt_keep_all_tenants(void);
 extern void mt_require_same_tenant(const char *tenant, Snapshot snapshot);
 
 #endif							/* MT_SERVICE_CALL_H */

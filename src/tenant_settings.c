@@ -45,12 +45,8 @@ mt_configure_tenant(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("settings must not be larger than %d bytes", SETTINGS_MAX)));
-	/* The right to a tenant is checked by what is there now, the snapshot may be older. */
 	if (mt_plan_run(&merge, values, NULL, SPI_OK_UPDATE_RETURNING) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access: tenant \"%s\" was made after this transaction began", tenant),
-				 errhint("Run the transaction again.")));
+		elog(ERROR, "tenant \"%s\" has no row", tenant);
 	settings = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	MemoryContextSwitchTo(call.context);
 	settings = PointerGetDatum(PG_DETOAST_DATUM_COPY(settings));

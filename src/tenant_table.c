@@ -13,6 +13,7 @@
 
 #include "access.h"
 #include "access/heapam.h"
+#include "access/heaptoast.h"
 #include "access/htup_details.h"
 #include "access/relscan.h"
 #include "access/table.h"
@@ -292,6 +293,9 @@ mt_read_newest(MtTenantTable *tables, int count, const char *tenant, const ScanK
 		{
 			HeapTuple	tuple = ExecCopySlotHeapTuple(scan.slot);
 
+			/* The table may be emptied as soon as the scan has ended, and what is kept out of line with it. */
+			if (HeapTupleHasExternal(tuple))
+				tuple = toast_flatten_tuple(tuple, RelationGetDescr(scan.relation));
 			heap_deform_tuple(tuple, RelationGetDescr(scan.relation), values, nulls);
 			*found_in = table;
 		}

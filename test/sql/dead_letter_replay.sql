@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(59);
+SELECT plan(65);
 
 CREATE ROLE dl_writer;
 CREATE ROLE dl_reader;
@@ -17,6 +17,13 @@ CREATE FUNCTION pg_temp.replay(letter int8) RETURNS text LANGUAGE sql AS $$
 $$;
 CREATE FUNCTION pg_temp.replayed(letter int8) RETURNS bool LANGUAGE sql AS $$
 	SELECT d.replayed_at IS NOT NULL FROM mindtickle.dead_letter AS d WHERE d.tenant_id = 'dl' AND d.letter_id = letter
+$$;
+
+CREATE FUNCTION pg_temp.service_call(statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('mindtickle.tenant', 'dl', true);
+	RETURN pg_temp.as_role('mindtickle_service', statement);
+END
 $$;
 
 -- A pull, of each kind of record: at fault again, then put right, as after an update that reads more.
@@ -101,6 +108,21 @@ SELECT matches(pg_temp.as_role('dl_reader', format('SELECT mt_replay_dead_letter
 SELECT matches(pg_temp.as_role('dl_writer', format('SELECT mt_replay_dead_letter(''dl-other'', %s)', :l)), '^42501: permission denied for tenant "dl-other"', 'nor does another tenant');
 SELECT is(pg_temp.as_role('none', format('SELECT mt_replay_dead_letter(''dl-other'', %s)', :l)), format('42704: there is no dead letter %s', :l), 'which has not that letter');
 SELECT matches(pg_temp.as_role('dl_writer', $$SELECT mindtickle.replay_pull('dl', 'users', '{}')$$), '^42501: permission denied for function replay_pull', 'what it calls is nobody else''s');
+
+-- What is longer than is kept of it.
+SELECT pg_temp.service_call($$SELECT mindtickle.keep_dead_letter('dl', 'http', 'quiz_results', 'is too long', convert_to(rpad('{"userId": "u"}', 65536), 'UTF8')), mindtickle.keep_dead_letter('dl', 'http', 'quiz_results', 'is longer', convert_to(rpad('{"userId": "u"}', 65537), 'UTF8'))$$) \g /dev/null
+SELECT is((SELECT octet_length(raw) FROM mindtickle.dead_letter WHERE tenant_id = 'dl' AND reason = 'is too long'), 65536, 'so much is kept');
+SELECT letter_id AS l FROM mindtickle.dead_letter WHERE tenant_id = 'dl' AND reason ~ '^is longer' \gset
+SELECT is((SELECT octet_length(raw) || ' ' || reason FROM mindtickle.dead_letter WHERE letter_id = :l AND tenant_id = 'dl'), '65536 is longer (only the first 65536 of 65537 bytes are kept)', 'of more the begin, and the reason says so');
+SELECT is(pg_temp.replay(:l), format('55000: dead letter %s cannot be replayed: only the first 65536 of 65537 bytes are kept', :l), 'which cannot be replayed');
+SELECT is(pg_temp.replayed(:l), false, 'and stays');
+
+-- How many are kept.
+INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) SELECT 'dl', 'pull', 'users', 'one of many', convert_to(n::text, 'UTF8') FROM generate_series(1, 10000) AS n;
+INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) VALUES ('dl-other', 'pull', 'users', 'x', '');
+SELECT pg_temp.service_call($$SELECT mindtickle.trim_tenant('dl')$$) \g /dev/null
+SELECT is((SELECT count(*) FILTER (WHERE reason = 'one of many') || ' ' || count(*) FROM mindtickle.dead_letter WHERE tenant_id = 'dl'), '10000 10000', 'of a tenant the last ten thousand');
+SELECT is((SELECT count(*) FROM mindtickle.dead_letter WHERE tenant_id = 'dl-other'), 1::bigint, 'and each of another');
 
 SELECT * FROM finish();
 ROLLBACK;

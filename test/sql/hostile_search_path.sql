@@ -211,7 +211,7 @@ INSERT INTO call (role_name, statement) VALUES
 	('mindtickle_service', 'mindtickle.row_as_json(''{"tenant_id": 1, "a_b_c": 2}'')'), ('mindtickle_service', 'mindtickle.export_user(''hp'', ''s1'')'), ('mindtickle_service', 'mindtickle.erase_user(''hp'', ''s1'')'),
 	('mindtickle_service', 'mindtickle.trim_tenant(''hp'')'), ('mindtickle_service', 'mindtickle.trim_events(''hp'', pg_catalog.now(), 1)'), ('mindtickle_service', 'mindtickle.tenants_to_publish()'), ('mindtickle_service', 'mindtickle.tend_events(true)'),
 	('mindtickle_service', 'mindtickle.notification_usage()'), ('mindtickle_service', 'mindtickle.longest_event_retention()'), ('none', 'mindtickle.queue_stats()'), ('none', 'mindtickle.event_consumers()'), ('none', 'mindtickle.event_kept(''hp'', 1)'),
-	('none', 'mindtickle.event_waits(''hp'', 0, ''1'', 1)'), ('none', 'mindtickle.overflow_waits(''hp'', 1, 1)'), ('hp_admin', 'public.mt_event_channel(''hp'', ''quiz.completed'')'), ('hp_admin', 'public.mt_poll_events(''hp'', ''c'', 10)'),
+	('none', 'mindtickle.event_waits(''hp'', 0, ''1'', 1)'), ('none', 'mindtickle.overflow_waits(''hp'', 1, 1)'), ('none', 'mindtickle.rings_are_whole()'), ('hp_admin', 'public.mt_event_channel(''hp'', ''quiz.completed'')'), ('hp_admin', 'public.mt_poll_events(''hp'', ''c'', 10)'),
 	('hp_admin', 'public.mt_ack_events(''hp'', ''c'', 0)'), ('hp_admin', 'public.mt_drop_consumer(''hp'', ''c'')'), ('hp_admin', 'public.mt_replay_dead_letter(''hp'', 1)'),
 	('mindtickle_service', 'mindtickle.replay_pull(''hp'', ''courses'', ''{"courseId": "again"}'')'),
 	('mindtickle_service', 'mindtickle.replay_push(''hp'', ''users/p1'', '''')'), ('mindtickle_service', 'mindtickle.hold_events(''hp'')'),

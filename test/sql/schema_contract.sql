@@ -323,12 +323,25 @@ SELECT results_eq($$SELECT relname FROM extension_table EXCEPT SELECT relname::n
 SELECT is_empty($$SELECT c.relname FROM pg_class AS c JOIN extension_object AS o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid
 	WHERE c.relkind = 'S' EXCEPT SELECT relname::name FROM dumped$$, 'and every sequence');
 SELECT results_eq($$SELECT relname COLLATE "default", condition FROM dumped WHERE condition <> '' ORDER BY relname COLLATE "C"$$,
-	$$VALUES ('cache_change', 'WHERE false'), ('cache_entry', 'WHERE false'), ('credential', 'WHERE file IS NOT NULL'),
-		('event_overflow_0', 'WHERE mindtickle.overflow_waits(tenant_id, round, "position")'), ('event_overflow_1', 'WHERE mindtickle.overflow_waits(tenant_id, round, "position")'),
-		('outbox_0', 'WHERE mindtickle.event_waits(tenant_id, 0, xid, "position")'), ('outbox_1', 'WHERE mindtickle.event_waits(tenant_id, 1, xid, "position")'),
-		('outbox_2', 'WHERE mindtickle.event_waits(tenant_id, 2, xid, "position")'), ('outbox_3', 'WHERE mindtickle.event_waits(tenant_id, 3, xid, "position")'),
+	$$VALUES ('cache_change', 'WHERE false'),
+		('cache_entry', 'WHERE false'),
+		('credential', 'WHERE file IS NOT NULL'),
+		('event_0', 'WHERE mindtickle.rings_are_whole()'),
+		('event_1', 'WHERE mindtickle.rings_are_whole()'),
+		('event_2', 'WHERE mindtickle.rings_are_whole()'),
+		('event_3', 'WHERE mindtickle.rings_are_whole()'),
+		('event_consumer_0', 'WHERE mindtickle.rings_are_whole()'),
+		('event_consumer_1', 'WHERE mindtickle.rings_are_whole()'),
+		('event_overflow_0', 'WHERE mindtickle.rings_are_whole() AND mindtickle.overflow_waits(tenant_id, round, "position")'),
+		('event_overflow_1', 'WHERE mindtickle.rings_are_whole() AND mindtickle.overflow_waits(tenant_id, round, "position")'),
+		('event_position_0', 'WHERE mindtickle.rings_are_whole()'),
+		('event_position_1', 'WHERE mindtickle.rings_are_whole()'),
+		('outbox_0', 'WHERE mindtickle.rings_are_whole() AND mindtickle.event_waits(tenant_id, 0, xid, "position")'),
+		('outbox_1', 'WHERE mindtickle.rings_are_whole() AND mindtickle.event_waits(tenant_id, 1, xid, "position")'),
+		('outbox_2', 'WHERE mindtickle.rings_are_whole() AND mindtickle.event_waits(tenant_id, 2, xid, "position")'),
+		('outbox_3', 'WHERE mindtickle.rings_are_whole() AND mindtickle.event_waits(tenant_id, 3, xid, "position")'),
 		('user_address', 'WHERE false')$$,
-	'the cache, secrets in plain text, addresses that triggers note and what has been published from outbox and overflow are not dumped');
+	'the cache, secrets in plain text, addresses that triggers note and what has been published from outbox and overflow are not dumped; tables of events only as a whole');
 
 -- Triggers that must also fire during a restore and under logical replication.
 SELECT is_empty($$SELECT t.relname, g.tgname FROM extension_table AS t JOIN pg_trigger AS g ON g.tgrelid = t.oid

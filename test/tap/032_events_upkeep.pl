@@ -1,0 +1,263 @@
+# What the upkeep of events may not do: bring back what belonged to a dropped tenant, let a dump come out with a part missing, be stopped by one tenant's
+# consumers or by one table. And what is read meanwhile: payloads of a table that is emptied, events that a standby must have before anybody sees them, gaps.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+
+use MindTickle::Test;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# mindtickle.databases: no workers here. Few locks, so that a transaction that takes very many of them fails.
+my $node = start_node('primary', configuration => "log_statement = none\nmindtickle.databases = 'nowhere'\nfsync = off\nautovacuum = off\n"
+	  . "max_connections = 20\nmax_locks_per_transaction = 10\nmax_pred_locks_per_transaction = 10\nwal_level = replica\nmax_wal_senders = 1\n");
+add_extension($node);
+
+sub sql
+{
+	my ($query) = @_;
+	return $node->safe_psql('postgres', $query);
+}
+# What a query says that fails.
+sub refusal
+{
+	my ($query) = @_;
+	my ($status, $output, $error) = $node->psql('postgres', $query);
+	return $status == 0 ? "no error: $output" : $error;
+}
+sub held
+{
+	my ($begin) = @_;
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
+	$session->query_safe($begin);
+	return $session;
+}
+# Begins a statement in a session, and returns when it has ended or waits for a lock; wait_event may name what else it may wait for.
+sub begin_statement
+{
+	my ($session, $statement, $wait_event) = @_;
+	my ($pid) = $session->query_safe('SELECT pg_backend_pid()') =~ /(\d+)/;
+	$session->query_until(qr/begun/, "\\echo begun\n$statement;\n");
+	ok(poll($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE pid = $pid AND query LIKE " . quote(substr($statement, 0, 20) . '%')
+		  . " AND (state <> 'active' OR wait_event_type = 'Lock' OR wait_event = " . quote($wait_event // '') . ')'), "begun: $statement");
+	return $pid;
+}
+sub waits
+{
+	my ($pid) = @_;
+	return sql("SELECT state = 'active' FROM pg_stat_activity WHERE pid = $pid");
+}
+sub emit
+{
+	my ($tenant, $count) = @_;
+	sql("SELECT count(mindtickle.emit_event('$tenant', 'a', jsonb_build_object('n', n))) FROM generate_series(1, $count) AS n");
+	return;
+}
+sub published
+{
+	my ($tenant, $count) = @_;
+	emit($tenant, $count);
+	return sql("SELECT published FROM mindtickle.publish('$tenant', 1000)");
+}
+sub tend_once
+{
+	my ($too) = @_;
+	return sql('SELECT mindtickle.tend_events(' . ($too // 'false') . ')');
+}
+sub tend
+{
+	my $step;
+	my @steps;
+	push @steps, $step while ($step = tend_once()) ne '';
+	return join('; ', @steps);
+}
+# Makes the table in use of positions or consumers so large that the other one is taken, by rows of a tenant that does not exist, and returns its number.
+sub leave_table
+{
+	my ($kind) = @_;
+	tend();
+	my $in_use = sql("SELECT right(relname, 1) FROM pg_class WHERE relname ~ '^${kind}_[01]\$' AND pg_relation_size(oid) > 0");
+	sql($kind eq 'event_position'
+		? "INSERT INTO mindtickle.event_position_$in_use SELECT 'nobody', n, 1, 0, NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0 FROM generate_series(1, 50000) AS n"
+		: "INSERT INTO mindtickle.event_consumer_$in_use SELECT 'nobody', rpad('c', 1000, md5(n::text)), n, 0, now(), NULL, false FROM generate_series(1, 5000) AS n");
+	like(tend_once(), qr/^rows go to ${kind}_/, "$kind: another table is taken");
+	return $in_use;
+}
+sub new_tenant
+{
+	my ($tenant) = @_;
+	sql("SELECT mt_create_tenant('$tenant', '$tenant'), mt_configure_tenant('$tenant', '{\"retain_events\": \"1 hour\"}')");
+	return;
+}
+
+# A tenant is dropped while its position is moved, and while it is dropped its position is not.
+new_tenant('x');
+is(published('x', 5), 5, 'a tenant with events');
+leave_table('event_position');
+my $upkeep = held('BEGIN');
+like($upkeep->query_safe('SELECT mindtickle.tend_events(false)'), qr/^moved \d+ rows to event_position/, 'its position is moved');
+my $dropping = held('SELECT 1');
+my $pid = begin_statement($dropping, "SELECT mt_drop_tenant('x')");
+is(waits($pid), 't', 'dropping it waits for that');
+$upkeep->query_safe('COMMIT');
+ok(poll($node, "SELECT state = 'idle' FROM pg_stat_activity WHERE pid = $pid"), 'and ends');
+is(sql(q(SELECT count(*) FROM mindtickle.event_position WHERE tenant_id = 'x')), 0, 'nothing of it is left');
+new_tenant('x');
+is(published('x', 1), 1, 'the next tenant of its name publishes');
+is(sql(q(SELECT string_agg(seq::text, ',') FROM mt_events WHERE tenant_id = 'x')), 1, 'from 1 on');
+leave_table('event_position');
+$dropping->query_safe(q(BEGIN; SELECT mt_drop_tenant('x')));
+is(tend_once(), '', 'while a tenant is being dropped none is moved');
+$dropping->query_safe('COMMIT');
+is(sql(q(SELECT count(*) FROM mindtickle.event_position WHERE tenant_id = 'x')), 0, 'nothing of it is left then either');
+
+# The same with a consumer.
+new_tenant('x');
+published('x', 5);
+sql(q(SELECT mt_poll_events('x', 'c', 5); SELECT mt_ack_events('x', 'c', 4)));
+leave_table('event_consumer');
+$upkeep->query_safe('BEGIN');
+like($upkeep->query_safe('SELECT mindtickle.tend_events(false)'), qr/^moved 1 rows to event_consumer/, 'a consumer is moved');
+$pid = begin_statement($dropping, "SELECT mt_drop_tenant('x')");
+is(waits($pid), 't', 'dropping its tenant waits for that');
+$upkeep->query_safe('COMMIT');
+ok(poll($node, "SELECT state = 'idle' FROM pg_stat_activity WHERE pid = $pid"), 'and ends');
+new_tenant('x');
+is(sql(q(SELECT count(*) FROM mt_event_consumers WHERE tenant_id = 'x')), 0, 'the next tenant of its name has no consumer');
+
+# And with events that are carried over, where no table is free and each has some that are kept.
+tend();
+for my $n (1 .. 6)
+{
+	# The sixth step carries over from the second table to the first: a drop, which goes by their names, has then passed by the first.
+	if ($n != 5)
+	{
+		published('x', $n <= 2 ? 1 : 2);
+		sql("UPDATE mindtickle.event_$_ SET published_at = published_at - interval '40 minutes'") foreach 0 .. 3;
+	}
+	next if $n == 6;
+	like(tend_once('true'), $n == 4 ? qr/^emptied event_0 of all but 1 events$/ : qr/^rows go to event_/, $n == 4 ? 'where none is free one is emptied' : 'another table of events is taken');
+}
+$upkeep->query_safe('BEGIN');
+like($upkeep->query_safe('SELECT mindtickle.tend_events(true)'), qr/^emptied event_1 of all but 1 events$/, 'an event is carried over');
+$pid = begin_statement($dropping, "SELECT mt_drop_tenant('x')");
+is(waits($pid), 't', 'dropping its tenant waits for that');
+$upkeep->query_safe('COMMIT');
+ok(poll($node, "SELECT state = 'idle' FROM pg_stat_activity WHERE pid = $pid"), 'and ends');
+new_tenant('x');
+is(sql(q(SELECT string_agg(payload::text, ',') FROM mt_events WHERE tenant_id = 'x')), '', 'the next tenant of its name does not see them');
+is(published('x', 1), 1, 'and publishes its own');
+is(sql(q(SELECT seq FROM mt_poll_events('x', 'c', 10))), 1, 'with the first number');
+
+# A dump whose snapshot is older than the emptying of a table.
+my $dumps = PostgreSQL::Test::Utils::tempdir('dumps');
+my $exporting = held('BEGIN ISOLATION LEVEL REPEATABLE READ');
+my $snapshot = $exporting->query_safe('SELECT pg_export_snapshot()');
+published('x', 2);
+leave_table('event_position');
+like(tend(), qr/moved \d+ rows to event_position_[01]; emptied event_position_[01]/, 'positions are moved after a snapshot was taken');
+command_fails_like([ 'pg_dump', '-d', $node->connstr('postgres'), "--snapshot=$snapshot", '-f', "$dumps/late.sql" ],
+	qr/ERROR:  could not serialize access: tables of events were emptied after this transaction began/, 'a dump of that snapshot fails');
+my $waiting = $exporting->query('SELECT count(*) FROM mindtickle.outbox');
+is($waiting, '', 'nor does the snapshot say which events wait');
+$exporting->quit;
+$node->command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), '-f', "$dumps/new.sql" ], 'the next one does not');
+like(slurp_file("$dumps/new.sql"), qr/^x\t/m, 'and has the tenant');
+
+# A tenant with very many consumers that are dropped: it is refused more, others are not, and when the upkeep has passed there is room again.
+new_tenant('many');
+new_tenant('other');
+published('many', 1);
+sql(q(SELECT mt_poll_events('many', 'kept', 1)));
+my ($status, $output, $error) = $node->psql('postgres', <<'SQL', on_error_stop => 0);
+SELECT format('SELECT count(*) FROM mt_poll_events(''many'', ''c%1$s'', 1)', n), format('SELECT mt_drop_consumer(''many'', ''c%1$s'')', n) FROM generate_series(1, 1010) AS n \gexec
+SQL
+like($error, qr/ERROR:  tenant "many" has had 1000 consumers lately, dropped ones included$/m, 'names of consumers are bounded');
+like(refusal(q(SELECT mt_poll_events('many', 'more', 1))), qr/has had 1000 consumers/, 'until a table is emptied');
+is(sql(q(SELECT seq FROM mt_poll_events('many', 'kept', 1))), 1, 'those that are there go on');
+sql(q(SELECT mt_poll_events('other', 'c', 1)));
+like(tend(), qr/emptied event_consumer_/, 'the upkeep does that');
+is(sql(q(SELECT seq FROM mt_poll_events('many', 'more', 1))), 1, 'and there is room again');
+my $in_use = leave_table('event_consumer');
+sql("INSERT INTO mindtickle.event_consumer_$in_use SELECT 'many', 'd' || n, 1, 0, now(), NULL, true FROM generate_series(1, 5000) AS n");
+like(tend(), qr/emptied event_consumer_/, 'more dropped ones than a transaction may take locks do not keep a table from being emptied');
+is(sql(q(SELECT string_agg(consumer, ',' ORDER BY consumer) FROM mt_event_consumers WHERE tenant_id IN ('many', 'other'))), 'c,kept,more', 'those that are not dropped are there');
+
+# A consumer that begins anew while what it was is moved.
+$in_use = leave_table('event_consumer');
+sql("INSERT INTO mindtickle.event_consumer_" . (1 - $in_use) . " VALUES ('other', 'again', 1, 0, now(), NULL, false)");
+sql("INSERT INTO mindtickle.event_consumer_$in_use VALUES ('other', 'again', 2, 0, now(), NULL, true)");
+$upkeep->query_safe('BEGIN');
+like($upkeep->query_safe('SELECT mindtickle.tend_events(false)'), qr/^moved \d+ rows to event_consumer/, 'a consumer that is dropped is moved');
+my $polling = held('SELECT 1');
+$pid = begin_statement($polling, "SELECT mt_poll_events('other', 'again', 1)");
+$upkeep->query_safe('COMMIT');
+ok(poll($node, "SELECT state = 'idle' FROM pg_stat_activity WHERE pid = $pid"), 'one that polls by its name meanwhile');
+is(sql(q(SELECT count(*) FROM mt_event_consumers WHERE tenant_id = 'other' AND consumer = 'again')), 1, 'begins');
+$polling->quit;
+
+# One table that cannot be emptied does not keep the others from it.
+tend();
+sql(<<'SQL');
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
+CREATE TRIGGER refuse BEFORE TRUNCATE ON mindtickle.event_overflow_0 EXECUTE FUNCTION refuse();
+INSERT INTO mindtickle.event_overflow_0 VALUES ('nobody', 1, 1, 'a', '{}', now());
+INSERT INTO mindtickle.event_position_0 SELECT 'nobody', n, 1, 0, NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0 FROM generate_series(100000, 150000) AS n;
+INSERT INTO mindtickle.event_position_1 SELECT 'nobody', n, 1, 0, NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0 FROM generate_series(150001, 200000) AS n;
+SQL
+($status, $output, $error) = $node->psql('postgres', "SELECT mindtickle.tend_events(true);\n" x 4, on_error_stop => 0);
+like($error, qr/ERROR:  refused/, 'one table cannot be emptied');
+like($output, qr/emptied event_position_/, 'another one is');
+sql('DROP TRIGGER refuse ON mindtickle.event_overflow_0');
+like(tend(), qr/emptied event_overflow_0/, 'and the first one when it can');
+
+# A cursor that is read after the table of its events was emptied.
+new_tenant('large');
+sql(q(SELECT mindtickle.emit_event('large', 'a', '{}'), mindtickle.emit_event('large', 'a', (SELECT jsonb_object_agg(n, md5(n::text)) FROM generate_series(1, 1000) AS n))));
+sql(q(SELECT mindtickle.publish('large', 10)));
+sql(q(SELECT mt_poll_events('large', 'c', 1)));
+my $reading = held('BEGIN');
+$reading->query_safe(q(DECLARE c CURSOR FOR SELECT payload FROM mt_poll_events('large', 'c', 10)));
+is($reading->query_safe('FETCH c'), '{}', 'a first event');
+sql('TRUNCATE mindtickle.event_0, mindtickle.event_1, mindtickle.event_2, mindtickle.event_3');
+like($reading->query('FETCH c'), qr/"1000": "a9b7ba70783b617e9998dc4dd82eb3c5"/, 'the second one is there although its table was emptied meanwhile');
+$reading->quit;
+
+# Events that somebody has deleted.
+new_tenant('gap');
+published('gap', 6);
+sql("DELETE FROM mindtickle.event_$_ WHERE tenant_id = 'gap' AND seq IN (3, 4)") foreach 0 .. 3;
+is(sql(q(SELECT string_agg(seq::text, ',') FROM mt_poll_events('gap', 'c', 10))), '1,2', 'what is before a gap');
+sql(q(SELECT mt_ack_events('gap', 'c', 2)));
+like(refusal(q(SELECT mt_poll_events('gap', 'c', 10))), qr/ERROR:  events 3 to 4 of tenant "gap" are missing/, 'then the gap is an error');
+sql(q(SELECT mt_ack_events('gap', 'c', 4)));
+is(sql(q(SELECT string_agg(seq::text, ',') FROM mt_poll_events('gap', 'c', 10))), '5,6', 'behind which it goes on');
+
+# A restore that is under way: events, and no position yet.
+sql("DELETE FROM mindtickle.event_position_$_ WHERE tenant_id = 'gap'") foreach 0 .. 1;
+emit('gap', 1);
+like(refusal(q(SELECT mindtickle.publish('gap', 10))), qr/ERROR:  tenant "gap" has events, but no position/, 'nothing is numbered where the position is missing');
+
+# A standby that must have every commit, and does not exist.
+new_tenant('safe');
+$ENV{PGOPTIONS} = '-c synchronous_commit=local';
+emit('safe', 1);
+my $publication = $node->background_psql('postgres', on_error_stop => 0);
+$publication->query_safe('SET synchronous_commit = on');
+$node->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'");
+$node->reload;
+ok(poll($node, q(SELECT current_setting('synchronous_standby_names') = 'nobody')), 'a standby must have every commit');
+$pid = begin_statement($publication, q(SELECT published FROM mindtickle.publish('safe', 1)), 'SyncRep');
+is(sql("SELECT wait_event FROM pg_stat_activity WHERE pid = $pid AND state = 'active'"), 'SyncRep', 'a publication waits for it as any writer does');
+is(sql(q(SELECT count(*) FROM mt_events WHERE tenant_id = 'safe')), 0, 'so that nobody sees what it has not');
+$node->append_conf('postgresql.conf', "synchronous_standby_names = ''");
+$node->reload;
+ok(poll($node, q(SELECT count(*) = 1 FROM mt_events WHERE tenant_id = 'safe')), 'and ends when it needs not');
+delete $ENV{PGOPTIONS};
+$_->quit foreach $publication, $upkeep, $dropping;
+$node->stop('fast');
+done_testing();

@@ -24,7 +24,7 @@ CREATE TABLE mindtickle.users (
 	version pg_catalog.int8 NOT NULL DEFAULT 1,
 	created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	updated_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
-	email_key pg_catalog.text COLLATE pg_catalog."C" GENERATED ALWAYS AS (pg_catalog.lower(email)) STORED,
+	email_key pg_catalog.text COLLATE pg_catalog."C" GENERATED ALWAYS AS (CASE WHEN pg_catalog.btrim(email) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.lower(email) END) STORED,
 	user_name_key pg_catalog.text COLLATE pg_catalog."C" GENERATED ALWAYS AS (pg_catalog.lower(user_name)) STORED,
 	deleted_at pg_catalog.timestamptz,
 	PRIMARY KEY (tenant_id, user_id)

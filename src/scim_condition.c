@@ -14,6 +14,7 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 
@@ -299,17 +300,21 @@ is_answered_by_index(const MtScimFilter *filter)
 	return filter->kind == MT_SCIM_AND ? any : filter->kind == MT_SCIM_OR && all;
 }
 
-/* How many comparisons a filter is for one resource, at most; to look for the elements of a list is as much as so many, and each of its parts two. */
+/*
+ * How many comparisons a filter is for one resource, at most; to look for the elements of a list is as much as so many, and each of its parts two. within:
+ * it is asked of an element.
+ */
 static int
-comparisons_of(const MtScimFilter *filter)
+comparisons_of(const MtScimFilter *filter, bool within)
 {
 	int			count = 0;
 	ListCell   *cell;
 
+	check_stack_depth();
 	if (filter->kind == MT_SCIM_COMPARE)
-		return filter->attribute->source != NULL ? LIST_COMPARISONS : 1;
-	foreach(cell, filter->kind == MT_SCIM_OR ? join_by_list(filter->arguments) : filter->arguments)
-		count += comparisons_of(lfirst(cell));
+		return filter->attribute->source != NULL && !within ? LIST_COMPARISONS : 1;
+	foreach(cell, filter->kind == MT_SCIM_OR && !within ? join_by_list(filter->arguments) : filter->arguments)
+		count += comparisons_of(lfirst(cell), within || filter->kind == MT_SCIM_ELEMENT);
 	return filter->kind == MT_SCIM_ELEMENT ? LIST_COMPARISONS + 2 * count : count;
 }
 
@@ -319,7 +324,7 @@ comparisons_of(const MtScimFilter *filter)
 int
 mt_scim_filter_cost(const MtScimFilter *filter)
 {
-	return is_answered_by_index(filter) ? 0 : comparisons_of(filter);
+	return is_answered_by_index(filter) ? 0 : comparisons_of(filter, false);
 }
 
 /*
@@ -332,6 +337,7 @@ append_filter(MtScimQuery *query, const MtScimFilter *filter, bool within)
 	List	   *arguments;
 	ListCell   *cell;
 
+	check_stack_depth();
 	switch (filter->kind)
 	{
 		case MT_SCIM_AND:

@@ -213,6 +213,12 @@ mt_scim_user_document(const MtJson *object)
 	return document;
 }
 
+static bool
+is_blank(const char *text)
+{
+	return text == NULL || text[strspn(text, " \t")] == '\0';
+}
+
 /* The element of a list that counts: the primary one, else the first of a type, else the first. NULL where there is none with a value. */
 static const MtJson *
 element_that_counts(const MtJson *list, const char *preferred_type)
@@ -226,7 +232,7 @@ element_that_counts(const MtJson *list, const char *preferred_type)
 		const MtJson *primary = mt_json_get(element, "primary");
 		const char *type = mt_json_get_text(element, "type");
 
-		if (mt_json_get_text(element, "value") == NULL)
+		if (is_blank(mt_json_get_text(element, "value")))
 			continue;
 		if (primary != NULL && primary->boolean)
 			return element;

@@ -82,6 +82,8 @@ read_settings(void)
 	settings->log_all = strcmp(log, "all") == 0;
 	settings->log_errors = strcmp(log, "errors") == 0;
 	set_for_session("statement_timeout", setting("mindtickle.gateway_statement_timeout"));
+	/* What is acknowledged is flushed by gateway_execute.c, for all requests of a round at once; a standby is waited for by the commit alone. */
+	set_for_session("synchronous_commit", setting("synchronous_standby_names")[0] == '\0' ? "off" : "on");
 }
 
 static void
@@ -175,8 +177,7 @@ start(Oid database)
 	read_settings();
 	if (!wanted())
 		proc_exit(0);
-	/* What is acknowledged is flushed by gateway_execute.c; moments are shown in UTC. */
-	set_for_session("synchronous_commit", "off");
+	/* Moments are shown in UTC. */
 	set_for_session("timezone", "UTC");
 	mt_turn_start();
 	mt_listen_open();

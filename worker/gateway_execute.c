@@ -2,8 +2,9 @@
  * gateway_execute.c
  *		Executes a request: one transaction, bounded by its token, and what follows from its outcome.
  *
- * Commits do not wait for the disk (synchronous_commit is off in the gateway). Instead the answers of those that wrote wait until the round ends,
- * and one flush makes them all last: what is acknowledged is on disk, and many clients share a flush as they would in backends of their own.
+ * Commits do not wait for the disk (synchronous_commit is off in the gateway, unless there are synchronous standbys). Instead the answers of routes that
+ * write wait until the round ends, and one flush makes them all last: what is acknowledged is on disk, and many clients share a flush as they would in
+ * backends of their own. That one found nothing to do is acknowledged in the same way: another process may have done it, and not flushed it yet.
  *
  * A body that a writing route refuses is kept in dead_letter, by a transaction of the gateway's own, as the first one has rolled back. Called
  * by gateway_turn.c.
@@ -12,6 +13,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 #include "statements.h"
 #include "storage/ipc.h"
 #include "utils/errcodes.h"
@@ -20,6 +22,7 @@
 #define ATTEMPTS	2
 
 static dlist_head unflushed = DLIST_STATIC_INIT(unflushed);
+static XLogRecPtr flush_up_to = 0;
 
 /* What is kept, and why. */
 typedef struct Letter
@@ -122,6 +125,19 @@ mt_execute_check_token(MtHttpRequest *request)
 		mt_answer_failure(request, &failure);
 }
 
+/* Where the WAL that has been inserted ends. At the begin of a page PostgreSQL tells where the next record will be, behind a header that is not there yet. */
+static XLogRecPtr
+inserted_up_to(void)
+{
+	XLogRecPtr	next = GetXLogInsertRecPtr();
+
+	if (XLogSegmentOffset(next, wal_segment_size) == SizeOfXLogLongPHD)
+		return next - SizeOfXLogLongPHD;
+	if (next % XLOG_BLCKSZ == SizeOfXLogShortPHD)
+		return next - SizeOfXLogShortPHD;
+	return next;
+}
+
 /*
  * Executes a whole request. It is answered now, or when what it wrote is on disk, or when the pull that it asked for has ended.
  */
@@ -133,9 +149,10 @@ mt_execute(MtHttpRequest *request)
 	run_request(request);
 	if (request->answer.status == 0)
 		mt_pull_wait(request);
-	else if (request->route->writes && XactLastCommitEnd != before)
+	else if (request->route->writes)
 	{
 		/* It is suspended: what writes has waited for its turn. */
+		flush_up_to = Max(flush_up_to, XactLastCommitEnd != before ? XactLastCommitEnd : inserted_up_to());
 		request->unflushed = true;
 		dlist_push_tail(&unflushed, &request->node);
 	}
@@ -151,7 +168,7 @@ mt_execute_flush(void)
 {
 	if (dlist_is_empty(&unflushed))
 		return;
-	XLogFlush(XactLastCommitEnd);
+	XLogFlush(flush_up_to);
 	while (!dlist_is_empty(&unflushed))
 	{
 		MtHttpRequest *request = dlist_container(MtHttpRequest, node, dlist_pop_head_node(&unflushed));

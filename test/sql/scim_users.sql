@@ -88,7 +88,7 @@ $$;
 \set everything '{"userName": "everything", "externalId": "e", "title": "T", "nickName": "N", "active": false, "displayName": "D", "name": {"givenName": "G"}, "emails": [{"value": "e@x"}], "roles": [{"value": "Boss"}], "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"department": "D", "manager": {"value": "m"}, "division": "v"}}'
 SELECT pg_temp.got('POST', '/Users', pg_temp.person(:'everything')) ->> 'id' AS id \gset
 
-SELECT plan((SELECT count(*) FROM body)::int * 2 + 76);
+SELECT plan((SELECT count(*) FROM body)::int * 2 + 78);
 SELECT is(pg_temp.outcome_of('POST', '/Users', b.document), coalesce(b.said, b.kept::text), 'POST ' || left(b.document, 150)) FROM (SELECT * FROM body ORDER BY place) AS b;
 SELECT is(pg_temp.outcome_of('PUT', '/Users/' || :'id', b.document), coalesce(b.said, b.kept::text), 'PUT ' || left(b.document, 150)) FROM (SELECT * FROM body ORDER BY place) AS b;
 
@@ -207,5 +207,10 @@ SELECT is((SELECT count(*) FROM mindtickle.user_address WHERE user_id = :'id'), 
 UPDATE mindtickle.users SET email = 'upstream@x' WHERE tenant_id = 'sc' AND user_id = :'id';
 SELECT is((SELECT string_agg(address_key, ' ') FROM mindtickle.user_address WHERE user_id = :'id'), 'one@x', 'one that a pull has replaced is noted');
 SELECT is(pg_temp.got('GET', '/Users?filter=emails+eq+"ONE@X"') ->> 'totalResults', '1', 'and found');
+
+-- An address without anything in it is nobody's.
+SELECT mt_provision_user('sc', '{"mindtickleId": "blank-boss", "email": "", "role": "admin"}') \g /dev/null
+SELECT isnt(pg_temp.got('POST', '/Users', pg_temp.person('{"userName": "blank-intern", "emails": [{"value": ""}, {"value": " "}]}')) ->> 'id', (SELECT user_id FROM mindtickle.users WHERE mindtickle_id = 'blank-boss'), 'a blank address does not find who has none');
+SELECT isnt((SELECT mt_provision_user('sc', '{"mindtickleId": "blank-other", "email": " "}')), (SELECT user_id FROM mindtickle.users WHERE mindtickle_id = 'blank-boss'), 'in no form');
 SELECT * FROM finish();
 ROLLBACK;

@@ -279,10 +279,14 @@ CREATE FUNCTION pg_temp.workers_of(statement text) RETURNS int LANGUAGE plpgsql 
 DECLARE
 	line text;
 BEGIN
-	FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || statement LOOP
-		IF line ~ 'Workers Launched' THEN
-			RETURN substring(line FROM '[0-9]+');
-		END IF;
+	-- For a moment others may have all there are.
+	FOR attempt IN 1 .. 100 LOOP
+		FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || statement LOOP
+			IF line ~ 'Workers Launched: [1-9]' THEN
+				RETURN substring(line FROM '[0-9]+');
+			END IF;
+		END LOOP;
+		PERFORM pg_sleep(0.05);
 	END LOOP;
 	RETURN 0;
 END

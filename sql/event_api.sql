@@ -165,3 +165,7 @@ CREATE VIEW @extschema@.mt_stat_queue WITH (security_invoker = true) AS
 		q.dead_letters_waiting, pg_catalog.pg_notification_queue_usage() AS notification_queue
 	FROM mindtickle.queue_stats() AS q;
 COMMENT ON VIEW @extschema@.mt_stat_queue IS 'events of each tenant that wait in the outbox and in the overflow, what is published and kept, consumers, dead letters; for members of pg_monitor';
+
+CREATE FUNCTION mindtickle.flush_wal() RETURNS pg_catalog.void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_flush_wal';
+COMMENT ON FUNCTION mindtickle.flush_wal() IS 'for the gateway: waits until everything that is visible now is on the disk';

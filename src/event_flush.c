@@ -9,7 +9,8 @@
  * Before the commit of a publication becomes visible its process has announced itself in shared memory, and when that is withdrawn the end of
  * the commit's WAL is there. Who reads events that he sees therefore finds one or the other.
  *
- * Called by event_publish.c and by whatever gives out events. Without shared memory publications wait for the disk as their session says.
+ * Called by event_publish.c, by whatever gives out events, and by the gateway (mindtickle.flush_wal) before it acknowledges what another process may have
+ * done. Without shared memory publications wait for the disk as their session says.
  */
 #include "shared_layout.h"
 
@@ -20,6 +21,8 @@
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
 #include "utils/guc.h"
+
+PG_FUNCTION_INFO_V1(mt_flush_wal);
 
 /* The transaction is a publication that does not wait; counted: it has announced itself. */
 static bool early = false;
@@ -102,4 +105,15 @@ mt_flush_events(void)
 		XLogFlush(inserted_up_to());
 	else
 		XLogFlush(pg_atomic_read_u64(&mt_shared->published_up_to));
+}
+
+/*
+ * mindtickle.flush_wal(): waits until everything that is visible now is on the disk.
+ */
+Datum
+mt_flush_wal(PG_FUNCTION_ARGS)
+{
+	if (!RecoveryInProgress())
+		XLogFlush(inserted_up_to());
+	PG_RETURN_VOID();
 }

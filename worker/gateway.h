@@ -140,6 +140,7 @@ extern bool mt_gateway_draining;
 
 /* gateway_listen.c */
 extern void mt_listen_open(void);
+extern void mt_gateway_run_or_end(MtWork work, void *argument);
 extern bool mt_listen_reload(void);
 extern void mt_listen_quiesce(void);
 extern void mt_listen_run(void);
@@ -223,6 +224,7 @@ extern int	mt_sql_gateway_peers(const char *address, int port);
 extern void mt_sql_gateway_listens(const char *address, int port);
 extern void mt_sql_gateway_count(Datum *names, Datum *amounts, int count);
 extern void mt_sql_gateway_report(int64 requests);
+extern void mt_sql_flush_wal(void);
 extern void mt_sql_enter_token(const char *token, const char *scope, char *tenant);
 extern void mt_sql_refuse_tenant(const char *tenant);
 extern void mt_sql_keep_dead_letter(const char *tenant, const char *resource, const char *reason, const StringInfo body);

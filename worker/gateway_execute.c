@@ -13,7 +13,6 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "access/xlog_internal.h"
 #include "statements.h"
 #include "storage/ipc.h"
 #include "utils/errcodes.h"
@@ -22,7 +21,8 @@
 #define ATTEMPTS	2
 
 static dlist_head unflushed = DLIST_STATIC_INIT(unflushed);
-static XLogRecPtr flush_up_to = 0;
+/* One of them has written nothing, and may know what another process has. */
+static bool others_unflushed = false;
 
 /* What is kept, and why. */
 typedef struct Letter
@@ -125,17 +125,10 @@ mt_execute_check_token(MtHttpRequest *request)
 		mt_answer_failure(request, &failure);
 }
 
-/* Where the WAL that has been inserted ends. At the begin of a page PostgreSQL tells where the next record will be, behind a header that is not there yet. */
-static XLogRecPtr
-inserted_up_to(void)
+static void
+flush_work(void *argument)
 {
-	XLogRecPtr	next = GetXLogInsertRecPtr();
-
-	if (XLogSegmentOffset(next, wal_segment_size) == SizeOfXLogLongPHD)
-		return next - SizeOfXLogLongPHD;
-	if (next % XLOG_BLCKSZ == SizeOfXLogShortPHD)
-		return next - SizeOfXLogShortPHD;
-	return next;
+	mt_sql_flush_wal();
 }
 
 /*
@@ -152,7 +145,7 @@ mt_execute(MtHttpRequest *request)
 	else if (request->route->writes)
 	{
 		/* It is suspended: what writes has waited for its turn. */
-		flush_up_to = Max(flush_up_to, XactLastCommitEnd != before ? XactLastCommitEnd : inserted_up_to());
+		others_unflushed |= XactLastCommitEnd == before;
 		request->unflushed = true;
 		dlist_push_tail(&unflushed, &request->node);
 	}
@@ -168,7 +161,10 @@ mt_execute_flush(void)
 {
 	if (dlist_is_empty(&unflushed))
 		return;
-	XLogFlush(flush_up_to);
+	XLogFlush(XactLastCommitEnd);
+	if (others_unflushed)
+		mt_gateway_run_or_end(flush_work, NULL);
+	others_unflushed = false;
 	while (!dlist_is_empty(&unflushed))
 	{
 		MtHttpRequest *request = dlist_container(MtHttpRequest, node, dlist_pop_head_node(&unflushed));

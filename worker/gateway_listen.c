@@ -99,8 +99,11 @@ listens_work(void *argument)
 	mt_sql_gateway_listens(mt_gateway_settings.listen, mt_gateway_settings.port);
 }
 
-static void
-run_or_end(MtWork work, void *argument)
+/*
+ * Runs a transaction without which this process cannot go on: where it fails, the process starts again.
+ */
+void
+mt_gateway_run_or_end(MtWork work, void *argument)
 {
 	MtFailure	failure;
 
@@ -290,7 +293,7 @@ wait_for_socket(void)
 	{
 		int			peers = 0;
 
-		run_or_end(peers_work, &peers);
+		mt_gateway_run_or_end(peers_work, &peers);
 		listening_socket = try_to_listen(&address, peers > 0);
 		if (listening_socket >= 0)
 			break;
@@ -305,7 +308,7 @@ wait_for_socket(void)
 		mt_worker_idle("waiting for the port");
 		pause_and_service(try < QUICK_TRIES ? QUICK_PAUSE : SLOW_PAUSE);
 	}
-	run_or_end(listens_work, NULL);
+	mt_gateway_run_or_end(listens_work, NULL);
 }
 
 /*

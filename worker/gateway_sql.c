@@ -290,3 +290,14 @@ mt_sql_scim_request(MtHttpRequest *request, const char *if_match, const char *if
 	answer->body = mt_column_text(0, 5, request->context);
 	answer->length = answer->body == NULL ? 0 : strlen(answer->body);
 }
+
+/*
+ * Waits until everything that is visible now is on the disk.
+ */
+void
+mt_sql_flush_wal(void)
+{
+	static MtStatement statement = {"SELECT mindtickle.flush_wal()"};
+
+	mt_run_for_row(&statement, NULL, NULL);
+}

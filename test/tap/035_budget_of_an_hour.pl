@@ -28,9 +28,11 @@ sub requests
 	return $sandbox->stats('acme')->{requests};
 }
 
-# Another tenant makes more requests than acme may, at the same pace, so that acme could have made as many.
+# Another tenant makes more requests than acme may, at the same pace, so that acme could have made as many. A pull that a kill cut off near its end is
+# let end first: the new one would be the rest of it.
 sub time_passes
 {
+	wait_for_sync($node, 'other') or return 0;
 	my $before = $sandbox->stats('other')->{requests};
 	$node->safe_psql('postgres', "SELECT mt_sync_tenant('other')");
 	return wait_for_sync($node, 'other') && $sandbox->stats('other')->{requests} >= $before + 90;

@@ -144,17 +144,22 @@ copy_for_server_user() {
 # Runs TAP files as the server user from a copy of the tree. $1 is the longest time in seconds; further arguments go to tap-files. Afterwards
 # $work/tap has "count" and the logs, in tmp_check/log.
 run_tap_files() {
-	local seconds=$1 directory=$work/tap pgxs_directory
+	local seconds=$1 directory=$work/tap pgxs_directory jobs
 	shift
 	copy_for_server_user --exclude='*.o' README.md src worker/gateway_route.c test/tap test/setup test/sandbox test/sql/include
 	as_server_user mkdir -p "$directory/tmp_check/log"
 	pgxs_directory=$(dirname "$(dirname "$("$PG_CONFIG" --pgxs)")")
+	# Most files wait most of the time.
+	jobs=$(nproc)
+	if [ "$jobs" -gt 4 ]; then
+		jobs=4
+	fi
 	as_server_user timeout --foreground "$seconds" env -C "$work/tree" \
 		"PATH=$("$PG_CONFIG" --bindir):$PATH" \
 		"TESTDIR=$directory" "TESTDATADIR=$directory/tmp_check" "TESTLOGDIR=$directory/tmp_check/log" \
 		"PG_REGRESS=$pgxs_directory/test/regress/pg_regress" PGPORT=65432 \
 		perl test/setup/tap-files --lib "$pgxs_directory/test/perl" --lib test/tap/lib \
-		--logs "$directory/tmp_check/log" --count "$directory/count" "$@" </dev/null
+		--logs "$directory/tmp_check/log" --count "$directory/count" --jobs "$jobs" "$@" </dev/null
 }
 
 # A TCP port of the loopback address on which nobody listens.

@@ -103,21 +103,26 @@ $$;
 COMMENT ON FUNCTION mindtickle.rerun_readiness(pg_catalog.text)
 	IS 'for the aggregator: computes the report again that was provisional, now that its reason has ended; true when there was one';
 
-CREATE FUNCTION @extschema@.mt_readiness(tenant pg_catalog.text,
-		OUT tenant_id pg_catalog.text, OUT avg_score pg_catalog.numeric, OUT completion_rate pg_catalog.numeric,
-		OUT learners pg_catalog.int8, OUT quiz_results pg_catalog.int8, OUT assignments pg_catalog.int8, OUT completed pg_catalog.int8,
-		OUT data_as_of pg_catalog.timestamptz, OUT provisional pg_catalog.bool, OUT provisional_reason pg_catalog.text,
-		OUT computed_at pg_catalog.timestamptz)
-	RETURNS pg_catalog.record
+CREATE TYPE mindtickle.readiness AS (
+	tenant_id pg_catalog.text,
+	avg_score pg_catalog.numeric,
+	completion_rate pg_catalog.numeric,
+	learners pg_catalog.int8,
+	quiz_results pg_catalog.int8,
+	assignments pg_catalog.int8,
+	completed pg_catalog.int8,
+	data_as_of pg_catalog.timestamptz,
+	provisional pg_catalog.bool,
+	provisional_reason pg_catalog.text,
+	computed_at pg_catalog.timestamptz
+);
+COMMENT ON TYPE mindtickle.readiness IS 'a report, as mt_readiness and mt_aggregate_readiness give it';
+
+CREATE FUNCTION @extschema@.mt_readiness(tenant pg_catalog.text) RETURNS mindtickle.readiness
 	LANGUAGE c STRICT STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_readiness';
 COMMENT ON FUNCTION @extschema@.mt_readiness(pg_catalog.text) IS 'readiness of a tenant now, without storing it; works on a standby';
 
-CREATE FUNCTION @extschema@.mt_aggregate_readiness(tenant pg_catalog.text,
-		OUT tenant_id pg_catalog.text, OUT avg_score pg_catalog.numeric, OUT completion_rate pg_catalog.numeric,
-		OUT learners pg_catalog.int8, OUT quiz_results pg_catalog.int8, OUT assignments pg_catalog.int8, OUT completed pg_catalog.int8,
-		OUT data_as_of pg_catalog.timestamptz, OUT provisional pg_catalog.bool, OUT provisional_reason pg_catalog.text,
-		OUT computed_at pg_catalog.timestamptz)
-	RETURNS pg_catalog.record
+CREATE FUNCTION @extschema@.mt_aggregate_readiness(tenant pg_catalog.text) RETURNS mindtickle.readiness
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_aggregate_readiness';
 COMMENT ON FUNCTION @extschema@.mt_aggregate_readiness(pg_catalog.text)
 	IS 'computes, stores and returns a readiness report of a tenant; event readiness.aggregated';

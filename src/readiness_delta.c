@@ -30,7 +30,7 @@
 /* Entries of one statement that are kept apart. */
 #define ENTRIES_MAX		50000
 /* Bytes of entries in one row: with its header it stays below a page, and so in the table. */
-#define PACKED_MAX		7000
+#define PACKED_MAX		7800
 
 /* What a statement does, while it is collected. */
 typedef struct Collection
@@ -166,7 +166,7 @@ write_collection(Collection *collection)
 				mt_write_delta(tenant, packed.data, packed.len);
 				resetStringInfo(&packed);
 			}
-			mt_pack_entry(&packed, &entries->entries[i]);
+			mt_pack_entry(&packed, &entries->entries[i], packed.len == 0 ? NULL : &entries->entries[i - 1]);
 		}
 		if (packed.len > 0)
 			mt_write_delta(tenant, packed.data, packed.len);

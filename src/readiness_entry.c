@@ -3,8 +3,8 @@
  *		Changes of the readiness figures: merging them, and their packed form in the column entries of the delta tables.
  *
  * A packed entry is a byte of flags, the user, the course, and those numbers that the flags name. Numbers are in groups of seven bits, the
- * lowest first, those that may be negative with the sign in the lowest bit. It is written and read by this file alone and never leaves the
- * cluster.
+ * lowest first, those that may be negative with the sign in the lowest bit. Of an id there is what differs from the entry before in the same row,
+ * behind the length of what does not; of a moment, the difference. It is written and read by this file alone and never leaves the cluster.
  *
  * Called by readiness_delta.c, which writes entries, and readiness_change.c, which reads them.
  */
@@ -165,21 +165,36 @@ put_signed(StringInfo buffer, int64 number)
 }
 
 static void
-put_id(StringInfo buffer, MtId id)
+put_id(StringInfo buffer, MtId id, MtId before)
 {
-	put_unsigned(buffer, id.length);
-	appendBinaryStringInfo(buffer, id.bytes, id.length);
+	int			common = 0;
+
+	while (common < Min(id.length, before.length) && id.bytes[common] == before.bytes[common])
+		common++;
+	put_unsigned(buffer, common);
+	put_unsigned(buffer, id.length - common);
+	appendBinaryStringInfo(buffer, id.bytes + common, id.length - common);
+}
+
+/* The moment that is packed with an entry, 0 for none. */
+static TimestampTz
+packed_moment(const MtEntry *entry)
+{
+	return entry->gained > entry->lost ? entry->gained : 0;
 }
 
 /*
- * Appends the packed form of an entry, which leaves out the tenant.
+ * Appends the packed form of an entry, which leaves out the tenant; before is the one that was packed into the buffer last, or NULL.
  */
 void
-mt_pack_entry(StringInfo buffer, const MtEntry *entry)
+mt_pack_entry(StringInfo buffer, const MtEntry *entry, const MtEntry *before)
 {
+	static const MtEntry none = {.gained = DT_NOBEGIN,.lost = DT_NOBEGIN};
 	const MtFigures *figures = &entry->figures;
 	uint8		flags = 0;
 
+	if (before == NULL)
+		before = &none;
 	if (figures->submissions != 0 || figures->scores != 0 || figures->score_sum != 0)
 		flags |= HAS_QUIZ;
 	if (figures->assignments != 0 || figures->completed != 0 || figures->overdue != 0)
@@ -193,8 +208,8 @@ mt_pack_entry(StringInfo buffer, const MtEntry *entry)
 		flags |= HAS_GAINED;
 
 	appendStringInfoChar(buffer, (char) flags);
-	put_id(buffer, entry->user);
-	put_id(buffer, entry->course);
+	put_id(buffer, entry->user, before->user);
+	put_id(buffer, entry->course, before->course);
 	if (flags & HAS_QUIZ)
 	{
 		put_signed(buffer, figures->submissions);
@@ -213,7 +228,7 @@ mt_pack_entry(StringInfo buffer, const MtEntry *entry)
 		put_signed(buffer, entry->active);
 	}
 	if (flags & HAS_GAINED)
-		put_signed(buffer, entry->gained);
+		put_signed(buffer, (int64) ((uint64) entry->gained - (uint64) packed_moment(before)));
 }
 
 /* What is left of packed entries while they are read. */
@@ -261,14 +276,23 @@ get_signed(Reader *reader)
 }
 
 static MtId
-get_id(Reader *reader)
+get_id(Reader *reader, MtId before)
 {
+	uint64		common = get_unsigned(reader);
 	uint64		length = get_unsigned(reader);
 	MtId		id = {.bytes = reader->next,.length = (int) length};
 
-	if (length > (uint64) (reader->end - reader->next))
+	if (common > (uint64) before.length || length > (uint64) (reader->end - reader->next))
 		broken_entries();
 	reader->next += length;
+	if (common == 0)
+		return id;
+	if (length == 0 && common == (uint64) before.length)
+		return before;
+	id.length += (int) common;
+	id.bytes = palloc(id.length);
+	memcpy((char *) id.bytes, before.bytes, common);
+	memcpy((char *) id.bytes + common, reader->next - length, length);
 	return id;
 }
 
@@ -279,6 +303,9 @@ void
 mt_unpack_entries(MtEntries *entries, MtId tenant, const char *bytes, int length)
 {
 	Reader		reader = {.next = bytes,.end = bytes + length};
+	MtId		user = {"", 0};
+	MtId		course = {"", 0};
+	TimestampTz moment = 0;
 
 	while (reader.next < reader.end)
 	{
@@ -286,8 +313,8 @@ mt_unpack_entries(MtEntries *entries, MtId tenant, const char *bytes, int length
 		uint8		flags = (uint8) *reader.next++;
 
 		entry->tenant = tenant;
-		entry->user = get_id(&reader);
-		entry->course = get_id(&reader);
+		entry->user = user = get_id(&reader, user);
+		entry->course = course = get_id(&reader, course);
 		if (flags & HAS_QUIZ)
 		{
 			entry->figures.submissions = get_signed(&reader);
@@ -306,8 +333,9 @@ mt_unpack_entries(MtEntries *entries, MtId tenant, const char *bytes, int length
 			entry->active = (int) get_signed(&reader);
 		}
 		if (flags & HAS_GAINED)
-			entry->gained = get_signed(&reader);
+			entry->gained = (TimestampTz) ((uint64) moment + (uint64) get_signed(&reader));
 		if (flags & LOST_LATEST)
 			entry->lost = DT_NOEND;
+		moment = packed_moment(entry);
 	}
 }

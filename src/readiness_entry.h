@@ -56,10 +56,10 @@ extern void mt_add_figures(MtFigures *sum, const MtFigures *figures, int factor)
 extern bool mt_figures_empty(const MtFigures *figures);
 extern MtEntry *mt_new_entry(MtEntries *entries);
 extern void mt_merge_entries(MtEntries *entries);
-extern void mt_pack_entry(StringInfo buffer, const MtEntry *entry);
+extern void mt_pack_entry(StringInfo buffer, const MtEntry *entry, const MtEntry *before);
 extern void mt_unpack_entries(MtEntries *entries, MtId tenant, const char *bytes, int length);
 
-/* Longest entry in bytes: a flag, two ids with their lengths, and the numbers. */
-#define MT_PACKED_ENTRY_MAX	(1 + 2 * (10 + MT_ID_MAX) + (MT_FIGURES + 3) * 10)
+/* Longest entry in bytes: a flag, two ids with two lengths each, and the numbers. */
+#define MT_PACKED_ENTRY_MAX	(1 + 2 * (20 + MT_ID_MAX) + (MT_FIGURES + 3) * 10)
 
 #endif							/* MT_READINESS_ENTRY_H */

@@ -69,6 +69,21 @@ foreach my $limit (1_000_000, 1000)
 }
 cmp_ok(sql(q(SELECT round FROM mindtickle.event_position WHERE tenant_id = 'large')), '>', 0, 'one of them went through the overflow');
 
+# Nor does one that is behind wait for as long as another has something, which may be always: here the publisher finds a mark of it whenever it looks.
+sql(q(SELECT mt_configure_tenant('large', '{"queue_limit": 1000000}')));
+sql(q(CREATE TABLE stop ()));
+my $take_marks = sql(q(SELECT pg_get_functiondef('mindtickle.take_marks'::regproc)));
+sql(q(CREATE OR REPLACE FUNCTION mindtickle.take_marks() RETURNS SETOF text LANGUAGE sql AS $$ VALUES ('large'), ('small') $$));
+my $writer = $node->background_psql('postgres', on_error_stop => 1);
+$writer->query_until(qr/writing/, "\\echo writing\nDO 'BEGIN WHILE NOT EXISTS (SELECT FROM stop) LOOP PERFORM mindtickle.emit_event(''small'', ''b'', ''{}''), pg_sleep(0.001); COMMIT; END LOOP; END';\n");
+emit($node, 'large', 'c', 1, 10_000);
+ok(poll($node, q(SELECT count(*) = 10000 FROM mt_events WHERE tenant_id = 'large' AND topic = 'c')), 'the events of one that is behind are published while another writes');
+ok(poll($node, q(SELECT count(*) > 0 FROM mt_events AS s WHERE tenant_id = 'small' AND topic = 'b' AND created_at > (SELECT max(published_at) FROM mt_events WHERE tenant_id = 'large' AND topic = 'c'))),
+	'and what that one goes on to write');
+sql(q(INSERT INTO stop DEFAULT VALUES));
+$writer->quit;
+sql($take_marks);
+
 # A tenant for which publishing fails: its next number is taken.
 sql(q(SELECT mt_create_tenant('broken', 'B')));
 sql("INSERT INTO mindtickle.event_$_ (tenant_id, seq, topic, payload, created_at) VALUES ('broken', 1, 'a', '{}', now())") foreach 0 .. 3;

@@ -3,10 +3,10 @@
  *		The publisher: numbers the events that transactions have left in the outbox and notifies those who listen, keeps the tables of events small,
  *		and stores alerts.
  *
- * Started by the launcher, one in each database. A commit that leaves events marks its tenant, and sets this worker's latch if it sleeps. Each marked
- * tenant gets one batch, in a transaction of its own. A tenant that has more than that is behind. While others are active it gets further turns that together
- * take a small part of the time, however many events come from others meanwhile: they hardly notice, and it does not starve. Else its turns are large ones. Once a minute all tenants are looked
- * through, in case a mark was lost with a process, and those whose time has come are trimmed to what they retain.
+ * Started by the launcher, one in each database. A commit that leaves events marks its tenant, and sets this worker's latch if it sleeps. Each marked tenant
+ * gets one batch, in a transaction of its own. A tenant that has more than that is behind. While others are active it gets further turns that together take a
+ * small part of the time, however many events come from others meanwhile: they hardly notice, and it does not starve. Else its turns are large ones. Once a
+ * minute all tenants are looked through, in case a mark was lost with a process, and those whose time has come are trimmed to what they retain.
  *
  * A refused attempt to reach a tenant leaves a mark too. Alerts are stored at once, but in a flood only every second, when they have been
  * added up, and once more before the process ends.

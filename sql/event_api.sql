@@ -107,19 +107,13 @@ BEGIN
 		WHERE d.tenant_id = tenant AND d.received_at < now() - (settings ->> 'retain_dead_letters')::interval;
 	GET DIAGNOSTICS removed = ROW_COUNT;
 	total := total + removed;
-	-- Whoever may send input may send input that is at fault, as much as he likes.
-	DELETE FROM mindtickle.dead_letter AS d
-		WHERE d.tenant_id = tenant AND d.letter_id <= (
-			SELECT o.letter_id FROM mindtickle.dead_letter AS o WHERE o.tenant_id = tenant ORDER BY o.letter_id DESC OFFSET 10000 LIMIT 1);
-	GET DIAGNOSTICS removed = ROW_COUNT;
-	total := total + removed;
 	DELETE FROM mindtickle.sync_job AS j
 		WHERE j.tenant_id = tenant AND j.finished_at < now() - (settings ->> 'retain_jobs')::interval;
 	GET DIAGNOSTICS removed = ROW_COUNT;
 	RETURN total + removed + mindtickle.trim_cache(tenant);
 END
 $$;
-COMMENT ON FUNCTION mindtickle.trim_tenant(pg_catalog.text) IS 'removes what has passed the tenant''s retain_ settings and event_limit, and all but the last 10,000 dead letters; returns how many rows';
+COMMENT ON FUNCTION mindtickle.trim_tenant(pg_catalog.text) IS 'removes what has passed the tenant''s retain_ settings and event_limit; returns how many rows';
 
 CREATE FUNCTION mindtickle.event_consumers(OUT tenant_id pg_catalog.text, OUT consumer pg_catalog.text, OUT acked_seq pg_catalog.int8, OUT lag pg_catalog.int8,
 		OUT lost pg_catalog.int8, OUT created_at pg_catalog.timestamptz, OUT acked_at pg_catalog.timestamptz)
@@ -129,7 +123,8 @@ COMMENT ON FUNCTION mindtickle.event_consumers() IS 'the consumers of the tenant
 
 CREATE FUNCTION mindtickle.queue_stats(OUT tenant_id pg_catalog.text, OUT waiting pg_catalog.int8, OUT oldest_waiting_at pg_catalog.timestamptz,
 		OUT overflow pg_catalog.int8, OUT first_seq pg_catalog.int8, OUT last_seq pg_catalog.int8, OUT events pg_catalog.int8, OUT consumers pg_catalog.int4,
-		OUT longest_lag pg_catalog.int8, OUT dead_letters pg_catalog.int8, OUT dead_letters_waiting pg_catalog.int8)
+		OUT longest_lag pg_catalog.int8, OUT dead_letters pg_catalog.int8, OUT dead_letters_waiting pg_catalog.int8,
+		OUT dead_letters_full pg_catalog.bool)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_queue_stats';
 COMMENT ON FUNCTION mindtickle.queue_stats() IS 'the queues of all tenants; for mt_stat_queue, and so for pg_monitor';
@@ -162,7 +157,7 @@ COMMENT ON VIEW @extschema@.mt_event_consumers IS 'who consumes events, and how 
 
 CREATE VIEW @extschema@.mt_stat_queue WITH (security_invoker = true) AS
 	SELECT q.tenant_id, q.waiting, q.oldest_waiting_at, q.overflow, q.first_seq, q.last_seq, q.events, q.consumers, q.longest_lag, q.dead_letters,
-		q.dead_letters_waiting, pg_catalog.pg_notification_queue_usage() AS notification_queue
+		q.dead_letters_waiting, q.dead_letters_full, pg_catalog.pg_notification_queue_usage() AS notification_queue
 	FROM mindtickle.queue_stats() AS q;
 COMMENT ON VIEW @extschema@.mt_stat_queue IS 'events of each tenant that wait in the outbox and in the overflow, what is published and kept, consumers, dead letters; for members of pg_monitor';
 

@@ -48,18 +48,20 @@ COMMENT ON FUNCTION mindtickle.push_done(pg_catalog.text, pg_catalog.text, pg_ca
 
 CREATE FUNCTION mindtickle.push_reject(tenant pg_catalog.text, user_id pg_catalog.text, version pg_catalog.int8, reason pg_catalog.text,
 		raw pg_catalog.bytea) RETURNS pg_catalog.void
-	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-	INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw)
-		SELECT tenant, 'push', 'users/' || push_reject.user_id, push_reject.reason, push_reject.raw
-		WHERE NOT EXISTS (SELECT FROM mindtickle.dead_letter AS d WHERE d.tenant_id = tenant AND d.source = 'push'
-						  AND d.resource = 'users/' || push_reject.user_id AND d.reason = push_reject.reason AND d.raw = push_reject.raw
-						  AND d.replayed_at IS NULL);
+	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM mindtickle.keep_dead_letter(tenant, 'push', 'users/' || push_reject.user_id, push_reject.reason, push_reject.raw);
 	DELETE FROM mindtickle.push_queue AS q
 		WHERE q.tenant_id = tenant AND q.user_id = push_reject.user_id
-			AND q.version <= push_reject.version
+			AND q.version <= push_reject.version;
+EXCEPTION WHEN configuration_limit_exceeded THEN
+	UPDATE mindtickle.push_queue AS q SET error = push_reject.reason, not_before = now() + interval '1 hour'
+		WHERE q.tenant_id = tenant AND q.user_id = push_reject.user_id
+			AND q.version <= push_reject.version;
+END
 $$;
 COMMENT ON FUNCTION mindtickle.push_reject(pg_catalog.text, pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bytea)
-	IS 'what MindTickle does not accept becomes a dead letter, with what was sent';
+	IS 'what MindTickle does not accept becomes a dead letter, with what was sent; where there is no room for one, it is tried again in an hour';
 
 CREATE FUNCTION mindtickle.push_put_off(tenant pg_catalog.text, user_id pg_catalog.text, version pg_catalog.int8, error pg_catalog.text,
 		raw pg_catalog.bytea) RETURNS pg_catalog.void

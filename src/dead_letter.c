@@ -4,9 +4,13 @@
  *
  * The same bytes for the same resource and reason are kept once while they wait: a record that is wrong upstream is met at every pull. Of a long input only the
  * begin is kept; then the reason ends with how much that is, and the letter cannot be replayed (replay.c).
+ *
+ * Whoever may send input may send input that is at fault, as much as he likes; so a tenant has no more than MT_LETTERS_MAX letters. For a new one the oldest
+ * go that have been replayed. What waits never does: where all of them wait, nothing is kept, and who has the input is told to keep it himself.
  */
 #include "dead_letter.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "plan.h"
 #include "service_call.h"
@@ -14,17 +18,85 @@
 
 /* Most bytes that are kept of one input. */
 #define RAW_MAX		65536
+/* So many replayed letters go at once. */
+#define PUSHED_OUT_MAX	100
+
+/* For how many more letters of a tenant there was room when this transaction last counted. */
+static struct
+{
+	char		tenant[MT_TENANT_MAX + 1];
+	FullTransactionId transaction;
+	int64		room;
+} counted;
 
 PG_FUNCTION_INFO_V1(mt_keep_dead_letter_sql);
 
-/* The letters of the same bytes are found by an index on their hash. */
-static void
+/* True when the bytes wait already. They are found by an index on their hash. */
+static bool
+is_kept(Datum *letter)
+{
+	static MtPlan look = {
+		"SELECT FROM mindtickle.dead_letter WHERE tenant_id = $1 AND sha256(raw) = sha256($5) AND source = $2 AND resource = $3 AND reason = $4 "
+		"AND raw = $5 AND replayed_at IS NULL LIMIT 1",
+		5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID}
+	};
+
+	return mt_plan_run(&look, letter, NULL, SPI_OK_SELECT) > 0;
+}
+
+/* Runs a query that counts the tenant's letters, up to MT_LETTERS_MAX. */
+static int64
+count_letters(MtPlan *query, Datum *tenant)
+{
+	bool		isnull;
+
+	(void) mt_plan_run(query, tenant, NULL, SPI_OK_SELECT);
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/*
+ * True when the tenant may have another letter; where it has as many as there may be, after removing some that have been replayed. Transactions do not see
+ * what others are about to keep, so there may be a few more.
+ */
+static bool
+make_room(const char *tenant)
+{
+	static MtPlan all = {
+		"SELECT count(*) FROM (SELECT FROM mindtickle.dead_letter WHERE tenant_id = $1 LIMIT " CppAsString2(MT_LETTERS_MAX) ") AS d", 1, {TEXTOID}
+	};
+	static MtPlan waiting = {
+		"SELECT count(*) FROM (SELECT FROM mindtickle.dead_letter WHERE tenant_id = $1 AND replayed_at IS NULL LIMIT " CppAsString2(MT_LETTERS_MAX) ") AS d",
+		1, {TEXTOID}
+	};
+	static MtPlan push_out = {
+		"DELETE FROM mindtickle.dead_letter AS d USING (SELECT o.letter_id FROM mindtickle.dead_letter AS o WHERE o.tenant_id = $1 "
+		"AND o.replayed_at IS NOT NULL ORDER BY o.letter_id LIMIT " CppAsString2(PUSHED_OUT_MAX) " FOR UPDATE SKIP LOCKED) AS o "
+		"WHERE d.tenant_id = $1 AND d.letter_id = o.letter_id",
+		1, {TEXTOID}
+	};
+	Datum		values[1] = {CStringGetTextDatum(tenant)};
+	FullTransactionId transaction = GetTopFullTransactionId();
+
+	if (!FullTransactionIdEquals(counted.transaction, transaction) || strcmp(counted.tenant, tenant) != 0 || counted.room <= 0)
+	{
+		strlcpy(counted.tenant, tenant, sizeof(counted.tenant));
+		counted.transaction = transaction;
+		counted.room = MT_LETTERS_MAX - count_letters(&all, values);
+		if (counted.room <= 0 && count_letters(&waiting, values) == MT_LETTERS_MAX)
+			return false;
+		if (counted.room <= 0)
+			counted.room = (int64) mt_plan_run(&push_out, values, NULL, SPI_OK_DELETE);
+	}
+	counted.room--;
+	return true;
+}
+
+/* False: there is no room for it. */
+static bool
 keep(const char *tenant, const char *source, const char *resource, const char *reason, const char *bytes, int length)
 {
 	static MtPlan insert = {
-		"INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) "
-		"SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT FROM mindtickle.dead_letter AS d WHERE d.tenant_id = $1 "
-		"AND sha256(d.raw) = sha256($5) AND d.source = $2 AND d.resource = $3 AND d.reason = $4 AND d.raw = $5 AND d.replayed_at IS NULL)",
+		"INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) VALUES ($1, $2, $3, $4, $5)",
 		5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID}
 	};
 	Datum		values[5];
@@ -36,20 +108,39 @@ keep(const char *tenant, const char *source, const char *resource, const char *r
 		reason = psprintf("%s (only the first %d of %d bytes are kept)", reason, RAW_MAX, length);
 	values[3] = CStringGetTextDatum(reason);
 	values[4] = PointerGetDatum(cstring_to_text_with_len(bytes, Min(length, RAW_MAX)));
+	if (is_kept(values))
+		return true;
+	if (!make_room(tenant))
+		return false;
 	mt_plan_run(&insert, values, NULL, SPI_OK_INSERT);
+	return true;
 }
 
 /*
- * Keeps one input that had a fault; resource is what it was to become. Within mt_service_enter/leave.
+ * Keeps one input that had a fault; resource is what it was to become. Within mt_service_enter/leave. False: it is not kept, as the tenant has
+ * MT_LETTERS_MAX that wait.
  */
-void
+bool
 mt_keep_dead_letter(const char *tenant, const char *source, const char *resource, const MtFault *fault, const char *bytes, int length)
 {
-	keep(tenant, source, resource, psprintf("%s %s", fault->field, fault->message), bytes, length);
+	return keep(tenant, source, resource, psprintf("%s %s", fault->field, fault->message), bytes, length);
 }
 
 /*
- * mindtickle.keep_dead_letter(tenant, source, resource, reason, raw): for the gateway, when the transaction that met the fault has rolled back.
+ * ERROR 53400 for who has sent input that is at fault and cannot be kept.
+ */
+void
+mt_refuse_dead_letter(const char *tenant)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("the input is at fault, and tenant \"%s\" has %d dead letters that wait already", tenant, MT_LETTERS_MAX),
+			 errhint("Replay dead letters, or lower retain_dead_letters.")));
+}
+
+/*
+ * mindtickle.keep_dead_letter(tenant, source, resource, reason, raw): for the gateway, when the transaction that met the fault has rolled back, and for pushes.
+ * ERROR 53400 where there is no room for it.
  */
 Datum
 mt_keep_dead_letter_sql(PG_FUNCTION_ARGS)
@@ -62,7 +153,8 @@ mt_keep_dead_letter_sql(PG_FUNCTION_ARGS)
 	MtServiceCall call;
 
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_WRITER, true);
-	keep(tenant, source, resource, reason, VARDATA_ANY(raw), (int) VARSIZE_ANY_EXHDR(raw));
+	if (!keep(tenant, source, resource, reason, VARDATA_ANY(raw), (int) VARSIZE_ANY_EXHDR(raw)))
+		mt_refuse_dead_letter(tenant);
 	mt_service_leave(&call);
 	PG_RETURN_VOID();
 }

@@ -7,6 +7,10 @@
 
 #include "field.h"
 
-extern void mt_keep_dead_letter(const char *tenant, const char *source, const char *resource, const MtFault *fault, const char *bytes, int length);
+/* Most letters of one tenant. */
+#define MT_LETTERS_MAX	10000
+
+extern bool mt_keep_dead_letter(const char *tenant, const char *source, const char *resource, const MtFault *fault, const char *bytes, int length);
+extern void mt_refuse_dead_letter(const char *tenant) pg_attribute_noreturn();
 
 #endif							/* MT_DEAD_LETTER_H */

@@ -8,6 +8,7 @@
 
 #include "access.h"
 #include "catalog/pg_type.h"
+#include "dead_letter.h"
 #include "event_store.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -19,7 +20,7 @@
 /* The column replayed_at of mindtickle.dead_letter. */
 #define LETTER_REPLAYED_AT	8
 
-#define STATS_COLUMNS		11
+#define STATS_COLUMNS		12
 
 static MtTenantTable letters_table = {{"dead_letter"}, {"dead_letter_pkey"}};
 
@@ -84,6 +85,7 @@ mt_queue_stats(PG_FUNCTION_ARGS)
 		values[8] = Int64GetDatum(lag);
 		values[9] = Int64GetDatum(count_letters(tenant, GetActiveSnapshot(), &letters_waiting));
 		values[10] = Int64GetDatum(letters_waiting);
+		values[11] = BoolGetDatum(letters_waiting >= MT_LETTERS_MAX);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 		PopActiveSnapshot();
 	}

@@ -52,7 +52,8 @@ of_job(const MtPulledPage *page)
 }
 
 /*
- * Keeps a record as a dead letter. ERROR 22023 where it is one already.
+ * Keeps a record as a dead letter. Where there is no room for it, it is upstream still: it counts as rejected, and the next pull brings it again. ERROR 22023
+ * where it is one already.
  */
 void
 mt_page_reject(MtPulledPage *page, int index, const MtFault *fault)
@@ -61,7 +62,7 @@ mt_page_reject(MtPulledPage *page, int index, const MtFault *fault)
 
 	if (!of_job(page))
 		mt_raise_fault(fault);
-	mt_keep_dead_letter(page->tenant, "pull", page->resource, fault, VARDATA_ANY(record), VARSIZE_ANY_EXHDR(record));
+	(void) mt_keep_dead_letter(page->tenant, "pull", page->resource, fault, VARDATA_ANY(record), VARSIZE_ANY_EXHDR(record));
 	page->rejected++;
 }
 

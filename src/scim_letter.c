@@ -72,7 +72,7 @@ hide_passwords(char *bytes, const char *end)
 }
 
 /*
- * Keeps the body of a request that was refused, under the request's method and path, with the refusal as the reason.
+ * Keeps the body of a request that was refused, under the request's method and path, with the refusal as the reason. ERROR 53400 where there is no room.
  */
 void
 mt_scim_keep_letter(const MtScimCall *call, const char *method, const char *path, const char *bytes, int length)
@@ -85,5 +85,6 @@ mt_scim_keep_letter(const MtScimCall *call, const char *method, const char *path
 	hide_passwords(copy, copy + length);
 	fault.field = psprintf("%s:", answer->fault_type == NULL ? "refused" : answer->fault_type);
 	fault.message = answer->fault_detail;
-	mt_keep_dead_letter(call->tenant, "scim", psprintf("%s %s", method, path), &fault, copy, length);
+	if (!mt_keep_dead_letter(call->tenant, "scim", psprintf("%s %s", method, path), &fault, copy, length))
+		mt_refuse_dead_letter(call->tenant);
 }

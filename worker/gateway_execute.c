@@ -62,9 +62,9 @@ letter_work(void *argument)
 	mt_sql_keep_dead_letter(request->tenant, request->route->letter, letter->reason, request->body);
 }
 
-/* Keeps the body where it is its fault that the request failed. */
+/* Keeps the body where it is its fault that the request failed. Where there is no room for it, that is the answer. */
 static void
-keep_letter(const MtHttpRequest *request, const MtFailure *why)
+keep_letter(MtHttpRequest *request, const MtFailure *why)
 {
 	Letter		letter = {request, why->message};
 	MtFailure	failure;
@@ -73,7 +73,12 @@ keep_letter(const MtHttpRequest *request, const MtFailure *why)
 		return;
 	if (request->answer.status != 400 && request->answer.status != 409)
 		return;
-	if (!mt_in_transaction(letter_work, &letter, &failure))
+	if (mt_in_transaction(letter_work, &letter, &failure))
+		return;
+	/* Who sent it may send it again. */
+	if (failure.sqlstate == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED)
+		mt_answer_failure(request, &failure);
+	else
 		ereport(LOG,
 				(errcode(failure.sqlstate),
 				 errmsg("mindtickle gateway could not keep the body of request %s: %s", request->id, failure.text)));

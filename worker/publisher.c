@@ -3,10 +3,10 @@
  *		The publisher: numbers the events that transactions have left in the outbox and notifies those who listen, keeps the tables of events small,
  *		and stores alerts.
  *
- * Started by the launcher, one in each database. A commit that leaves events marks its tenant, and sets this worker's latch if it sleeps. Each marked
- * tenant gets one batch, in a transaction of its own. A tenant that has more than that is behind, and gets its further turns when no other one is waiting:
- * while others are active, small turns with pauses between them, so that they hardly notice; else large ones. Once a minute all tenants are looked
- * through, in case a mark was lost with a process, and those whose time has come are trimmed to what they retain.
+ * Started by the launcher, one in each database. A commit that leaves events marks its tenant, and sets this worker's latch if it sleeps. Each marked tenant
+ * gets one batch, in a transaction of its own. A tenant that has more than that is behind. While others are active it gets further turns that together take a
+ * small part of the time, however many events come from others meanwhile: they hardly notice, and it does not starve. Else its turns are large ones. Once a
+ * minute all tenants are looked through, in case a mark was lost with a process, and those whose time has come are trimmed to what they retain.
  *
  * A refused attempt to reach a tenant leaves a mark too. Alerts are stored at once, but in a flood only every second, when they have been
  * added up, and once more before the process ends.
@@ -33,10 +33,13 @@ PGDLLEXPORT void mt_publisher_main(Datum argument);
 /* The mark that is no tenant's, as mindtickle.take_dirty_tenants gives it. */
 #define MARK_ALERTS		"#alerts"
 
-/* Events published in one transaction; and for a tenant that is behind, while others are active. */
+/* Events published in one transaction; and at least for a tenant that is behind, while others are active. */
 #define BATCH_ROWS		1000
 #define SMALL_BATCH_ROWS	50
-/* Others are active so long after their last event; then one that is behind rests after a turn for so many times as long as it took, and so long at most. */
+/*
+ * Others are active so long after their last event; then those that are behind rest after a turn for so many times as long as it took, and so long at most.
+ * Where the rounds of the others make the rest a longer one, the next turn may be longer, too.
+ */
 #define ACTIVE_TIME		(10 * MT_SECOND)
 #define BEHIND_REST		8
 #define BEHIND_PAUSE	(50 * MT_MILLISECOND)
@@ -111,6 +114,8 @@ static Chore usage_check = {"look at the queue of notifications"};
 static bool tend_events_too = false;
 static int64 next_trim_at = MT_NEVER;
 static int64 behind_not_before = 0;
+static int64 behind_served_at = 0;
+static int	behind_rows = SMALL_BATCH_ROWS;
 static int64 others_active_until = 0;
 static int64 slow_until = 0;
 static double notification_usage = 0;
@@ -381,6 +386,23 @@ serve_marked(int64 *next)
 	return worked;
 }
 
+/*
+ * After a turn of one that is behind, which began at a moment, while others are active: how long they rest, and how large the next turn is.
+ */
+static void
+rest_behind(int64 began)
+{
+	int64		now = mt_now();
+	int64		rest = (now - began) * BEHIND_REST;
+
+	if (rest > began - behind_served_at)
+		behind_rows = Max(behind_rows / 2, SMALL_BATCH_ROWS);
+	else if (rest * 2 < began - behind_served_at)
+		behind_rows = Min(behind_rows * 2, BATCH_ROWS);
+	behind_served_at = now;
+	behind_not_before = now + Min(rest, BEHIND_PAUSE);
+}
+
 /* Gives one of the tenants that are behind a turn. True when there was one; *next is when the next turn is due. */
 static bool
 serve_behind(int64 *next)
@@ -400,8 +422,11 @@ serve_behind(int64 *next)
 			due = Min(due, at);
 			continue;
 		}
-		serve(outlet, others_active ? SMALL_BATCH_ROWS : BATCH_ROWS);
-		behind_not_before = others_active ? mt_now() + Min((mt_now() - now) * BEHIND_REST, BEHIND_PAUSE) : 0;
+		serve(outlet, others_active ? behind_rows : BATCH_ROWS);
+		if (others_active)
+			rest_behind(now);
+		else
+			behind_not_before = 0;
 		*next = Min(*next, behind_not_before);
 		return true;
 	}
@@ -502,9 +527,8 @@ publish_round(int64 *next)
 		return false;
 	watch_notifications();
 	worked = serve_marked(next);
-	if (!worked)
-		worked = serve_behind(next);
-	return worked;
+	/* Not only when nobody else has anything: that may never be. */
+	return serve_behind(next) || worked;
 }
 
 /* Lets events gather. */

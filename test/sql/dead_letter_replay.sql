@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(65);
+SELECT plan(75);
 
 CREATE ROLE dl_writer;
 CREATE ROLE dl_reader;
@@ -117,12 +117,36 @@ SELECT is((SELECT octet_length(raw) || ' ' || reason FROM mindtickle.dead_letter
 SELECT is(pg_temp.replay(:l), format('55000: dead letter %s cannot be replayed: only the first 65536 of 65537 bytes are kept', :l), 'which cannot be replayed');
 SELECT is(pg_temp.replayed(:l), false, 'and stays');
 
--- How many are kept.
-INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) SELECT 'dl', 'pull', 'users', 'one of many', convert_to(n::text, 'UTF8') FROM generate_series(1, 10000) AS n;
-INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) VALUES ('dl-other', 'pull', 'users', 'x', '');
+-- How many are kept. Of those that have been replayed the oldest go for what comes; of those that wait none.
+DELETE FROM mindtickle.dead_letter WHERE tenant_id = 'dl';
+INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw, replayed_at)
+	SELECT 'dl', 'pull', 'users', 'one of many', convert_to(n::text, 'UTF8'), CASE WHEN n <= 101 THEN now() END FROM generate_series(1, 10000) AS n;
+INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw, replayed_at) SELECT 'dl-other', 'pull', 'users', 'x', '', now() FROM generate_series(1, 3);
+-- A transaction remembers how much room it has counted, until it keeps a letter of another tenant.
+SELECT set_config('mindtickle.tenant', 'dl-other', true), pg_temp.as_role('mindtickle_service', $$SELECT mindtickle.keep_dead_letter('dl-other', 'http', 'quiz_results', 'x', '')$$) \g /dev/null
+CREATE FUNCTION pg_temp.keep(raw text) RETURNS text LANGUAGE sql AS $$
+	SELECT pg_temp.service_call(format('SELECT mindtickle.keep_dead_letter(''dl'', ''http'', ''quiz_results'', ''x'', %L)', raw))
+$$;
+CREATE FUNCTION pg_temp.kept() RETURNS text LANGUAGE sql AS $$
+	SELECT format('%s replayed, %s wait, %s', count(replayed_at), count(*) - count(replayed_at), (SELECT dead_letters_full FROM mt_stat_queue WHERE tenant_id = 'dl')) FROM mindtickle.dead_letter WHERE tenant_id = 'dl'
+$$;
+SELECT is(pg_temp.keep('a') || pg_temp.kept(), '1 replayed, 9900 wait, f', 'where there are ten thousand, replayed ones go');
+SELECT is((SELECT convert_from(raw, 'UTF8') FROM mindtickle.dead_letter WHERE tenant_id = 'dl' AND replayed_at IS NOT NULL), '101', 'the oldest');
+SELECT pg_temp.keep('b' || n) FROM generate_series(1, 100) AS n \g /dev/null
+SELECT is(pg_temp.kept(), '0 replayed, 10000 wait, t', 'until all of them wait');
+SELECT is(pg_temp.keep('c'), '53400: the input is at fault, and tenant "dl" has 10000 dead letters that wait already', 'then what comes is refused');
+SELECT is(pg_temp.keep('b1'), '', 'but what waits already');
+SELECT is(pg_temp.as_role('dl_writer', $$SELECT mt_scim_request('dl', 'POST', '/Users', NULL, NULL, '{"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": 8}')$$),
+	'53400: the input is at fault, and tenant "dl" has 10000 dead letters that wait already', 'by SCIM, too');
+SELECT is(pg_temp.service_call($$SELECT (s.received, s.changed, s.rejected) FROM mindtickle.store_users('dl', 1, ARRAY['x'::bytea, '{"mindtickleId": "m9", "email": "nine@dl.example"}', 'y']) AS s$$),
+	'(3,1,2)', 'a pull goes on, whose records are upstream still');
+SELECT is(pg_temp.service_call(format('SELECT mindtickle.push_reject(''dl'', %L, 99, ''status 400'', ''{}'')', :'one')), '', 'a push that is not accepted');
+SELECT is((SELECT error || ' ' || (not_before = now() + interval '1 hour') FROM mindtickle.push_queue WHERE tenant_id = 'dl' AND user_id = :'one'), 'status 400 true', 'stays queued');
 SELECT pg_temp.service_call($$SELECT mindtickle.trim_tenant('dl')$$) \g /dev/null
-SELECT is((SELECT count(*) FILTER (WHERE reason = 'one of many') || ' ' || count(*) FROM mindtickle.dead_letter WHERE tenant_id = 'dl'), '10000 10000', 'of a tenant the last ten thousand');
-SELECT is((SELECT count(*) FROM mindtickle.dead_letter WHERE tenant_id = 'dl-other'), 1::bigint, 'and each of another');
+SELECT is(pg_temp.kept(), '0 replayed, 10000 wait, t', 'none of those that wait has gone');
+UPDATE mindtickle.dead_letter SET replayed_at = now() WHERE tenant_id = 'dl' AND raw = convert_to('b1', 'UTF8');
+SELECT is(pg_temp.keep('c') || pg_temp.kept(), '0 replayed, 10000 wait, t', 'one that is replayed gives way to another one');
+SELECT is((SELECT count(*) FROM mindtickle.dead_letter WHERE tenant_id = 'dl-other'), 4::bigint, 'and another tenant''s stay');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -177,7 +177,7 @@ SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WH
 SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_events'::regclass AND attnum > 0),
 	'tenant_id, seq, topic, payload, created_at, published_at', 'columns of mt_events');
 SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_stat_queue'::regclass AND attnum > 0),
-	'tenant_id, waiting, oldest_waiting_at, overflow, first_seq, last_seq, events, consumers, longest_lag, dead_letters, dead_letters_waiting, notification_queue', 'columns of mt_stat_queue');
+	'tenant_id, waiting, oldest_waiting_at, overflow, first_seq, last_seq, events, consumers, longest_lag, dead_letters, dead_letters_waiting, dead_letters_full, notification_queue', 'columns of mt_stat_queue');
 SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_event_consumers'::regclass AND attnum > 0),
 	'tenant_id, consumer, acked_seq, lag, lost, created_at, acked_at', 'columns of mt_event_consumers');
 SELECT is((SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'mt_progress_sync'::regclass AND attnum > 0),

@@ -9,6 +9,7 @@ use FindBin;
 use lib "$FindBin::RealBin/lib";
 
 use IPC::Run ();
+use MindTickle::Events;
 use MindTickle::Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -23,12 +24,6 @@ sub sql
 {
 	my ($query, @options) = @_;
 	return $node->safe_psql('postgres', $query, @options);
-}
-sub emit
-{
-	my ($tenant, $topic, $from, $to) = @_;
-	sql("SELECT mindtickle.emit_event('$tenant', '$topic', jsonb_build_object('n', n)) FROM generate_series($from, $to) AS n \\g /dev/null");
-	return;
 }
 sub publish
 {
@@ -107,19 +102,19 @@ sub heard
 	my $answer = $listener->query('SELECT pg_sleep(0.2)');
 	return join(', ', $answer =~ /Asynchronous notification "([^"]*" with payload "\{.*?\})" received/g) =~ s/" with payload "/ /gr;
 }
-emit($t, 'a', 1, 2);
-emit($t, 'b', 3, 3);
-emit($t, 'a', 4, 5);
+emit($node, $t, 'a', 1, 2);
+emit($node, $t, 'b', 3, 3);
+emit($node, $t, 'a', 4, 5);
 is(publish($t, 3), '3|t', 'a batch of three of five');
 is(published($t), '1 a 1, 2 a 2, 3 b 3', 'the first three');
 is(heard(), "tenant.$t.a {\"seq\": 2, \"topic\": \"a\"}, tenant.$t.b {\"seq\": 3, \"topic\": \"b\"}", 'each topic is announced once, with its highest number');
-emit($t, 'b', 6, 6);
+emit($node, $t, 'b', 6, 6);
 is(publish($t, 3), '2|f', 'what is left of the snapshot');
 is(heard(), "tenant.$t.a {\"seq\": 5, \"topic\": \"a\"}", 'is announced');
 is(publish($t, 3), '1|f', 'and then what came later');
 is(published($t), '1 a 1, 2 a 2, 3 b 3, 4 a 4, 5 a 5, 6 b 6', 'all in order');
 heard();
-emit($t, 'a', 7, 7);
+emit($node, $t, 'a', 7, 7);
 is(sql("BEGIN; SELECT published FROM mindtickle.publish('$t', 10); ROLLBACK"), 1, 'a publication that is rolled back');
 is(heard(), '', 'is not heard of');
 is(sql("SELECT published FROM mindtickle.publish('$t', 10, false)"), 1, 'one that is not to be announced');
@@ -128,7 +123,7 @@ is(published($t), '1 a 1, 2 a 2, 3 b 3, 4 a 4, 5 a 5, 6 b 6, 7 a 7', 'but it is 
 $node->append_conf('postgresql.conf', 'mindtickle.notify = off');
 $node->reload;
 ok(poll($node, q(SELECT current_setting('mindtickle.notify') = 'off')), 'without notifications');
-emit($t, 'a', 8, 8);
+emit($node, $t, 'a', 8, 8);
 is(publish($t, 10) . heard(), '1|f', 'events are published and not announced');
 $node->append_conf('postgresql.conf', 'mindtickle.notify = on');
 $node->reload;
@@ -136,7 +131,7 @@ $listener->quit;
 
 # Tables are emptied, as the publisher does it, while consumers are in the midst of reading: they read again, and notice nothing.
 $t = new_tenant();
-emit($t, 'a', 1, 50);
+emit($node, $t, 'a', 1, 50);
 publish_all($t, 100);
 my $scripts = PostgreSQL::Test::Utils::tempdir('scripts');
 append_to_file("$scripts/consume", "SELECT mt_ack_events('$t', 'c' || :client_id, max(seq)) FROM mt_poll_events('$t', 'c' || :client_id, 1);\nSELECT count(*) FROM mt_event_consumers;\nSELECT count(*) FROM mt_stat_queue;\n");
@@ -160,7 +155,7 @@ $later->query_safe("BEGIN; SELECT mindtickle.emit_event('$t', 'a', '{\"n\": 3}')
 $early->query_safe('COMMIT');
 is(publish($t, 10), '2|f', 'those that are committed');
 is(published($t), '1 a 1, 2 a 2', 'in the order of writing, not of xids');
-emit($t, 'a', 4, 4);
+emit($node, $t, 'a', 4, 4);
 is(publish($t, 10), '1|f', 'one that came later');
 $later->query_safe('COMMIT');
 is(publish($t, 10), '1|f', 'and the one that was not committed');
@@ -174,24 +169,24 @@ $_->quit foreach $early, $later;
 
 # One snapshot, many batches, each by a process of its own, which must find out the order again; and by one process that remembers it.
 $t = new_tenant();
-emit($t, 'a', 1, 5000);
+emit($node, $t, 'a', 1, 5000);
 cmp_ok(publish_all($t, 700), '==', 8, 'so many calls');
 is(in_order($t, 5000), '', 'publish all, in order');
 is(position($t, 'round, overflow'), '0|0', 'without the overflow');
-emit($t, 'a', 5001, 9000);
+emit($node, $t, 'a', 5001, 9000);
 sql(join("\n", ("SELECT mindtickle.publish('$t', 100) \\g /dev/null") x 17, "BEGIN; SELECT mindtickle.publish('$t', 100) \\g /dev/null", 'ROLLBACK;', ("SELECT mindtickle.publish('$t', 100) \\g /dev/null") x 23));
 is(in_order($t, 9000), '', 'the same in one session, of which a transaction was rolled back');
 
 # What waits is changed while a session remembers the order of it.
 $t = new_tenant();
-emit($t, 'a', 1, 5);
+emit($node, $t, 'a', 1, 5);
 sql("SELECT mindtickle.publish('$t', 2) \\g /dev/null\nBEGIN;\nSELECT mindtickle.hold_events('$t') \\g /dev/null\n"
 	  . join("\n", map { "UPDATE mindtickle.outbox_$_ SET payload = payload || '{\"erased\": true}' WHERE tenant_id = '$t';" } 0 .. 3)
 	  . "\nCOMMIT;\nSELECT mindtickle.publish('$t', 10) \\g /dev/null");
 is(in_order($t, 5), '', 'events that were changed while they waited are published, in order');
 is(sql("SELECT string_agg(seq::text, ',' ORDER BY seq) FROM mt_events WHERE tenant_id = '$t' AND payload ? 'erased'"), '3,4,5', 'as they are now');
 my $holding = held('postgres', "BEGIN; SELECT mindtickle.hold_events('$t')");
-emit($t, 'a', 6, 6);
+emit($node, $t, 'a', 6, 6);
 my ($held_status, $held_output, $held_error) = $node->psql('postgres', "SET lock_timeout = '200ms'; SELECT mindtickle.publish('$t', 10)");
 like($held_error, qr/lock timeout/, 'while somebody holds them nobody publishes');
 $holding->query_safe('COMMIT');
@@ -200,19 +195,19 @@ is(publish($t, 10), '1|f', 'but afterwards');
 
 # The overflow: in and out, a batch each; killed again and again in its midst; while more is written.
 $t = new_tenant('{"queue_limit": 200}');
-emit($t, 'a', 1, 200);
+emit($node, $t, 'a', 1, 200);
 is(publish($t, 1000), '200|f', 'as many as may wait go directly');
-emit($t, 'a', 201, 1200);
+emit($node, $t, 'a', 201, 1200);
 is(publish($t, 300), '0|t', 'more go to the overflow');
 is(position($t, 'round, spilling, overflow, last_seq'), '1|t|300|200', 'a batch at a time');
 is(sql("SELECT waiting, overflow FROM mt_stat_queue WHERE tenant_id = '$t'"), '700|300', 'mt_stat_queue shows how many wait where');
 is(sql("SELECT (SELECT count(*) FROM mindtickle.outbox WHERE tenant_id = '$t'), (SELECT count(*) FROM mindtickle.event_overflow WHERE tenant_id = '$t')"), '700|300', 'so do the views');
-emit($t, 'a', 1201, 1300);
+emit($node, $t, 'a', 1201, 1300);
 my $written = 1300;
 for my $round (1 .. 6)
 {
 	publish($t, 100) foreach 1 .. 2;
-	emit($t, 'a', $written + 1, $written + 50);
+	emit($node, $t, 'a', $written + 1, $written + 50);
 	$written += 50;
 	# Of what was committed without waiting for the disk some is lost; all of it is done again.
 	sql("BEGIN; SELECT mindtickle.publish('$t', 100) \\g /dev/null\nROLLBACK") if $round % 2;
@@ -223,17 +218,17 @@ publish_all($t, 100);
 is(in_order($t, $written), '', 'all came back, first in, first out, once each');
 is(position($t, 'spilling, overflow, batch IS NULL'), 'f|0|t', 'and the overflow is left');
 cmp_ok(position($t, 'round'), '>', 1, 'those that were written meanwhile went through it too');
-emit($t, 'a', $written + 1, $written + 1);
+emit($node, $t, 'a', $written + 1, $written + 1);
 is(publish($t, 100), '1|f', 'then events go directly again');
 
 # What somebody has read is on the disk.
 $t = new_tenant();
-emit($t, 'a', 1, 1);
+emit($node, $t, 'a', 1, 1);
 is(publish($t, 10), '1|f', 'published');
 is(sql("SELECT count(*) FROM mt_poll_events('$t', 'c', 10)"), 1, 'polled');
 kill_and_start($node);
 is(published($t), '1 a 1', 'it is there after kill -9');
-emit($t, 'a', 2, 2);
+emit($node, $t, 'a', 2, 2);
 publish($t, 10);
 is(published($t), '1 a 1, 2 a 2', 'read through the view');
 kill_and_start($node);
@@ -274,7 +269,7 @@ like(tend(), qr/emptied outbox_/, 'then its table is emptied too');
 
 # Tables of positions and of consumers: those in use have grown, so tenants and consumers move to the others.
 $t = new_tenant();
-emit($t, 'a', 1, 1);
+emit($node, $t, 'a', 1, 1);
 publish_all($t, 10);
 sql("SELECT * FROM mt_poll_events('$t', 'c', 1)");
 sql("SELECT * FROM mt_poll_events('$t', 'dropped', 1); SELECT mt_drop_consumer('$t', 'dropped')");
@@ -302,7 +297,7 @@ my $full = sql(q(SELECT right(relname, 1) FROM pg_class WHERE relname ~ '^event_
 is(tend(), '', 'what is new stays where it is');
 sql("UPDATE mindtickle.event_$full SET published_at = published_at - interval '40 minutes'");
 like(tend(), qr/^rows go to event_[0-9]$/, 'after half an hour of an hour events go to another table');
-emit($t, 'a', 2, 3);
+emit($node, $t, 'a', 2, 3);
 publish_all($t, 10);
 is(in_order($t, 3), '', 'in which they go on');
 is(emptied('event'), 0, 'and none is emptied yet');
@@ -318,7 +313,7 @@ is(sql("SELECT seq FROM mt_poll_events('$t', 'new', 1)"), 2, 'and polled');
 my $step;
 for my $n (4 .. 7)
 {
-	emit($t, 'a', $n, $n);
+	emit($node, $t, 'a', $n, $n);
 	publish($t, 10);
 	sql("UPDATE mindtickle.event_$_ SET published_at = published_at - interval '40 minutes'") foreach 0 .. 3;
 	$step = sql('SELECT mindtickle.tend_events(true)');

@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 
+use MindTickle::Events;
 use MindTickle::Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -21,12 +22,6 @@ sub sql
 {
 	my ($query) = @_;
 	return $node->safe_psql('postgres', $query);
-}
-sub emit
-{
-	my ($tenant, $count) = @_;
-	sql("SELECT count(mindtickle.emit_event('$tenant', 'a', jsonb_build_object('n', n))) FROM generate_series(1, $count) AS n");
-	return;
 }
 sub all_published
 {
@@ -43,7 +38,7 @@ for my $round (1 .. 6)
 	# Right after the one before, and when it has fallen idle.
 	sleep 1.5 if $round > 3;
 	sql("BEGIN; SELECT mindtickle.emit_event('$tenant', 'a', '{}'); ROLLBACK");
-	emit($tenant, 1);
+	emit($node, $tenant, 'a', 1, 1);
 	all_published($tenant, "round $round: an event is published");
 	is(sql("SELECT published_at - created_at < interval '20 seconds' FROM mt_events WHERE tenant_id = '$tenant' ORDER BY seq DESC LIMIT 1"), 't', 'since its commit has woken the publisher');
 }
@@ -74,12 +69,27 @@ foreach my $limit (1_000_000, 1000)
 }
 cmp_ok(sql(q(SELECT round FROM mindtickle.event_position WHERE tenant_id = 'large')), '>', 0, 'one of them went through the overflow');
 
+# Nor does one that is behind wait for as long as another has something, which may be always: here the publisher finds a mark of it whenever it looks.
+sql(q(SELECT mt_configure_tenant('large', '{"queue_limit": 1000000}')));
+sql(q(CREATE TABLE stop ()));
+my $take_marks = sql(q(SELECT pg_get_functiondef('mindtickle.take_marks'::regproc)));
+sql(q(CREATE OR REPLACE FUNCTION mindtickle.take_marks() RETURNS SETOF text LANGUAGE sql AS $$ VALUES ('large'), ('small') $$));
+my $writer = $node->background_psql('postgres', on_error_stop => 1);
+$writer->query_until(qr/writing/, "\\echo writing\nDO 'BEGIN WHILE NOT EXISTS (SELECT FROM stop) LOOP PERFORM mindtickle.emit_event(''small'', ''b'', ''{}''), pg_sleep(0.001); COMMIT; END LOOP; END';\n");
+emit($node, 'large', 'c', 1, 10_000);
+ok(poll($node, q(SELECT count(*) = 10000 FROM mt_events WHERE tenant_id = 'large' AND topic = 'c')), 'the events of one that is behind are published while another writes');
+ok(poll($node, q(SELECT count(*) > 0 FROM mt_events AS s WHERE tenant_id = 'small' AND topic = 'b' AND created_at > (SELECT max(published_at) FROM mt_events WHERE tenant_id = 'large' AND topic = 'c'))),
+	'and what that one goes on to write');
+sql(q(INSERT INTO stop DEFAULT VALUES));
+$writer->quit;
+sql($take_marks);
+
 # A tenant for which publishing fails: its next number is taken.
 sql(q(SELECT mt_create_tenant('broken', 'B')));
 sql("INSERT INTO mindtickle.event_$_ (tenant_id, seq, topic, payload, created_at) VALUES ('broken', 1, 'a', '{}', now())") foreach 0 .. 3;
-emit('broken', 1);
+emit($node, 'broken', 'a', 1, 1);
 ok(poll($node, q(SELECT errors > 0 FROM mt_stat_worker WHERE kind = 'publisher')), 'publishing fails for a tenant');
-emit('small', 1);
+emit($node, 'small', 'a', 1, 1);
 all_published('small', 'others do not notice');
 sql("DELETE FROM mindtickle.event_$_ WHERE tenant_id = 'broken'") foreach 0 .. 3;
 all_published('broken', 'it goes on when it can');
@@ -98,12 +108,12 @@ sub usage
 }
 usage(0.95);
 my $offset = -s $node->logfile;
-emit('small', 1);
+emit($node, 'small', 'a', 1, 1);
 all_published('small', 'with a queue of notifications that is nearly full events are published');
 unlike($listener->query('SELECT pg_sleep(1)'), qr/Asynchronous/, 'and nobody is notified');
 $node->wait_for_log(qr/publisher sends no notifications/, $offset);
 usage(0.6);
-emit('small', 3);
+emit($node, 'small', 'a', 1, 3);
 all_published('small', 'when it is half full they are');
 like(wait_for_notification($listener, ''), qr/Asynchronous notification "tenant.small.a" with payload "\{"seq": \d+, "topic": "a"\}"/, 'and are announced');
 $node->wait_for_log(qr/publisher sends notifications again/, $offset);
@@ -112,7 +122,7 @@ $listener->quit;
 
 # Polled while another publication commits, where the WAL ends at the end of a page. The publication waits for the lock of a session that notifies, which has
 # written and waits for a standby that does not exist.
-emit('small', 1);
+emit($node, 'small', 'a', 1, 1);
 all_published('small', 'an event to poll');
 sql(q(SELECT mt_poll_events('small', 'page', 1)));
 $node->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'");
@@ -124,7 +134,7 @@ ok(poll($node, q(SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'S
 $ENV{PGOPTIONS} = '-c synchronous_commit=local';
 my $publication = $node->background_psql('postgres', on_error_stop => 1);
 my $publication_pid = $publication->query_safe('SELECT pg_backend_pid()');
-emit('small', 1);
+emit($node, 'small', 'a', 1, 1);
 $publication->query_until(qr/publishing/, "\\echo publishing\nSELECT mindtickle.publish('small', 1, true);\n");
 ok(poll($node, "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND classid = 'pg_database'::regclass AND pid = $publication_pid"), 'a publication waits for that session');
 is(sql(<<'SQL'), 1, 'events are polled where the WAL ends with a page');
@@ -157,13 +167,13 @@ delete $ENV{PGOPTIONS};
 all_published('small', 'the publication ends when the other session does');
 
 # Dropped with events that wait.
-emit('large', 20_000);
+emit($node, 'large', 'a', 1, 20_000);
 sql(q(SELECT mt_drop_tenant('large')));
-emit('small', 1);
+emit($node, 'small', 'a', 1, 1);
 all_published('small', 'a tenant that is dropped while it is behind holds up nobody');
 is(sql(q(SELECT count(*) FROM mt_events WHERE tenant_id = 'large')), 0, 'and leaves nothing');
 sql(q(SELECT mt_create_tenant('large', 'again')));
-emit('large', 1);
+emit($node, 'large', 'a', 1, 1);
 all_published('large', 'a tenant of its name');
 is(sql(q(SELECT seq || ' ' || (payload ->> 'n') FROM mt_events WHERE tenant_id = 'large')), '1 1', 'begins at 1');
 is(sql(q(SELECT count(*) FROM mt_stat_worker WHERE kind = 'publisher' AND pid = ) . $publisher), 1, 'all of that by one process');

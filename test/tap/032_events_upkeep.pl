@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 
+use MindTickle::Events;
 use MindTickle::Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -51,16 +52,10 @@ sub waits
 	my ($pid) = @_;
 	return sql("SELECT state = 'active' FROM pg_stat_activity WHERE pid = $pid");
 }
-sub emit
-{
-	my ($tenant, $count) = @_;
-	sql("SELECT count(mindtickle.emit_event('$tenant', 'a', jsonb_build_object('n', n))) FROM generate_series(1, $count) AS n");
-	return;
-}
 sub published
 {
 	my ($tenant, $count) = @_;
-	emit($tenant, $count);
+	emit($node, $tenant, 'a', 1, $count);
 	return sql("SELECT published FROM mindtickle.publish('$tenant', 1000)");
 }
 sub tend_once
@@ -239,13 +234,13 @@ is(sql(q(SELECT string_agg(seq::text, ',') FROM mt_poll_events('gap', 'c', 10)))
 
 # A restore that is under way: events, and no position yet.
 sql("DELETE FROM mindtickle.event_position_$_ WHERE tenant_id = 'gap'") foreach 0 .. 1;
-emit('gap', 1);
+emit($node, 'gap', 'a', 1, 1);
 like(refusal(q(SELECT mindtickle.publish('gap', 10))), qr/ERROR:  tenant "gap" has events, but no position/, 'nothing is numbered where the position is missing');
 
 # A standby that must have every commit, and does not exist.
 new_tenant('safe');
 $ENV{PGOPTIONS} = '-c synchronous_commit=local';
-emit('safe', 1);
+emit($node, 'safe', 'a', 1, 1);
 my $publication = $node->background_psql('postgres', on_error_stop => 0);
 $publication->query_safe('SET synchronous_commit = on');
 $node->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'");

@@ -88,6 +88,10 @@ is($answer->{status}, 400, 'bytes that are no JSON');
 is( $node->safe_psql('postgres', q(SELECT string_agg(format('%s %s %s %s', tenant_id, source, resource, raw), E'\n' ORDER BY letter_id) FROM mt_dead_letters WHERE raw = '\x7b22757365724964223a20ff7d')),
 	'acme http quiz_results \x7b22757365724964223a20ff7d', 'are kept as they came');
 is($node->safe_psql('postgres', q(SELECT count(*) FROM mt_dead_letters)), 3, 'and so is what was refused');
+$node->safe_psql('postgres', q(INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) SELECT 'acme', 'http', 'quiz_results', 'one of many', convert_to(n::text, 'UTF8') FROM generate_series(1, 10000) AS n));
+$answer = $post->(body => '{"userId": 7}');
+is("$answer->{status} $answer->{json}{code} " . ($answer->{headers}{'retry-after'} // ''), '429 too_many_requests 1', 'what cannot be kept is left to who sent it');
+$node->safe_psql('postgres', q(DELETE FROM mindtickle.dead_letter WHERE reason = 'one of many'));
 ok(poll($node, q(SELECT count(*) = 1 FROM mt_events WHERE tenant_id = 'acme' AND topic = 'quiz.completed')), 'the one that was recorded is an event');
 
 # Writes one after the other, on one connection: each is answered when it is on disk, and not when something else happens to wake the process, which it does

@@ -187,6 +187,9 @@ is($node->safe_psql('postgres', q(SELECT string_agg(concat_ws('|', tenant_id, so
 is(answered(scim('okta', POST => '/Users', '{"schemas": ["' . $user_urn . '"], "userName": "a", "userName": "b"}'), 400, 'a name that stands twice')->{scimType}, 'invalidSyntax', 'is no syntax');
 is(answered(scim('okta', POST => '/Users', "{\"schemas\": [\"$user_urn\"], \"userName\": \"\xff\"}"), 400, 'bytes that are no text')->{scimType}, 'invalidSyntax', 'neither');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM mindtickle.dead_letter'), 3, 'each is kept once');
+$node->safe_psql('postgres', q(INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) SELECT 'acme', 'http', 'quiz_results', 'one of many', convert_to(n::text, 'UTF8') FROM generate_series(1, 10000) AS n));
+answered(scim('okta', POST => '/Users', '{"userName": '), 429, 'what cannot be kept is left to who sent it');
+$node->safe_psql('postgres', q(DELETE FROM mindtickle.dead_letter WHERE reason = 'one of many'));
 
 # Sends requests so that all are under way at once, in both processes; returns their answers.
 sub at_once

@@ -73,7 +73,7 @@ foreach my $probe (['GET', '/api/tenants/acme/nothing', 404], ['GET', '/nothing'
 	is($ask->(token => 'mtk_' . '0' x 64), 401, 'with one that nobody knows');
 }
 is(ask($node, GET => '/api/tenants/acme/readiness', token => $revoked, http => $kept)->{status}, 200, 'the process knows the token');
-$node->safe_psql('postgres', q(DELETE FROM mindtickle.api_token WHERE token_hash = sha256(convert_to(') . "$revoked" . q(', 'UTF8'))));
+$node->safe_psql('postgres', 'DELETE FROM mindtickle.api_token WHERE token_hash = sha256(convert_to(' . quote($revoked) . ", 'UTF8'))");
 is(ask($node, $_->[0] => $_->[1], token => $revoked, http => $kept, body => $_->[2])->{status}, 401, "$_->[0] $_->[1] when it is revoked")
   foreach ['PUT', '/api/tenants/acme/readiness'], ['GET', '/nothing'], ['POST', '/api/tenants/acme/quiz-results', $large], ['POST', '/api/tenants/acme/quiz-results', '{}'];
 is(ask($node, POST => '/api/tenants/acme/quiz-results', token => $token{read}, body => $large)->{status}, 403, 'a token without the scope is told that');

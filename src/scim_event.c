@@ -15,6 +15,7 @@
 
 #include "catalog/pg_type.h"
 #include "field.h"
+#include "miscadmin.h"
 #include "plan.h"
 #include "service_call.h"
 #include "tenant_context.h"
@@ -53,17 +54,21 @@ tenant_of(MtFields *fields)
 	return pstrdup(in_force);
 }
 
-/* The document with the user's role in our words, where the tenant's role_map has it. */
+/*
+ * The document with the user's role in our words, where the tenant's role_map has it. From outside nobody becomes more than a rep by a word that the map
+ * does not have, as in SCIM (scim_user.c).
+ */
 static Jsonb *
-map_role(const char *tenant, Jsonb *document)
+map_role(const char *tenant, Jsonb *document, bool from_outside)
 {
 	static MtPlan map = {
-		"SELECT jsonb_set($2, '{user,role}', t.settings #> ARRAY['role_map', $2 #>> '{user,role}']) FROM mindtickle.tenant AS t "
-		"WHERE t.tenant_id = $1 AND jsonb_typeof($2 #> '{user,role}') = 'string' "
-		"AND t.settings #> ARRAY['role_map', $2 #>> '{user,role}'] IS NOT NULL",
-		2, {TEXTOID, JSONBOID}
+		"SELECT jsonb_set($2, '{user,role}', r.role) FROM (SELECT coalesce("
+		"t.settings #> ARRAY['role_map', $2 #>> '{user,role}'], "
+		"CASE WHEN $3 AND lower(($2 #>> '{user,role}') COLLATE \"C\") IN ('rep', 'manager', 'admin') THEN '\"rep\"'::jsonb END) AS role "
+		"FROM mindtickle.tenant AS t WHERE t.tenant_id = $1 AND jsonb_typeof($2 #> '{user,role}') = 'string') AS r WHERE r.role IS NOT NULL",
+		3, {TEXTOID, JSONBOID, BOOLOID}
 	};
-	Datum		values[2] = {CStringGetTextDatum(tenant), JsonbPGetDatum(document)};
+	Datum		values[3] = {CStringGetTextDatum(tenant), JsonbPGetDatum(document), BoolGetDatum(from_outside)};
 	bool		isnull;
 
 	if (mt_plan_run(&map, values, NULL, SPI_OK_SELECT) == 0)
@@ -129,7 +134,7 @@ find_by_external_id(const char *tenant, Datum external_id, Datum *user_id)
 
 /*
  * Finds out whom the document means and puts our id of him into it. For CREATE the identity provider's id goes first, as its documents are told apart
- * by it; and others who bring the same id wait, or there would be two users. Who is not known is made under the sender's id.
+ * by it; and others who bring the same keys wait, or there would be two users. Who is not known is made under the sender's id.
  */
 static void
 identify(const char *tenant, Operation operation, MtUser *user, Datum id)
@@ -137,12 +142,10 @@ identify(const char *tenant, Operation operation, MtUser *user, Datum id)
 	Datum		external_id = user->values[MT_USER_SCIM_EXTERNAL_ID];
 	Datum		known;
 
-	if (operation == OPERATION_CREATE && !user->nulls[MT_USER_SCIM_EXTERNAL_ID])
-	{
-		mt_user_lock_external_id(tenant, external_id);
-		if (find_by_external_id(tenant, external_id, &user->user_id))
-			return;
-	}
+	if (operation != OPERATION_DELETE)
+		mt_user_lock_keys(tenant, user);
+	if (operation == OPERATION_CREATE && !user->nulls[MT_USER_SCIM_EXTERNAL_ID] && find_by_external_id(tenant, external_id, &user->user_id))
+		return;
 	if (id != (Datum) 0)
 		user->user_id = mt_user_resolve(tenant, id);
 	if (operation == OPERATION_CREATE)
@@ -184,7 +187,8 @@ mt_handle_scim_event(PG_FUNCTION_ARGS)
 		mt_raise_fault(&fault);
 	tenant = tenant_of(&fields);
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_WRITER, true);
-	(void) mt_fields_open_document(&fields, map_role(tenant, document), &fault);
+	/* The gateway and a dead letter's replay act as the service role; who calls this himself knows whom he makes an admin. */
+	(void) mt_fields_open_document(&fields, map_role(tenant, document, call.role == GetUserId()), &fault);
 	operation = read_operation(&fields);
 	read_user(&fields, operation, &user, &id);
 	if (mt_faulty(&fault))

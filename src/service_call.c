@@ -36,19 +36,23 @@ PG_FUNCTION_INFO_V1(mt_lock_tenant_for_write);
 PG_FUNCTION_INFO_V1(mt_lock_tenant_for_drop);
 
 /*
- * What stands for a tenant's share of a table in the lock table: a hash of the name, as an object of the table. Two tenants may have the same,
- * which costs a wait and nothing else. Everyone may read pg_locks, so the hash begins with a secret of the cluster, or names could be guessed and
- * tried.
+ * What stands for a tenant in the lock table. Everyone may read pg_locks, so the hash begins with a secret of the cluster, or names could be guessed and
+ * tried. Two tenants may have the same, which costs a wait and nothing else.
  */
+uint64
+mt_lock_hash(const char *tenant)
+{
+	uint64		secret;
+
+	memcpy(&secret, GetMockAuthenticationNonce(), sizeof(secret));
+	return hash_bytes_extended((const unsigned char *) tenant, (int) strlen(tenant), secret);
+}
+
+/* What stands for a tenant's share of a table in the lock table: a hash of the name, as an object of the table. */
 static void
 set_share_tag(LOCKTAG *tag, const char *table, const char *tenant)
 {
-	uint64		secret;
-	uint32		hash;
-
-	memcpy(&secret, GetMockAuthenticationNonce(), sizeof(secret));
-	hash = (uint32) hash_bytes_extended((const unsigned char *) tenant, (int) strlen(tenant), secret);
-	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, mt_relation(table), (Oid) hash, 0);
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, mt_relation(table), (Oid) mt_lock_hash(tenant), 0);
 }
 
 /*

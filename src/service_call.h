@@ -24,6 +24,7 @@ extern void mt_service_enter(MtServiceCall *call, FunctionCallInfo fcinfo, const
 extern void mt_service_enter_as_owner(MtServiceCall *call, FunctionCallInfo fcinfo);
 extern bool mt_service_enter_as_monitor(MtServiceCall *call, FunctionCallInfo fcinfo, const char *tenant);
 extern void mt_service_leave(MtServiceCall *call);
+extern uint64 mt_lock_hash(const char *tenant);
 extern void mt_lock_tenant(const char *tenant, LOCKMODE mode);
 extern void mt_lock_tokens(const char *tenant);
 extern void mt_lock_members(const char *tenant, LOCKMODE mode);

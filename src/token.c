@@ -89,6 +89,7 @@ static struct
 /* Scopes; metrics belongs to no tenant, the others to one. */
 static const char *const tenant_scopes[] = {"scim", "sync", "quiz", "read", "sql", NULL};
 
+PG_FUNCTION_INFO_V1(mt_check_token);
 PG_FUNCTION_INFO_V1(mt_create_token);
 PG_FUNCTION_INFO_V1(mt_enter_token);
 PG_FUNCTION_INFO_V1(mt_revoke_token);
@@ -524,19 +525,12 @@ set_for_transaction(const char *name, const char *value)
 }
 
 /*
- * mindtickle.enter_token(token, scope) -> text: for the gateway. Until the end of the transaction the service role may do what the token may, in
- * this scope, and nothing else; returns the token's tenant, empty for scope metrics. ERROR 28000 for what is no living token, whatever is wrong
- * with it, 42501 where it lacks the scope, 53400 where the tenant's request budget is spent. Counts as a request of the tenant.
+ * The token that the service role shows for a scope, NULL: for any; tenant, of MT_TENANT_MAX + 1 bytes, gets whose it is. ERROR 28000 for what is no living
+ * token, whatever is wrong with it, 42501 where it lacks the scope, or where somebody else shows it.
  */
-Datum
-mt_enter_token(PG_FUNCTION_ARGS)
+static void
+require_token(text *shown, const char *scope, char *tenant, Token *token)
 {
-	text	   *shown = PG_GETARG_TEXT_PP(0);
-	char	   *scope = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	char		tenant[MT_TENANT_MAX + 1];
-	char		token_id[MT_TOKEN_ID_SIZE];
-	Token		token;
-
 	mt_hide_tokens_of_statement();
 	if (GetUserId() != mt_service_role(false))
 		ereport(ERROR,
@@ -547,16 +541,48 @@ mt_enter_token(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("a token has been entered in this transaction already")));
-	if (!look_up_token(VARDATA_ANY(shown), VARSIZE_ANY_EXHDR(shown), scope, tenant, &token))
+	if (!look_up_token(VARDATA_ANY(shown), VARSIZE_ANY_EXHDR(shown), scope == NULL ? "" : scope, tenant, token))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
 				 errmsg("the token is not valid"),
 				 errdetail("It is unknown, has expired, or was revoked.")));
-	if (!token.scope_held)
+	if (scope != NULL && !token->scope_held)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("the token lacks the scope \"%s\"", scope),
 				 errhint("An admin of the tenant makes one that has it with mt_create_token.")));
+}
+
+/*
+ * mindtickle.check_token(token, scope) -> text: for the gateway, what enter_token would say of a token, without its being entered: nothing follows
+ * from it, and it is no request of the tenant. scope NULL: any. Returns the token's tenant, empty for scope metrics.
+ */
+Datum
+mt_check_token(PG_FUNCTION_ARGS)
+{
+	char		tenant[MT_TENANT_MAX + 1];
+	Token		token;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	require_token(PG_GETARG_TEXT_PP(0), PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)), tenant, &token);
+	PG_RETURN_TEXT_P(cstring_to_text(tenant));
+}
+
+/*
+ * mindtickle.enter_token(token, scope) -> text: for the gateway. Until the end of the transaction the service role may do what the token may, in
+ * this scope, and nothing else; returns the token's tenant, empty for scope metrics. ERROR 28000 for what is no living token, whatever is wrong
+ * with it, 42501 where it lacks the scope, 53400 where the tenant's request budget is spent. Counts as a request of the tenant.
+ */
+Datum
+mt_enter_token(PG_FUNCTION_ARGS)
+{
+	char	   *scope = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char		tenant[MT_TENANT_MAX + 1];
+	char		token_id[MT_TOKEN_ID_SIZE];
+	Token		token;
+
+	require_token(PG_GETARG_TEXT_PP(0), scope, tenant, &token);
 	mt_spend_request(tenant);
 
 	pg_lltoa(token.token_id, token_id);

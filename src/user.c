@@ -15,6 +15,7 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "event.h"
+#include "miscadmin.h"
 #include "plan.h"
 #include "push.h"
 #include "service_call.h"
@@ -26,14 +27,13 @@
 #include "utils/formatting.h"
 #include "utils/snapmgr.h"
 
-/* Rounds of "look it up, else insert it" before a concurrent insertion of another user with the same key is an error. */
-#define STORE_ROUNDS	4
 /* Locks of a kind in each tenant: few, so that a transaction that brings a whole staff does not fill the lock table. */
 #define KEY_LOCKS		256
-#define LOCK_EMAIL		0
-#define LOCK_ID			1
+/* The kinds, in the order in which they are taken. */
+#define LOCK_EXTERNAL_ID	0
+#define LOCK_EMAIL		1
 #define LOCK_USER_NAME	2
-#define LOCK_EXTERNAL_ID	3
+#define LOCK_ID			3
 
 static const char *const roles[] = {"rep", "manager", "admin", NULL};
 
@@ -101,11 +101,15 @@ static MtPlan update = {
 	TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID}
 };
 
-/* $1 tenant, $2 user or null, $4 to $17 the columns; $3 as in the update, so that both take the same values. */
+/*
+ * $1 tenant, $2 user or null, $4 to $17 the columns; $3 as in the update, so that both take the same values. Where another user has the id that
+ * MindTickle gives this one, he gets one of his own.
+ */
 static MtPlan insert = {
 	"INSERT INTO mindtickle.users AS u (tenant_id, user_id, mindtickle_id, scim_external_id, user_name, email, name, role, active, "
 	"title, department, location, hired_at, manager_id, manager_email, attributes) "
-	"SELECT $1, coalesce($2, $4, gen_random_uuid()::text), $4, $5, $6, $7, $8, coalesce($9, 'rep'), coalesce($10, true), "
+	"SELECT $1, coalesce($2, CASE WHEN NOT EXISTS (SELECT FROM mindtickle.users AS h WHERE h.tenant_id = $1 AND h.user_id = $4) THEN $4 END, "
+	"gen_random_uuid()::text), $4, $5, $6, $7, $8, coalesce($9, 'rep'), coalesce($10, true), "
 	"$11, $12, $13, $14, $15, $16, coalesce($17, '{}') WHERE $3 IS NOT NULL "
 	"ON CONFLICT DO NOTHING RETURNING " PAYLOAD("'CREATE'") ", " PUSHES ", u.user_id, u.version, u.created_at",
 	17, {TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID,
@@ -134,12 +138,15 @@ first_text(void)
 	return copy_text(result_column(1));
 }
 
-/* Takes one of a tenant's few locks that stand for ids or e-mails, until the transaction ends; kind keeps the two apart. */
+/*
+ * Takes one of a tenant's few locks that stand for keys, until the transaction ends; kind keeps keys of different kinds apart. What pg_locks shows of
+ * it tells neither tenant nor key to one who tries them, nor do the locks of another tenant for the same key.
+ */
 static void
 lock_key(const char *tenant, const char *key, uint16 kind, LOCKMODE mode)
 {
-	uint32		tenant_hash = hash_bytes((const unsigned char *) tenant, (int) strlen(tenant));
-	uint32		bucket = hash_bytes((const unsigned char *) key, (int) strlen(key)) % KEY_LOCKS;
+	uint64		tenant_hash = mt_lock_hash(tenant);
+	uint16		bucket = (uint16) (hash_bytes_extended((const unsigned char *) key, (int) strlen(key), tenant_hash) % KEY_LOCKS);
 
 	LockDatabaseObject(mt_relation("users"), (Oid) tenant_hash, kind * KEY_LOCKS + bucket, mode);
 }
@@ -220,17 +227,19 @@ mt_user_read(MtFields *fields, MtUser *user)
 	return !mt_faulty(fields->fault);
 }
 
-/* Whom a document means: true, with our id, where there is such a user. */
+/*
+ * Whom a document means: true, with our id, where there is such a user; *links is then whether it gives an id of the identity provider's that is new to him.
+ */
 static bool
-find_user(const char *tenant, const MtUser *user, Datum *user_id)
+find_user(const char *tenant, const MtUser *user, Datum *user_id, bool *links)
 {
 	static MtPlan find = {
-		"SELECT found.user_id FROM ("
-		"SELECT user_id, 1 AS rank FROM mindtickle.users WHERE tenant_id = $1 AND user_id = $2 UNION ALL "
-		"SELECT user_id, 2 FROM mindtickle.users WHERE tenant_id = $1 AND mindtickle_id = $3 UNION ALL "
-		"SELECT user_id, 3 FROM mindtickle.users WHERE tenant_id = $1 AND scim_external_id = $4 AND deleted_at IS NULL "
+		"SELECT found.user_id, $4 IS NOT NULL AND found.scim_external_id IS DISTINCT FROM $4 FROM ("
+		"SELECT user_id, scim_external_id, 1 AS rank FROM mindtickle.users WHERE tenant_id = $1 AND user_id = $2 UNION ALL "
+		"SELECT user_id, scim_external_id, 2 FROM mindtickle.users WHERE tenant_id = $1 AND mindtickle_id = $3 UNION ALL "
+		"SELECT user_id, scim_external_id, 3 FROM mindtickle.users WHERE tenant_id = $1 AND scim_external_id = $4 AND deleted_at IS NULL "
 		"AND (mindtickle_id = $3) IS NOT FALSE AND (user_name IS NULL OR NOT $6) UNION ALL "
-		"SELECT user_id, 4 FROM mindtickle.users WHERE tenant_id = $1 AND email_key = lower($5) AND deleted_at IS NULL "
+		"SELECT user_id, scim_external_id, 4 FROM mindtickle.users WHERE tenant_id = $1 AND email_key = lower($5) AND deleted_at IS NULL "
 		"AND (mindtickle_id = $3) IS NOT FALSE AND (scim_external_id = $4) IS NOT FALSE AND (user_name IS NULL OR NOT $6)) AS found "
 		"ORDER BY found.rank, found.user_id LIMIT 1",
 		6, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID}
@@ -250,6 +259,7 @@ find_user(const char *tenant, const MtUser *user, Datum *user_id)
 	if (mt_plan_run(&find, values, nulls, SPI_OK_SELECT) == 0)
 		return false;
 	*user_id = first_text();
+	*links = DatumGetBool(result_column(2)) && (user->given & (1u << MT_USER_SCIM_EXTERNAL_ID)) != 0;
 	return true;
 }
 
@@ -349,10 +359,15 @@ lock_folded(const char *tenant, Datum key, uint16 kind)
 	lock_key(tenant, folded(key), kind, ExclusiveLock);
 }
 
-/* Keeps others from making a user with the same e-mail or name. */
-static void
-lock_new_keys(const char *tenant, const MtUser *user)
+/*
+ * Keeps others from making a user of the same keys, none of which needs to be unique, or from linking one to the same id of the identity provider's,
+ * until the transaction ends: who comes second finds the first. Before any lock on an id (mt_user_resolve), as everybody takes them in this order.
+ */
+void
+mt_user_lock_keys(const char *tenant, const MtUser *user)
 {
+	if (!user->nulls[MT_USER_SCIM_EXTERNAL_ID])
+		lock_key(tenant, TextDatumGetCString(user->values[MT_USER_SCIM_EXTERNAL_ID]), LOCK_EXTERNAL_ID, ExclusiveLock);
 	if (!user->nulls[MT_USER_EMAIL])
 		lock_folded(tenant, user->values[MT_USER_EMAIL], LOCK_EMAIL);
 	if (!user->nulls[MT_USER_USER_NAME])
@@ -360,20 +375,21 @@ lock_new_keys(const char *tenant, const MtUser *user)
 }
 
 /*
- * True when the user name or MindTickle id that a document gives is another user's. values and nulls are those of the update. A name that is new
- * to the user stays free for him until the transaction ends: an update that met another's new row in the unique index would be an error.
+ * True when the user name or MindTickle id that a document gives is another user's. values and nulls are those of the statements that write. A name that is
+ * new to the user stays free for him until the transaction ends: an update that met another's new row in the unique index would be an error.
  */
 static bool
 key_taken(const char *tenant, Datum *values, const char *nulls)
 {
 	static MtPlan taken = {
-		"SELECT EXISTS (SELECT FROM mindtickle.users WHERE tenant_id = $1 AND user_id <> $2 AND mindtickle_id = $3) "
-		"OR EXISTS (SELECT FROM mindtickle.users WHERE tenant_id = $1 AND user_id <> $2 AND user_name_key = lower($4) AND deleted_at IS NULL), "
+		"SELECT EXISTS (SELECT FROM mindtickle.users WHERE tenant_id = $1 AND user_id IS DISTINCT FROM $2 AND mindtickle_id = $3) "
+		"OR EXISTS (SELECT FROM mindtickle.users WHERE tenant_id = $1 AND user_id IS DISTINCT FROM $2 AND user_name_key = lower($4) "
+		"AND deleted_at IS NULL), "
 		"EXISTS (SELECT FROM mindtickle.users WHERE tenant_id = $1 AND user_id = $2 AND user_name_key = lower($4))",
 		4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}
 	};
 	Datum		keys[4] = {values[0], values[1], values[3 + MT_USER_MINDTICKLE_ID], values[3 + MT_USER_USER_NAME]};
-	char		absent[4] = {' ', ' ', nulls[3 + MT_USER_MINDTICKLE_ID], nulls[3 + MT_USER_USER_NAME]};
+	char		absent[4] = {' ', nulls[1], nulls[3 + MT_USER_MINDTICKLE_ID], nulls[3 + MT_USER_USER_NAME]};
 
 	if (absent[2] == 'n' && absent[3] == 'n')
 		return false;
@@ -438,7 +454,7 @@ is_stranger(const char *tenant, const MtUser *user)
 	Snapshot	snapshot;
 	bool		known = false;
 
-	lock_new_keys(tenant, user);
+	mt_user_lock_keys(tenant, user);
 	/* Who is writing under the id is waited for, as in rekey_user. */
 	if (!user->nulls[MT_USER_SCIM_EXTERNAL_ID])
 		lock_key(tenant, TextDatumGetCString(external_id), LOCK_ID, AccessExclusiveLock);
@@ -474,7 +490,8 @@ mt_user_store_stranger(const char *tenant, const MtUser *user, int64 *version, T
 }
 
 /*
- * Stores a user. *user_id is then our id of him, as a text datum. Within mt_service_enter/leave.
+ * Stores a user. *user_id is then our id of him, as a text datum. It is looked up again under the locks whom the document means before anybody is made or
+ * linked, and as often as what others commit meanwhile makes it another answer. Within mt_service_enter/leave.
  */
 MtUserOutcome
 mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
@@ -482,16 +499,26 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 	Datum		values[3 + MT_USER_COLUMNS];
 	char		nulls[3 + MT_USER_COLUMNS];
 	bool		locked = (user->given & MT_USER_NEW_TO_PROVIDER) != 0;
+	bool		taken = false;
 
 	bind_user(tenant, user, values, nulls);
 
 	/* Who is most likely not there yet is looked up once. */
 	if (locked)
-		lock_new_keys(tenant, user);
-	for (int round = 0; round < STORE_ROUNDS; round++)
+		mt_user_lock_keys(tenant, user);
+	for (;;)
 	{
-		if (find_user(tenant, user, user_id))
+		bool		links;
+
+		CHECK_FOR_INTERRUPTS();
+		if (find_user(tenant, user, user_id, &links))
 		{
+			if (links && !locked)
+			{
+				mt_user_lock_keys(tenant, user);
+				locked = true;
+				continue;
+			}
 			values[1] = *user_id;
 			nulls[1] = ' ';
 			/* What waits to be pushed is newer; the pull only says who he is there. */
@@ -509,9 +536,11 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 			tell_change(tenant, user, *user_id, DatumGetBool(result_column(3)), DatumGetBool(result_column(4)));
 			return MT_USER_CHANGED;
 		}
+		if (taken)
+			return MT_USER_KEY_TAKEN;
 		if (!locked)
 		{
-			lock_new_keys(tenant, user);
+			mt_user_lock_keys(tenant, user);
 			locked = true;
 			continue;
 		}
@@ -523,8 +552,9 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 			tell_change(tenant, user, *user_id, true, true);
 			return MT_USER_CHANGED;
 		}
+		/* One of the keys is there: his own by now, which is found, or another's. */
+		taken = key_taken(tenant, values, nulls);
 	}
-	return MT_USER_KEY_TAKEN;
 }
 
 /*
@@ -558,17 +588,9 @@ mt_user_delete(const char *tenant, Datum user_id)
 bool
 mt_user_find(const char *tenant, const MtUser *user, Datum *user_id)
 {
-	return find_user(tenant, user, user_id);
-}
+	bool		links;
 
-/*
- * Makes those who bring users by the identity provider's ids do so one after the other where the id is the same, until the transaction ends: it
- * identifies a user but is not unique.
- */
-void
-mt_user_lock_external_id(const char *tenant, Datum external_id)
-{
-	lock_key(tenant, TextDatumGetCString(external_id), LOCK_EXTERNAL_ID, ExclusiveLock);
+	return find_user(tenant, user, user_id, &links);
 }
 
 /*

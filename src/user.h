@@ -56,7 +56,7 @@ typedef enum MtUserOutcome
 } MtUserOutcome;
 
 extern bool mt_user_find(const char *tenant, const MtUser *user, Datum *user_id);
-extern void mt_user_lock_external_id(const char *tenant, Datum external_id);
+extern void mt_user_lock_keys(const char *tenant, const MtUser *user);
 extern void mt_raise_user_key_taken(void) pg_attribute_noreturn();
 extern bool mt_user_store_stranger(const char *tenant, const MtUser *user, int64 *version, TimestampTz *created_at);
 extern MtUserOutcome mt_user_store(const char *tenant, MtUser *user, Datum *user_id);

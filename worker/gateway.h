@@ -113,7 +113,7 @@ struct MtHttpRequest
 	char	   *url;			/* as sent; NULL: too long */
 	bool		headers_taken;
 	const char *method;
-	const MtRoute *route;
+	const MtRoute *route;		/* NULL: none, or not known yet */
 	char	   *tenant_asked;	/* what the address says; NULL: nothing */
 	char	   *argument;		/* {user}, {id} */
 	char	   *rest;			/* the path behind a prefix, as sent */
@@ -162,6 +162,8 @@ extern int64 mt_serve_sweep_at(void);
 /* gateway_route.c */
 extern bool mt_route_find(MtHttpRequest *request);
 extern bool mt_route_is_scim(const char *url);
+extern bool mt_route_is_open(const char *url);
+extern const char *mt_route_scope(const MtHttpRequest *request);
 extern const MtRoute *mt_route_at(int index);
 extern int	mt_route_index(const MtRoute *route);
 
@@ -186,6 +188,7 @@ extern void mt_turn_take(MtHttpRequest *request);
 extern void mt_turn_leave(MtHttpRequest *request);
 extern void mt_turn_round(void);
 extern bool mt_turn_knows(const MtHttpRequest *request);
+extern void mt_turn_remember(const MtHttpRequest *request);
 extern bool mt_turn_waiting(void);
 
 /* gateway_execute.c */
@@ -225,6 +228,7 @@ extern void mt_sql_gateway_listens(const char *address, int port);
 extern void mt_sql_gateway_count(Datum *names, Datum *amounts, int count);
 extern void mt_sql_gateway_report(int64 requests);
 extern void mt_sql_flush_wal(void);
+extern void mt_sql_check_token(const char *token, const char *scope, char *tenant);
 extern void mt_sql_enter_token(const char *token, const char *scope, char *tenant);
 extern void mt_sql_refuse_tenant(const char *tenant);
 extern void mt_sql_keep_dead_letter(const char *tenant, const char *resource, const char *reason, const StringInfo body);

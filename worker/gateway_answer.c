@@ -156,9 +156,11 @@ plain_words(int status)
 static bool
 answer_refusal(MtHttpRequest *request, const MtFailure *failure)
 {
-	if (request->tenant[0] == '\0')
-		mt_answer_error(request, 403, "forbidden", "Authorization", "The token lacks the scope \"%s\".", request->route->scope);
-	else if (request->tenant_asked != NULL && strcmp(request->tenant, request->tenant_asked) != 0)
+	const char *scope = mt_route_scope(request);
+
+	if (request->tenant[0] == '\0' && scope != NULL)
+		mt_answer_error(request, 403, "forbidden", "Authorization", "The token lacks the scope \"%s\".", scope);
+	else if (request->tenant[0] != '\0' && request->tenant_asked != NULL && strcmp(request->tenant, request->tenant_asked) != 0)
 		mt_answer_error(request, 404, "not_found", "tenant", "There is no such tenant.");
 	else if (strncmp(failure->message, "permission denied for tenant", strlen("permission denied for tenant")) == 0)
 		mt_answer_error(request, 403, "forbidden", "tenantId", "The body names another tenant than the token is of.");

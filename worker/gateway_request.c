@@ -281,24 +281,26 @@ check_framing(MtHttpRequest *request, const HeaderLook *look, const char *versio
 		request->answer.close = look->lengths > 1 || look->encodings > 0 || look->misnamed;
 }
 
-/* Judges the request by its headers. What is wrong becomes its answer. */
+/*
+ * Judges the request by its headers. What is wrong becomes its answer. Who shows no valid token learns nothing but that, also not what there is and how
+ * it could be asked: what has been found out is told to others alone. A token that is only remembered may have been revoked; what is refused here never
+ * comes to mindtickle.enter_token, so it is looked at for each of these.
+ */
 static void
 take_headers(MtHttpRequest *request, const char *method, const char *version)
 {
 	HeaderLook	look = {.request = request};
 	uint64		length;
 	const char *matches;
-	bool		scim = mt_route_is_scim(request->url);
 
 	request->method = MemoryContextStrdup(request->context, method);
 	(void) MHD_get_connection_values(request->handle, MHD_HEADER_KIND, look_at_header, &look);
 	length = look.length == NULL ? 0 : strtou64(look.length, NULL, 10);
 	check_framing(request, &look, version);
-	/* An identity provider is told of its token before anything else. */
-	if (request->answer.status == 0 && scim)
+	if (request->answer.status == 0 && !mt_route_is_open(request->url))
 		take_authorization(request, &look);
-	if (request->answer.status == 0 && mt_route_find(request) && request->route->scope != NULL && !scim)
-		take_authorization(request, &look);
+	if (request->answer.status == 0)
+		(void) mt_route_find(request);
 	if (request->answer.status == 0 && length > MT_HTTP_BODY_MAX)
 		mt_answer_error(request, 413, "body_too_large", NULL, "The body is larger than %d bytes.", MT_HTTP_BODY_MAX);
 	if (request->answer.status == 0 && request->route->body == MT_BODY_JSON && (look.type != NULL || length > 0) &&
@@ -306,7 +308,7 @@ take_headers(MtHttpRequest *request, const char *method, const char *version)
 		mt_answer_error(request, 415, "wrong_content_type", "Content-Type", "The body must be of the type application/json.");
 	if (request->answer.status == 0 && body_bytes + length > MT_HTTP_BODIES_MAX)
 		mt_answer_error(request, 503, "busy", NULL, "Too many large requests are on their way.");
-	if (request->answer.status == 0 && length > 0 && request->token != NULL && !mt_turn_knows(request))
+	if (request->token != NULL && (request->answer.status != 0 || (length > 0 && !mt_turn_knows(request))))
 		mt_execute_check_token(request);
 	matches = MHD_lookup_connection_value(request->handle, MHD_HEADER_KIND, "If-None-Match");
 	if (matches != NULL)

@@ -76,6 +76,31 @@ mt_route_is_scim(const char *url)
 	return url[length] == '/' || url[length] == '?' || url[length] == '\0';
 }
 
+/*
+ * True where an address, as sent, is that of a route which is open to everybody, whatever the method.
+ */
+bool
+mt_route_is_open(const char *url)
+{
+	size_t		length = strcspn(url, "?");
+
+	for (int i = 0; i < (int) lengthof(routes); i++)
+		if (routes[i].scope == NULL && strlen(routes[i].pattern) == length && strncmp(routes[i].pattern, url, length) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * The scope that a token needs for the request's address; NULL: none in particular.
+ */
+const char *
+mt_route_scope(const MtHttpRequest *request)
+{
+	if (request->route != NULL)
+		return request->route->scope;
+	return mt_route_is_scim(request->url) ? "scim" : NULL;
+}
+
 static void
 split(const char *text, size_t length, Path *path)
 {

@@ -69,6 +69,32 @@ mt_sql_gateway_report(int64 requests)
 	mt_sql_worker_report(NULL, requests);
 }
 
+/* Shows a token for a scope, NULL: for any. tenant, of MT_TENANT_ID_SIZE bytes, gets whose it is. */
+static void
+show_token(MtStatement *statement, const char *token, const char *scope, char *tenant)
+{
+	Datum		values[2] = {CStringGetTextDatum(token), scope == NULL ? (Datum) 0 : CStringGetTextDatum(scope)};
+	char	   *result;
+
+	mt_run_for_row(statement, values, scope == NULL ? " n" : NULL);
+	result = mt_column_text(0, 1, CurrentMemoryContext);
+	if (result == NULL)
+		elog(ERROR, "a token has no tenant");
+	strlcpy(tenant, result, MT_TENANT_ID_SIZE);
+	explicit_bzero(DatumGetPointer(values[0]), VARSIZE_ANY(DatumGetPointer(values[0])));
+}
+
+/*
+ * Raises the error of a token that is not valid, or lacks the scope; NULL: no scope is asked for. tenant has MT_TENANT_ID_SIZE bytes.
+ */
+void
+mt_sql_check_token(const char *token, const char *scope, char *tenant)
+{
+	static MtStatement statement = {"SELECT mindtickle.check_token($1, $2)", 2, {TEXTOID, TEXTOID}};
+
+	show_token(&statement, token, scope, tenant);
+}
+
 /*
  * Enters with a token: from here on the transaction may do what it may, in the scope. tenant has MT_TENANT_ID_SIZE bytes.
  */
@@ -76,15 +102,8 @@ void
 mt_sql_enter_token(const char *token, const char *scope, char *tenant)
 {
 	static MtStatement statement = {"SELECT mindtickle.enter_token($1, $2)", 2, {TEXTOID, TEXTOID}};
-	Datum		values[2] = {CStringGetTextDatum(token), CStringGetTextDatum(scope)};
-	char	   *result;
 
-	mt_run_for_row(&statement, values, NULL);
-	result = mt_column_text(0, 1, CurrentMemoryContext);
-	if (result == NULL)
-		elog(ERROR, "mindtickle.enter_token gave no tenant");
-	strlcpy(tenant, result, MT_TENANT_ID_SIZE);
-	explicit_bzero(DatumGetPointer(values[0]), VARSIZE_ANY(DatumGetPointer(values[0])));
+	show_token(&statement, token, scope, tenant);
 }
 
 /*

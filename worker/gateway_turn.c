@@ -78,8 +78,9 @@ token_hash(const MtHttpRequest *request)
 }
 
 static Share *
-find_share(const MtHttpRequest *request, uint64 hash)
+find_share(const MtHttpRequest *request)
 {
+	uint64		hash = token_hash(request);
 	SeenToken  *seen = hash_search(tokens, &hash, HASH_FIND, NULL);
 	Share	   *share;
 	bool		found;
@@ -97,7 +98,7 @@ find_share(const MtHttpRequest *request, uint64 hash)
 
 /* Executes a request on the account of the share. */
 static void
-execute(Share *share, MtHttpRequest *request, uint64 hash)
+execute(Share *share, MtHttpRequest *request)
 {
 	int64		before = mt_now();
 
@@ -108,16 +109,27 @@ execute(Share *share, MtHttpRequest *request, uint64 hash)
 		share->used = 0;
 	}
 	share->used += mt_now() - before;
-	if (request->tenant[0] != '\0' && share->tenant[0] == '\0')
-	{
-		SeenToken  *seen = hash_search(tokens, &hash, HASH_ENTER, NULL);
-
-		strlcpy(seen->tenant, request->tenant, sizeof(seen->tenant));
-	}
+	if (share->tenant[0] == '\0')
+		mt_turn_remember(request);
 }
 
 /*
- * True where the request's token has been seen before, and was valid then.
+ * Remembers whose the request's token is, where that is known.
+ */
+void
+mt_turn_remember(const MtHttpRequest *request)
+{
+	uint64		hash = token_hash(request);
+	SeenToken  *seen;
+
+	if (request->tenant[0] == '\0')
+		return;
+	seen = hash_search(tokens, &hash, HASH_ENTER, NULL);
+	strlcpy(seen->tenant, request->tenant, sizeof(seen->tenant));
+}
+
+/*
+ * True where the request's token has been seen before, and was valid then; it may have been revoked since.
  */
 bool
 mt_turn_knows(const MtHttpRequest *request)
@@ -133,12 +145,11 @@ mt_turn_knows(const MtHttpRequest *request)
 void
 mt_turn_take(MtHttpRequest *request)
 {
-	uint64		hash = token_hash(request);
-	Share	   *share = find_share(request, hash);
+	Share	   *share = find_share(request);
 
 	if (!share->queued && !request->route->writes && (share->round != current_round || share->used < SHARE))
 	{
-		execute(share, request, hash);
+		execute(share, request);
 		return;
 	}
 	mt_serve_suspend(request);
@@ -191,7 +202,7 @@ mt_turn_round(void)
 		/* Behind the others, before its queue may become empty. */
 		dlist_push_tail(&ring, &share->node);
 		leave_queue(request);
-		execute(share, request, token_hash(request));
+		execute(share, request);
 	}
 	/* What is served from the queue is not charged to the round that follows. */
 	current_round++;

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(75);
+SELECT plan(77);
 
 CREATE ROLE dl_writer;
 CREATE ROLE dl_reader;
@@ -83,6 +83,8 @@ SELECT is(pg_temp.replayed(:l), false, 'stays a dead letter');
 SELECT mt_configure_tenant('dl', '{"role_map": {"queen": "admin"}}') \g /dev/null
 SELECT is(pg_temp.replay(:l), 'true', 'one that is not any more');
 SELECT is((SELECT email || ' ' || role FROM mindtickle.users WHERE tenant_id = 'dl' AND user_id = 'w1'), 'w1@dl.example admin', 'is applied');
+SELECT is(pg_temp.replay(pg_temp.letter('http', 'scim_events', '{"operation": "CREATE", "user": {"id": "w2", "role": "admin"}}')), 'true', 'one with a word that the settings do not know');
+SELECT is((SELECT role FROM mindtickle.users WHERE tenant_id = 'dl' AND user_id = 'w2'), 'rep', 'makes nobody an admin by it');
 SELECT is(pg_temp.replay(pg_temp.letter('http', 'scim_events', '{"tenantId": "dl", "operation": "DELETE", "user": {"id": "w1"}}')), 'true', 'one that names its tenant');
 SELECT is((SELECT active FROM mindtickle.users WHERE tenant_id = 'dl' AND user_id = 'w1'), false, 'is applied, too');
 SELECT is(pg_temp.replay(pg_temp.letter('http', 'scim_events', format('{"tenantId": %s, "operation": "CREATE", "user": {"id": "x"}}', t))), '22023: tenantId is not this tenant', 'one of ' || t)

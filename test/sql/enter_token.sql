@@ -46,6 +46,15 @@ SELECT is(pg_temp.as_role('none', format('SELECT mindtickle.enter_token(%L, ''re
 CREATE ROLE et_nobody;
 SELECT matches(pg_temp.as_role('et_nobody', format('SELECT mindtickle.enter_token(%L, ''read'')', :'reads')), '^42501: permission denied for function', 'and no other role');
 
+-- To check one is no entering.
+CREATE FUNCTION pg_temp.check(token text, scope text) RETURNS text LANGUAGE sql AS $$
+	SELECT pg_temp.as_role('mindtickle_service', format('SELECT concat_ws('' '', mindtickle.check_token(%L, %L), mindtickle.acting_as_service())', token, scope))
+$$;
+SELECT is(pg_temp.check(:'reads', s), 'et-a t', 'a check tells whose a token is, and enters nothing') FROM unnest(ARRAY['read', NULL]) AS s;
+SELECT is(pg_temp.check(t, NULL), '28000: the token is not valid', 'and that one is not valid') FROM unnest(ARRAY[:'expired', :'revoked', '', 'mtk_' || repeat('0', 64)]) AS t;
+SELECT is(pg_temp.check(:'reads', s), format('42501: the token lacks the scope "%s"', s), 'or lacks a scope') FROM unnest('{quiz,""}'::text[]) AS s;
+SELECT is(pg_temp.as_role('none', format('SELECT mindtickle.check_token(%L, NULL)', :'reads')), '42501: a token can be entered by the service role alone', 'to nobody else');
+
 -- What can be done then.
 SELECT is(pg_temp.behind(:'every', 'read', 'SELECT string_agg(DISTINCT tenant_id, '','') FROM mindtickle.course_progress'), 'et-a', 'tables show the tenant''s rows alone');
 SELECT is(pg_temp.behind(:'every', 'read', 'SELECT string_agg(tenant_id, '','') FROM mindtickle.tenant'), 'et-a', 'also the table of tenants');

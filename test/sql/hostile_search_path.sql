@@ -228,7 +228,7 @@ CREATE TEMP TABLE outcome AS
 	FROM (SELECT * FROM call ORDER BY place) AS c;
 SELECT is_empty($$SELECT role_name, left(statement, 100), result FROM outcome WHERE result <> 'ok' ORDER BY place$$, 'every function does its work and runs nothing of the caller''s');
 -- Those whose call here can only fail.
-INSERT INTO outcome SELECT 0, 'mindtickle_service', s, pg_temp.hostile('mindtickle_service', 'hp', 'SELECT ' || s) FROM unnest(ARRAY['mindtickle.enter_token(''x'', ''read'')', 'mindtickle.refuse_tenant(''hp'')',
+INSERT INTO outcome SELECT 0, 'mindtickle_service', s, pg_temp.hostile('mindtickle_service', 'hp', 'SELECT ' || s) FROM unnest(ARRAY['mindtickle.enter_token(''x'', ''read'')', 'mindtickle.check_token(''x'', NULL)', 'mindtickle.refuse_tenant(''hp'')',
 	'mindtickle.gateway_listens(NULL, ''x''::pg_catalog.int4)', 'mindtickle.scim_event_from_body(''x'')']) AS s;
 SELECT is_empty($$SELECT statement, result FROM outcome WHERE place = 0 AND result !~ '^(28000|42501|22P02|42883|22023|22021): '$$, 'also where it fails');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_catalog.pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(63);
+SELECT plan(66);
 
 DROP ROLE IF EXISTS pv_writer, pv_reader;
 CREATE ROLE pv_writer;
@@ -120,6 +120,12 @@ INSERT INTO odd VALUES ('long', repeat('x', 10000)), ('long wide', repeat('語',
 SELECT is_empty($$SELECT id, r FROM odd, pg_temp.provision(jsonb_build_object('userId', id, 'name', name)) AS r WHERE r <> id$$, 'names of 10,000 characters, quotes, emoji, right-to-left text, control characters');
 SELECT is_empty($$SELECT o.id FROM odd AS o WHERE pg_temp.as_role('pv_reader', format('SELECT name FROM mt_users WHERE user_id = %L', o.id)) IS DISTINCT FROM o.name$$, 'come out as they went in');
 SELECT is_empty($$SELECT o.id FROM odd AS o WHERE NOT EXISTS (SELECT FROM pg_temp.events('pv') WHERE payload #>> '{user,name}' = o.name)$$, 'and are told so');
+
+-- Where MindTickle's id of one user is ours of another, he gets one of his own, and is found by MindTickle's then.
+SELECT pg_temp.provision('{"mindtickleId": "u1", "email": "upstream@example.com"}') AS upstream \gset
+SELECT matches(:'upstream'::text, '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$', 'an id that is another user''s');
+SELECT is(pg_temp.provision('{"mindtickleId": "u1", "title": "Upstream"}'), :'upstream', 'is this one''s to MindTickle');
+SELECT isnt(pg_temp.person('u1') -> 'title', '"Upstream"', 'and means no other');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(68);
+SELECT plan(78);
 
 DROP ROLE IF EXISTS sw_writer, sw_reader, sw_both, sw_nobody;
 CREATE ROLE sw_writer;
@@ -87,6 +87,20 @@ SELECT is(pg_temp.person('r1') ->> 'role', 'admin', 'is what the map says');
 SELECT is(pg_temp.event('UPDATE', '{"id": "r1", "role": "King"}'), '22023: user.role must be one of "rep", "manager", "admin"', 'one that is in no map');
 SELECT is(pg_temp.event('UPDATE', '{"id": "r1", "role": "Void"}'), '22023: user.role must be one of "rep", "manager", "admin"', 'one that is mapped to what is none');
 SELECT is(pg_temp.event('UPDATE', '{"id": "r1", "role": ["Boss"]}'), '22023: user.role must be one of "rep", "manager", "admin"', 'what is no text');
+
+-- What comes from outside, as it does by the gateway or out of a dead letter, makes nobody more than a rep by a word that the map does not have.
+CREATE FUNCTION pg_temp.outside(operation text, person jsonb) RETURNS text LANGUAGE sql AS $$
+	SELECT concat_ws(' ', e, pg_temp.person(e) ->> 'role') FROM pg_temp.event(operation, person, 'mindtickle_service') AS e
+$$;
+SELECT is(pg_temp.outside('CREATE', '{"id": "o1", "role": "admin"}'), 'o1 rep', 'from outside: one of ours that is in no map');
+SELECT is(pg_temp.outside('CREATE', '{"id": "o2", "role": "MANAGER"}'), 'o2 rep', 'however it is written');
+SELECT is(pg_temp.outside('UPDATE', '{"id": "o1", "role": "Boss"}'), 'o1 manager', 'one that is mapped');
+SELECT is(pg_temp.outside('UPDATE', '{"id": "o1", "title": "x"}'), 'o1 manager', 'none: it stays');
+SELECT is(pg_temp.outside('UPDATE', '{"id": "o1", "role": "rep"}'), 'o1 admin', 'one of ours that is mapped');
+SELECT is(pg_temp.outside('UPDATE', '{"id": "o1", "role": "manager"}'), 'o1 rep', 'and one that is not');
+SELECT is(pg_temp.outside('UPDATE', format('{"id": "o1", "role": %s}', r)::jsonb), '22023: user.role must be one of "rep", "manager", "admin"', 'no role: ' || r) FROM unnest(ARRAY['"King"', '"Void"', '["admin"]']) AS r;
+SELECT mt_configure_tenant('sw', '{"role_map": {"manager": "king"}}') \g /dev/null
+SELECT is(pg_temp.outside('UPDATE', '{"id": "o1", "role": "manager"}'), '22023: user.role must be one of "rep", "manager", "admin"', 'nor one of ours that is mapped to none');
 
 -- The tenant.
 SELECT is(pg_temp.event('UPDATE', '{"id": "u9", "title": "1"}', tenant => NULL), 'u9', 'without a tenantId: the tenant in force');

@@ -4,7 +4,7 @@
 \i :inputdir/sql/include/session.sql
 BEGIN;
 \i :inputdir/sql/include/every_table.sql
-SELECT plan(42);
+SELECT plan(45);
 
 DROP ROLE IF EXISTS iso_reader, iso_writer, iso_admin, iso_other, iso_nobody, iso_careless;
 CREATE ROLE iso_reader;
@@ -187,6 +187,17 @@ SELECT cmp_ok(count(*)::int, '>', 2400, 'seeds to try') FROM seed;
 SELECT is_empty($$SELECT t, seed FROM unnest('{iso-a,iso-b}'::text[]) AS t, seed,
 		unnest(ARRAY[hashtext(t), hashname(t::name), hashtextextended(t, seed), hashtextextended(t, seed) >> 32, hashnameextended(t::name, seed), hash_record_extended(row(t), seed)]) AS h
 	WHERE (h & 4294967295) IN (SELECT objid::bigint FROM held)$$, 'and are no hash of the name that one can compute');
+-- Those on what users are known by tell neither that nor the tenant, and not that two tenants have the same.
+CREATE TEMP TABLE person AS SELECT 'p' || n || '@example.com' AS key FROM generate_series(1, 16) AS n;
+SELECT mt_provision_user(t, jsonb_build_object('email', key, 'userName', key, 'scimExternalId', key)) FROM unnest('{iso-a,iso-b}'::text[]) AS t, person \g /dev/null
+CREATE TEMP TABLE key_lock AS SELECT l.objid::bigint AS objid, array_agg(DISTINCT (l.objsubid & 255)::bigint ORDER BY (l.objsubid & 255)::bigint) AS buckets FROM pg_locks AS l
+	WHERE l.locktype = 'object' AND l.pid = pg_backend_pid() AND l.classid = 'mindtickle.users'::regclass GROUP BY l.objid;
+SELECT is(count(*) || ' ' || count(DISTINCT buckets), '2 2', 'locks on the keys of two tenants'' users are seen, of the same keys others') FROM key_lock WHERE cardinality(buckets) > 10;
+SELECT is_empty($$SELECT t, seed FROM unnest('{iso-a,iso-b}'::text[]) AS t, seed, unnest(ARRAY[hashtext(t), hashtextextended(t, seed)]) AS h
+	WHERE (h & 4294967295) IN (SELECT objid FROM key_lock)$$, 'and name no tenant');
+SELECT is_empty($$SELECT l.objid, s.seed, h.kind FROM key_lock AS l, (TABLE seed UNION SELECT objid FROM key_lock) AS s (seed), person AS p,
+		unnest(ARRAY[hashtext(p.key), hashtextextended(p.key, s.seed)]) WITH ORDINALITY AS h (hash, kind)
+	WHERE cardinality(l.buckets) > 10 GROUP BY l.objid, s.seed, h.kind HAVING bool_and((h.hash & 255) = ANY (l.buckets))$$, 'nor whom one knows by them');
 ROLLBACK TO locking;
 
 -- Dropping one tenant leaves the other.

@@ -57,6 +57,27 @@ is(ask($node, GET => '/api/tenants/acme/readiness', headers => { Authorization =
 is(ask($node, GET => '/api/tenants/acme/readiness', headers => { Authorization => $token{read} })->{status}, 401, 'but it is there');
 is(ask($node, GET => "/api/tenants/acme/readiness?token=$token{read}")->{status}, 401, 'a token in the URL does not count');
 
+# Who has no valid token learns nothing but that: not what there is, nor how it can be asked. It does not help that one was valid.
+my $kept = HTTP::Tiny->new(timeout => 60, keep_alive => 1);
+my $revoked = token($node, 'acme', 'read', 'quiz');
+my $large = '{"a": "' . 'x' x 1_100_000 . '"}';
+foreach my $probe (['GET', '/api/tenants/acme/nothing', 404], ['GET', '/nothing', 404], ['PUT', '/api/tenants/acme/readiness', 405], ['OPTIONS', '/metrics', 405], ['GET', '/api/tenants/acme/users/%zz/progress', 400],
+	['GET', '/api/tenants/acme/readiness?x=%zz', 400], ['GET', '/api/tenants/acme/users/%2e%2e/progress', 400], ['POST', '/api/tenants/acme/quiz-results', 413, $large], ['POST', '/api/tenants/acme/quiz-results', 415, 'x', 'text/plain'])
+{
+	my ($method, $path, $status, $body, $type) = @$probe;
+	my %options = (body => $body, http => $kept, defined $type ? (headers => { 'Content-Type' => $type }) : ());
+	my $ask = sub { ask($node, $method => $path, %options, headers => { %{ $options{headers} // {} } }, @_)->{status} };
+
+	is($ask->(token => $revoked), $status, "$method $path with a token");
+	is($ask->(), 401, 'without one');
+	is($ask->(token => 'mtk_' . '0' x 64), 401, 'with one that nobody knows');
+}
+is(ask($node, GET => '/api/tenants/acme/readiness', token => $revoked, http => $kept)->{status}, 200, 'the process knows the token');
+$node->safe_psql('postgres', 'DELETE FROM mindtickle.api_token WHERE token_hash = sha256(convert_to(' . quote($revoked) . ", 'UTF8'))");
+is(ask($node, $_->[0] => $_->[1], token => $revoked, http => $kept, body => $_->[2])->{status}, 401, "$_->[0] $_->[1] when it is revoked")
+  foreach ['PUT', '/api/tenants/acme/readiness'], ['GET', '/nothing'], ['POST', '/api/tenants/acme/quiz-results', $large], ['POST', '/api/tenants/acme/quiz-results', '{}'];
+is(ask($node, POST => '/api/tenants/acme/quiz-results', token => $token{read}, body => $large)->{status}, 403, 'a token without the scope is told that');
+
 # Another tenant is like one that is not there, and leaves an alert.
 my ($foreign, $absent) = map { ask($node, GET => "/api/tenants/$_/readiness", token => $token{read}) } qw(globex nowhere);
 is($foreign->{status}, 404, 'another tenant');
@@ -174,6 +195,9 @@ is($event->('{"operation": "CREATE", "user": {"id": "w2", "email": "w2@example.c
 $node->safe_psql('postgres', q(SELECT mt_configure_tenant('acme', '{"role_map": {"queen": "admin"}}')));
 is($node->safe_psql('postgres', q(SELECT mt_replay_dead_letter('acme', max(letter_id)) FROM mt_dead_letters WHERE tenant_id = 'acme' AND resource = 'scim_events')), 't', 'is replayed when it has one');
 is($node->safe_psql('postgres', q(SELECT role FROM mt_users WHERE tenant_id = 'acme' AND user_id = 'w2')), 'admin', 'and applied');
+
+is($event->(qq({"operation": "CREATE", "user": {"id": "w3", "role": "$_"}}))->{status}, 200, "a role of ours that the tenant has no word for: $_") foreach qw(admin manager);
+is($node->safe_psql('postgres', q(SELECT role FROM mt_users WHERE tenant_id = 'acme' AND user_id = 'w3')), 'rep', 'makes nobody more than a rep');
 
 # SCIM: what the gateway itself has to say is an error of SCIM.
 $answer = ask($node, GET => '/scim/v2/Users');

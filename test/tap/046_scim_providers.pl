@@ -16,6 +16,7 @@ use Test::More;
 
 my $node = start_gateway('gateway', workers => 2, configuration => "mindtickle.public_url = 'https://people.example/base'");
 my %token = map { $_ => token($node, $_, 'scim') } qw(acme globex);
+$token{read} = token($node, 'acme', 'read');
 my $json = JSON::PP->new->canonical->allow_nonref;
 my $user_urn = 'urn:ietf:params:scim:schemas:core:2.0:User';
 my $enterprise_urn = 'urn:ietf:params:scim:schemas:extension:enterprise:2.0:User';
@@ -144,10 +145,18 @@ foreach my $case ([ 'one that is revoked', { Authorization => "Bearer $revoked" 
 }
 my $other = ask($node, GET => '/scim/v1/Users', token => $token{acme});
 is("$other->{status} $other->{json}{scimType} $other->{headers}{'content-type'}", '400 invalidVers application/scim+json', 'another version of the protocol is told to be one');
+foreach my $probe (['GET', '/scim/v1/Users', 400], ['PUT', '/scim/v2.1/Users/x', 400, '{}'], ['OPTIONS', '/scim/v2/Users', 405], ['GET', '/scim/v2/Users/%00', 400], ['POST', '/scim/v2/Users', 413, ' ' x 1_100_000])
+{
+	my ($method, $path, $status, $content) = @$probe;
+	my $with = sub { ask($node, $method => $path, body => $content, defined $_[0] ? (token => $_[0]) : ()) };
+
+	answered($with->($token{acme}), $status, "$method $path with a token");
+	answered($with->(@$_), $_->[0] && $_->[0] eq $token{read} ? 403 : 401, 'with another one, or none') foreach [], ['mtk_' . '0' x 64], [$revoked], [$expired], [ $token{read} ];
+}
 like(raw($node, join("\r\n", 'GET /scim/v2/Users HTTP/1.1', 'Host: x', 'Connection: close', ("Authorization: Bearer $token{acme}") x 2, '', '')), qr/^HTTP\/1\.1 400 .*"status":"400"/s, 'two headers with a token');
 like(raw($node, join("\r\n", 'POST /scim/v2/Users HTTP/1.1', 'Host: x', 'Authorization: Bearer mtk_' . '0' x 64, 'Content-Type: application/scim+json', 'Content-Length: 1000000', 'Expect: 100-continue', '', '')), qr/^HTTP\/1\.1 401 .*"status":"401"/s, 'before the body is there');
 answered(ask($node, GET => '/scim/v2/Users', headers => { Authorization => "bEARER $token{acme}" }), 200, 'the scheme is written as one likes');
-answered(ask($node, GET => '/scim/v2/Users', token => token($node, 'acme', 'read')), 403, 'a token without the scope');
+answered(ask($node, GET => '/scim/v2/Users', token => $token{read}), 403, 'a token without the scope');
 
 # What is another tenant's is as if it were not there.
 foreach my $method (qw(GET PUT PATCH DELETE))
@@ -244,6 +253,9 @@ my $refused;
 foreach (1 .. 200) { $refused = scim('okta', GET => '/Users?count=0'); last if $refused->{status} != 200 }
 answered($refused, 429, 'too many requests');
 is($refused->{headers}{'retry-after'}, 1, 'are told when to come again');
+# Two may come at once, also with a token that no process has seen: that it is looked at before the body is there is no request.
+$token{late} = token($node, 'globex', 'scim');
+is(join(' ', map { ask($node, POST => '/scim/v2/Users', token => $token{late}, body => $json->encode({ schemas => [$user_urn], userName => "late $_" }))->{status} } 1, 2), '201 201', 'a request is one request');
 
 my $log = slurp_file($node->logfile);
 unlike($log, qr/mtk_[0-9a-f]{8}|1mz050nq|s3cret/, 'no secret is in the log');

@@ -625,11 +625,14 @@ obey_settings(void)
 		settle_tenants(true);
 }
 
-/* Gives each tenant whose moment has come its turn, up to a limit. */
+/*
+ * Gives each tenant whose moment has come its turn, up to a limit. Where the answers that wait come first, nobody loses his place: who was sent away then
+ * would come back behind others.
+ */
 static void
 serve_due(void)
 {
-	for (int i = 0; i < TENANTS_PER_TURN && !pairingheap_is_empty(moments); i++)
+	for (int i = 0; i < TENANTS_PER_TURN && !pairingheap_is_empty(moments) && !mt_http_crowded(); i++)
 	{
 		MtTenant   *tenant = pairingheap_container(MtTenant, heap_node, pairingheap_first(moments));
 

@@ -7,7 +7,7 @@
  *
  * The statement updates the rows that are there and differ, and inserts the others, in the order of their courses. ON CONFLICT DO UPDATE would
  * look each row up a second time, and lock it, and so write WAL, before it finds that nothing changes. A user of whom there is no row yet, as in a
- * tenant's first pull, is given his by an INSERT alone, which is less than half of it.
+ * tenant's first pull, is given his by an INSERT alone, which is about half the work.
  */
 #include "progress.h"
 

@@ -177,30 +177,35 @@ COMMENT ON FUNCTION mindtickle.sync_since(pg_catalog.text, pg_catalog.int8, pg_c
 CREATE FUNCTION mindtickle.sync_next_users(tenant pg_catalog.text, job_id pg_catalog.int8, after pg_catalog.text, max_rows pg_catalog.int4,
 		OUT user_id pg_catalog.text, OUT mindtickle_id pg_catalog.text, OUT known pg_catalog.bool)
 	RETURNS SETOF pg_catalog.record
-	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT u.user_id, u.mindtickle_id,
-		u.updated_at < (SELECT r.data_as_of FROM mindtickle.sync_resource AS r WHERE r.tenant_id = tenant AND r.resource = 'progress')
-	FROM mindtickle.users AS u
-	WHERE u.tenant_id = tenant AND u.user_id > after AND u.active AND u.mindtickle_id IS NOT NULL
-	ORDER BY u.user_id LIMIT max_rows
+	LANGUAGE plpgsql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY SELECT u.user_id, u.mindtickle_id,
+			u.updated_at < (SELECT r.data_as_of FROM mindtickle.sync_resource AS r WHERE r.tenant_id = tenant AND r.resource = 'progress')
+		FROM mindtickle.users AS u
+		WHERE u.tenant_id = tenant AND u.user_id > after AND u.active AND u.mindtickle_id IS NOT NULL
+		ORDER BY u.user_id LIMIT max_rows;
+END
 $$;
 COMMENT ON FUNCTION mindtickle.sync_next_users(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.int4)
 	IS 'the next users whose progress is to be pulled; known: nobody who came, came back or was changed since it was last pulled, so its changes are enough';
 
 CREATE FUNCTION mindtickle.sync_advance(tenant pg_catalog.text, job_id pg_catalog.int8, phase pg_catalog.text, "position" pg_catalog.jsonb,
-		done pg_catalog.int8, total pg_catalog.int8) RETURNS pg_catalog.bool
+		done pg_catalog.int8, total pg_catalog.int8, changed pg_catalog.int8 DEFAULT 0, rejected pg_catalog.int8 DEFAULT 0) RETURNS pg_catalog.bool
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	UPDATE mindtickle.sync_job AS j
 		SET phase = sync_advance.phase, position = sync_advance.position, done = sync_advance.done, total = sync_advance.total,
+			changed = j.changed + sync_advance.changed, rejected = j.rejected + sync_advance.rejected,
 			phase_started_at = CASE WHEN j.phase = sync_advance.phase THEN j.phase_started_at ELSE now() END
 		WHERE j.tenant_id = sync_advance.tenant AND j.job_id = sync_advance.job_id AND j.state = 'running';
 	RETURN FOUND;
 END
 $$;
-COMMENT ON FUNCTION mindtickle.sync_advance(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int8, pg_catalog.int8)
-	IS 'saves how far a pull has come, in the transaction that stores what was fetched; false: the job is not running any more';
+COMMENT ON FUNCTION mindtickle.sync_advance(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int8, pg_catalog.int8,
+	pg_catalog.int8, pg_catalog.int8)
+	IS 'saves how far a pull has come, in the transaction that stores what was fetched, and adds to its figures what became of that; false: the job is not running any more';
 
 CREATE FUNCTION mindtickle.deactivate_absent_users(tenant pg_catalog.text, job_id pg_catalog.int8) RETURNS pg_catalog.int8
 	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$

@@ -6,7 +6,8 @@
  * column under its lock, so two writers that tell different things of one row lose nothing.
  *
  * The statement updates the rows that are there and differ, and inserts the others, in the order of their courses. ON CONFLICT DO UPDATE would
- * look each row up a second time, and lock it, and so write WAL, before it finds that nothing changes.
+ * look each row up a second time, and lock it, and so write WAL, before it finds that nothing changes. A user of whom there is no row yet, as in a
+ * tenant's first pull, is given his by an INSERT alone, which is about half the work.
  */
 #include "progress.h"
 
@@ -16,10 +17,13 @@
 #include "miscadmin.h"
 #include "plan.h"
 #include "service_call.h"
+#include "tenant_table.h"
 #include "user.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -78,6 +82,14 @@ PG_FUNCTION_INFO_V1(mt_upsert_progress);
 	MERGED("512", "updated_at", new) \
 	"synced_at = coalesce($3, p.synced_at) "
 
+/* Inserts the items of a relation that are not there. */
+#define INSERT_FROM(relation) \
+	"INSERT INTO mindtickle.course_progress (tenant_id, user_id, course_id, status, score, completed_at, invited_at, " \
+	"started_at, due_at, is_overdue, has_failed, percent_completed, max_score, updated_at, synced_at) " \
+	"SELECT $1, $2, n.course_id, n.status, n.score, n.completed_at, n.invited_at, n.started_at, n.due_at, n.is_overdue, " \
+	"n.has_failed, n.percent_completed, n.max_score, n.updated_at, $3 FROM " relation " AS n " \
+	"ON CONFLICT (tenant_id, user_id, course_id) DO NOTHING"
+
 /*
  * $1 tenant, $2 user, $3 moment of the pull or null, $4 number of items. The second figure is the number of items that were neither there to be
  * updated nor could be inserted, because another transaction has just done so.
@@ -91,12 +103,7 @@ PG_FUNCTION_INFO_V1(mt_upsert_progress);
 	"SELECT n.* FROM " ITEMS_RELATION " AS n " \
 	"WHERE (SELECT count(*) FROM changed) < $4 AND NOT EXISTS (SELECT FROM mindtickle.course_progress AS o " \
 	"WHERE o.tenant_id = $1 AND o.user_id = $2 AND o.course_id = n.course_id)" \
-	"), inserted AS (" \
-	"INSERT INTO mindtickle.course_progress (tenant_id, user_id, course_id, status, score, completed_at, invited_at, " \
-	"started_at, due_at, is_overdue, has_failed, percent_completed, max_score, updated_at, synced_at) " \
-	"SELECT $1, $2, n.course_id, n.status, n.score, n.completed_at, n.invited_at, n.started_at, n.due_at, n.is_overdue, " \
-	"n.has_failed, n.percent_completed, n.max_score, n.updated_at, $3 FROM absent AS n " \
-	"ON CONFLICT (tenant_id, user_id, course_id) DO NOTHING RETURNING 1" \
+	"), inserted AS (" INSERT_FROM("absent") " RETURNING 1" \
 	"), count_of AS (" \
 	"SELECT (SELECT count(*) FROM changed) AS changed, (SELECT count(*) FROM inserted) AS inserted, (SELECT count(*) FROM absent) AS absent" \
 	") SELECT changed + inserted, absent - inserted FROM count_of"
@@ -106,6 +113,9 @@ PG_FUNCTION_INFO_V1(mt_upsert_progress);
 /* The same statement, planned for few items and for many. */
 static MtPlan upsert_few = {UPSERT, 4, UPSERT_TYPES, CURSOR_OPT_GENERIC_PLAN};
 static MtPlan upsert_many = {UPSERT, 4, UPSERT_TYPES, CURSOR_OPT_GENERIC_PLAN};
+
+/* For a user without rows: the first three parameters. */
+static MtPlan insert_all = {INSERT_FROM(ITEMS_RELATION), 3, UPSERT_TYPES, CURSOR_OPT_GENERIC_PLAN};
 
 /* Type of each column of MtProgressColumn. */
 static const Oid column_types[MT_PROGRESS_COLUMNS] = {
@@ -269,6 +279,23 @@ run_upsert(Datum *values, const char *nulls, bool many)
 	return written;
 }
 
+/* Is there any row of the user? One that another transaction is inserting does not count. */
+static bool
+has_rows(const char *tenant, Datum user_id)
+{
+	static MtTenantTable table = {{"course_progress"}, {"course_progress_pkey"}};
+	MtTenantScan scan;
+	ScanKeyData key;
+	bool		found;
+
+	mt_tenant_scan_open(&scan, &table, tenant, GetActiveSnapshot(), 1);
+	mt_tenant_key(&key, 2, BTEqualStrategyNumber, F_TEXTEQ, user_id);
+	mt_tenant_scan_start(&scan, &key, 1);
+	found = mt_tenant_scan_next(&scan, ForwardScanDirection);
+	mt_tenant_scan_close(&scan);
+	return found;
+}
+
 /*
  * Writes the items of one user, no two of one course and in the order of their courses, and the event if that changed anything. Returns the
  * number of rows changed. Within mt_service_enter/leave. pulled: the rows were fetched by a pull.
@@ -287,13 +314,18 @@ mt_progress_write(const char *tenant, Datum user_id, const MtProgressItem *items
 		.enrtuples = count < MANY_ITEMS ? TYPICAL_FEW : TYPICAL_MANY}
 	};
 	Tuplestorestate *rows = items_as_rows(items, count, relation.md.tupdesc);
-	int64		changed;
+	const char *nulls = pulled ? "    " : "  n ";
+	int64		changed = 0;
 	bool		isnull;
 
 	relation.reldata = rows;
 	if (SPI_register_relation(&relation) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not register the items");
-	changed = run_upsert(values, pulled ? "    " : "  n ", count >= MANY_ITEMS);
+	if (!has_rows(tenant, user_id))
+		changed = (int64) mt_plan_run(&insert_all, values, nulls, SPI_OK_INSERT);
+	/* Those that are there after all, because another transaction has just inserted them, may have to be updated. */
+	if (changed < count)
+		changed += run_upsert(values, nulls, count >= MANY_ITEMS);
 	SPI_unregister_relation(ITEMS_RELATION);
 	tuplestore_end(rows);
 

@@ -165,27 +165,17 @@ mt_page_note_moment(MtPulledPage *page, Datum moment)
 }
 
 /*
- * Adds the page to its job's figures and gives them back as the function's row.
+ * Ends what mt_page_open began, and gives the page's figures as the function's row. Whoever pulls adds them to the job's (mindtickle.sync_advance).
  */
 Datum
 mt_page_close(MtPulledPage *page, FunctionCallInfo fcinfo)
 {
-	static MtPlan count = {
-		"UPDATE mindtickle.sync_job SET changed = changed + $3, rejected = rejected + $4 WHERE tenant_id = $1 AND job_id = $2",
-		4, {TEXTOID, INT8OID, INT8OID, INT8OID}
-	};
 	TupleDesc	descriptor;
 	/* Where there are no moments, the row ends before them. */
 	Datum		row[5] = {Int32GetDatum(page->received), Int32GetDatum(page->changed), Int32GetDatum(page->rejected), Int32GetDatum(page->fresh),
 	TimestampTzGetDatum(page->latest)};
 	bool		nulls[5] = {false, false, false, false, page->latest == 0};
 
-	if (of_job(page) && (page->changed > 0 || page->rejected > 0))
-	{
-		Datum		values[4] = {CStringGetTextDatum(page->tenant), page->job_id, Int64GetDatum(page->changed), Int64GetDatum(page->rejected)};
-
-		mt_plan_run(&count, values, NULL, SPI_OK_UPDATE);
-	}
 	mt_service_leave(&page->call);
 	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "a store function must return a row");

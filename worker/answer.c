@@ -2,7 +2,7 @@
  * answer.c
  *		Takes the JSON text of an answer apart: into members and elements that are pieces of the text itself.
  *
- * Called by the adapters (contract_*.c). json-c parses every value; here is only the walk from one value of an envelope to the next, and where
+ * Called by the adapters (contract_*.c). json-c parses every value but plain strings; here is only the walk from one value of an envelope to the next, and where
  * in the text json-c says that it ended. A record is handed on as the bytes that came: numbers keep every digit, what is wrong inside a
  * record is left to the extension's own validation, which rejects that record alone, and a rejected one is kept as it was. A tree of the
  * whole answer would lose digits, and take up to thirty times the memory of the text.
@@ -59,13 +59,32 @@ skip_space(const char *at, const char *end)
 	return at;
 }
 
+/*
+ * Behind the string that starts at at, if it is one in which nothing is escaped: it ends at the next quotation mark then. NULL: json-c must tell. Most keys and
+ * values are such strings, and with each call json-c makes a locale.
+ */
+static const char *
+skip_plain_string(const char *at, const char *end)
+{
+	end = at + Min(end - at, VALUE_MAX);
+	if (at >= end || *at != '"')
+		return NULL;
+	for (at++; at < end && *at != '"'; at++)
+		if (*at == '\\' || (unsigned char) *at < ' ')
+			return NULL;
+	return at < end ? at + 1 : NULL;
+}
+
 /* Behind the value that starts at at, or NULL. */
 static const char *
 skip_value(const char *at, const char *end)
 {
 	json_object *object;
-	const char *behind = parse_value(at, end, &object);
+	const char *behind = skip_plain_string(at, end);
 
+	if (behind != NULL)
+		return behind;
+	behind = parse_value(at, end, &object);
 	json_object_put(object);
 	return behind;
 }

@@ -581,13 +581,22 @@ attach(MtHttpRequest *request, const MtHttpMessage *message)
 }
 
 /*
+ * Do so many answers wait that no more should be asked for?
+ */
+bool
+mt_http_crowded(void)
+{
+	return finished_count >= ANSWERS_MAX;
+}
+
+/*
  * May the pool send another request now? Not where many answers wait already. A pool that reaches nobody tries with one at a time, so that it takes
  * few of the places there are.
  */
 bool
 mt_http_room(const MtHttpPool *pool)
 {
-	return finished_count < ANSWERS_MAX && unconnected < UNCONNECTED_MAX && pool->attached < pool->attached_max &&
+	return !mt_http_crowded() && unconnected < UNCONNECTED_MAX && pool->attached < pool->attached_max &&
 		(pool->reached || pool->unconnected == 0);
 }
 

@@ -72,6 +72,7 @@ extern int	mt_http_connections_max(void);
 extern MtHttpPool *mt_http_pool_create(const MtHttpOwner *owner, const char *const *headers, bool allow_http, int connections);
 extern void mt_http_pool_destroy(MtHttpPool *pool);
 extern void *mt_http_pool_owner(const MtHttpPool *pool);
+extern bool mt_http_crowded(void);
 extern bool mt_http_room(const MtHttpPool *pool);
 extern MtHttpRequest *mt_http_send(MtHttpPool *pool, const MtHttpMessage *message, void *tag);
 extern void mt_http_free(MtHttpRequest *request);

@@ -11,7 +11,7 @@
 #include "tenant.h"
 
 /* All tenants together send so much faster than their rates at most, beyond so much lateness that is made up for at once. */
-#define PACE_SHARE			1.15
+#define PACE_SHARE			1.12
 #define PACE_CATCH_UP		(20 * MT_MILLISECOND)
 
 /* Tenants that take part, their requests a second, and where the last place was given. */

@@ -379,7 +379,7 @@ mt_probe_step(MtTenant *tenant)
 		if (allowed > now)
 			mt_sync_wake(tenant, allowed);
 		else if (tenant->reserved_until < GetCurrentTimestamp() + tenant->budget.interval)
-			tenant->wants_budget = true;
+			mt_sync_want_budget(tenant);
 		else
 			send_request(tenant, now);
 	}

@@ -207,6 +207,18 @@ mt_sql_enter_tenant(const char *tenant)
 }
 
 /*
+ * The same, and shows in mt_stat_worker what this worker is at for the tenant.
+ */
+void
+mt_sql_enter_tenant_for(const char *tenant, const char *step)
+{
+	static MtStatement statement = {"SELECT mindtickle.worker_report($2, NULL), mindtickle.enter_tenant($1)", 2, {TEXTOID, TEXTOID}};
+	Datum		values[2] = {CStringGetTextDatum(tenant), CStringGetTextDatum(step)};
+
+	mt_run_for_row(&statement, values, NULL);
+}
+
+/*
  * Claims the tenant's open job, or creates the periodic one that is due. False when there is nothing to do.
  */
 bool
@@ -396,16 +408,17 @@ mt_sql_sync_forget_seen(const char *tenant, int64 job_id, MtPhase phase)
 }
 
 /*
- * Saves how far the job is. False when it was cancelled. A total below 0 is not known.
+ * Saves how far the job is, adds to its figures what was stored, and shows that in mt_stat_worker. False when it was cancelled. A total below 0 is not
+ * known.
  */
 bool
-mt_sql_sync_advance(const char *tenant, int64 job_id, MtPhase phase, const char *position, int64 done, int64 total)
+mt_sql_sync_advance(const char *tenant, int64 job_id, MtPhase phase, const char *position, int64 done, int64 total, const MtStoreCounts *counts)
 {
 	static MtStatement statement = {
-		"SELECT mindtickle.sync_advance($1, $2, $3, $4::pg_catalog.text::pg_catalog.jsonb, $5, $6)", 6,
-		{TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID}
+		"SELECT mindtickle.sync_advance($1, $2, $3, $4::pg_catalog.text::pg_catalog.jsonb, $5, $6, $7, $8), mindtickle.worker_report('pulling', $9)", 9,
+		{TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}
 	};
-	Datum		values[6];
+	Datum		values[9];
 
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = Int64GetDatum(job_id);
@@ -413,7 +426,10 @@ mt_sql_sync_advance(const char *tenant, int64 job_id, MtPhase phase, const char 
 	values[3] = CStringGetTextDatum(position);
 	values[4] = Int64GetDatum(done);
 	values[5] = Int64GetDatum(total);
-	mt_run_for_row(&statement, values, total < 0 ? "     n" : NULL);
+	values[6] = Int64GetDatum(counts->changed);
+	values[7] = Int64GetDatum(counts->rejected);
+	values[8] = Int64GetDatum(counts->received);
+	mt_run_for_row(&statement, values, total < 0 ? "     n   " : NULL);
 	return mt_column_bool(0, 1);
 }
 

@@ -75,6 +75,7 @@ extern void mt_sql_overview(MtTenantVisitor visitor, void *argument);
 extern void mt_sql_reserve_budget(const MtReservation *reservations, int count);
 extern int	mt_sql_budget_of(const char *tenant, int *minutes, int64 *age);
 extern void mt_sql_enter_tenant(const char *tenant);
+extern void mt_sql_enter_tenant_for(const char *tenant, const char *step);
 
 extern bool mt_sql_sync_open(const char *tenant, MemoryContext context, MtJobRow *row);
 extern void mt_sql_store(MtRecordKind kind, const char *tenant, int64 job_id, const char *key, Datum *records, int count,
@@ -86,7 +87,8 @@ extern void mt_sql_count_costs(const char *tenant, MtCounts *counts);
 extern void mt_sql_note_site(const char *tenant, const char *base_url);
 extern void mt_sql_sync_pass_phase(const char *tenant, int64 job_id, MtPhase phase);
 extern void mt_sql_sync_forget_seen(const char *tenant, int64 job_id, MtPhase phase);
-extern bool mt_sql_sync_advance(const char *tenant, int64 job_id, MtPhase phase, const char *position, int64 done, int64 total);
+extern bool mt_sql_sync_advance(const char *tenant, int64 job_id, MtPhase phase, const char *position, int64 done, int64 total,
+								const MtStoreCounts *counts);
 extern char *mt_sql_sync_since(const char *tenant, int64 job_id, MtPhase phase, MemoryContext context);
 extern void mt_sql_sync_finish_phase(const char *tenant, int64 job_id, MtPhase phase, bool complete, const char *error,
 									 const MtPosition *position);

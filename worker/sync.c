@@ -68,6 +68,7 @@ static bool spread = false;		/* who was overdue at the start begins in turn */
 static bool woken = true;		/* the latch was set */
 static int64 requests_at = MT_NEVER;	/* when requests are looked for without it */
 static uint64 transactions_seen = 0;	/* when they were looked for last */
+static bool budget_wanted = false;	/* some tenant may wait for a reservation */
 static int64 reserve_not_before = 0;
 static bool reserve_failed = false;
 static int64 show_at = 0;
@@ -104,6 +105,15 @@ mt_sync_wake(MtTenant *tenant, int64 at)
 	tenant->wake_at = at;
 	tenant->scheduled = true;
 	pairingheap_add(moments, &tenant->heap_node);
+}
+
+/*
+ * The tenant waits for a reservation of its budget, and is woken when it has one.
+ */
+void
+mt_sync_want_budget(MtTenant *tenant)
+{
+	tenant->wants_budget = budget_wanted = true;
 }
 
 /*
@@ -550,6 +560,9 @@ reserve_budgets(void)
 	dlist_iter	iter;
 	ListCell   *cell;
 
+	/* There are many tenants and many turns. */
+	if (!budget_wanted || now < reserve_not_before)
+		return;
 	dlist_foreach(iter, &with_job)
 	{
 		MtTenant   *tenant = dlist_container(MtTenant, job_node, iter.cur);
@@ -566,7 +579,8 @@ reserve_budgets(void)
 			wanting = lappend(wanting, tenant);
 		wanted |= tenant->wants_budget;
 	}
-	if (!wanted || now < reserve_not_before)
+	budget_wanted = wanted;
+	if (!wanted)
 		return;
 	if (!mt_in_transaction(reserve_work, wanting, &failure))
 	{
@@ -583,7 +597,7 @@ reserve_budgets(void)
 		mt_sync_look();
 		return;
 	}
-	reserve_failed = false;
+	reserve_failed = budget_wanted = false;
 	look_stale = true;
 	foreach(cell, wanting)
 	{
@@ -611,11 +625,14 @@ obey_settings(void)
 		settle_tenants(true);
 }
 
-/* Gives each tenant whose moment has come its turn, up to a limit. */
+/*
+ * Gives each tenant whose moment has come its turn, up to a limit. Where the answers that wait come first, nobody loses his place: who was sent away then
+ * would come back behind others.
+ */
 static void
 serve_due(void)
 {
-	for (int i = 0; i < TENANTS_PER_TURN && !pairingheap_is_empty(moments); i++)
+	for (int i = 0; i < TENANTS_PER_TURN && !pairingheap_is_empty(moments) && !mt_http_crowded(); i++)
 	{
 		MtTenant   *tenant = pairingheap_container(MtTenant, heap_node, pairingheap_first(moments));
 

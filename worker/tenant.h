@@ -178,6 +178,7 @@ typedef struct MtTenant
 
 /* sync.c */
 extern void mt_sync_wake(MtTenant *tenant, int64 at);
+extern void mt_sync_want_budget(MtTenant *tenant);
 extern bool mt_sync_room(void);
 extern void mt_sync_look(void);
 extern void mt_sync_job_begins(MtTenant *tenant);

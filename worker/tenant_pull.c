@@ -364,7 +364,7 @@ try_slot(MtTenant *tenant, MtSlot *slot, int64 *wake)
 	if (tenant->reserved_until < GetCurrentTimestamp() + tenant->budget.interval)
 	{
 		/* sync.c stores a reservation for all that want one, and wakes them. */
-		tenant->wants_budget = true;
+		mt_sync_want_budget(tenant);
 		return false;
 	}
 	if (!mt_http_room(tenant->job->pool))

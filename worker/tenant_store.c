@@ -331,8 +331,7 @@ store_work(void *argument)
 	char		step[100];
 
 	snprintf(step, sizeof(step), "storing %s of %s", mt_phase_name(work->slot == NULL ? job->phase : work->slot->stage->phase), tenant->tenant_id);
-	mt_sql_worker_report(step, -1);
-	mt_sql_enter_tenant(tenant->tenant_id);
+	mt_sql_enter_tenant_for(tenant->tenant_id, step);
 	if (work->slot != NULL && work->slot->trail != NULL && work->slot->stage->together != MT_TOGETHER_NOT)
 		mt_sql_store(work->slot->stage->records, tenant->tenant_id, job->job_id, work->slot->item.key, work->slot->trail->records,
 					 work->slot->trail->count, &counts);
@@ -365,10 +364,9 @@ store_work(void *argument)
 
 	mt_job_flush_counters(tenant, work->ends);
 	work->cancelled = !mt_sql_sync_advance(tenant->tenant_id, job->job_id, Min(job->phase, MT_PHASE_END - 1),
-										   mt_position_write(&job->position), job->done, job->total);
+										   mt_position_write(&job->position), job->done, job->total, &counts);
 	if (work->closed && !work->cancelled)
 		mt_sql_sync_close(tenant->tenant_id, job->job_id, job->position.error == NULL ? "done" : "failed", job->position.error);
-	mt_sql_worker_report("pulling", counts.received);
 }
 
 /* The job is over. */

@@ -42,15 +42,25 @@ count() {
 	END
 }
 
-# CPU seconds and kilobytes of the sync worker.
+# What the processes that have a part in it have used, and the machine as a whole: CPU in ticks, and memory in kilobytes.
 cost() {
-	local pid fields
-	pid=$(sql -At -c "SELECT pid FROM pg_stat_activity WHERE backend_type = 'mindtickle sync'")
-	read -r -a fields <"/proc/$pid/stat"
-	sql -v "moment=$1" -v "ticks=$((fields[13] + fields[14]))" -v "hertz=$(getconf CLK_TCK)" \
-		-v "memory=$(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$pid/status")" <<-'END'
-		INSERT INTO bench.sync_cost SELECT :'moment', :ticks::numeric / :hertz, :memory;
-	END
+	local process pid fields idle total
+	{
+		sql -At -F ' ' -c "SELECT regexp_replace(backend_type, '^mindtickle ', ''), pid FROM pg_stat_activity
+			WHERE backend_type IN ('mindtickle sync', 'mindtickle publisher', 'mindtickle aggregator')"
+		printf 'sandbox %s\n' "$sandbox"
+	} >"$scratch/processes"
+	while read -r process pid; do
+		read -r -a fields <"/proc/$pid/stat"
+		printf '%s\t%s\t%s\t%s\t\\N\n' "$1" "$process" "$((fields[13] + fields[14]))" \
+			"$(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$pid/status")"
+	done <"$scratch/processes" >"$scratch/costs"
+	# user, nice, system, idle, iowait, irq, softirq, steal
+	read -r -a fields </proc/stat
+	idle=$((fields[4] + fields[5]))
+	total=$((fields[1] + fields[2] + fields[3] + idle + fields[6] + fields[7] + fields[8]))
+	printf '%s\tmachine\t%s\t\\N\t%s\n' "$1" "$((total - idle))" "$total" >>"$scratch/costs"
+	sql -c '\copy bench.sync_cost FROM pstdin' <"$scratch/costs"
 }
 
 measure() {
@@ -101,6 +111,6 @@ sleep "$seconds"
 fullest=$(control "arrivals?from=$before" | sed -n 's/.*"max_in_second":\([0-9]*\).*/\1/p')
 count end
 
-output=$(sql -v "fullest=$fullest" -f "$directory/sync_report.sql")
+output=$(sql -v "fullest=$fullest" -v "hertz=$(getconf CLK_TCK)" -f "$directory/sync_report.sql")
 printf '%s\n' "$output"
 ! grep -q 'NOT MET' <<<"$output"

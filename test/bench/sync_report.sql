@@ -20,9 +20,21 @@ INSERT INTO figure (measured, value, bound, met)
 INSERT INTO figure (measured, value, bound, met)
 	SELECT 'fullest second after a restart / steady rate', round(v, 3), '<= 1.2', v <= 1.2
 	FROM (SELECT :fullest / (SELECT sum(per_second) FROM rate WHERE part = 'steady') AS v) AS r;
+CREATE TEMP VIEW cost AS
+	SELECT f.process, (t.ticks - f.ticks)::numeric / (t.all_ticks - f.all_ticks) AS share,
+		(t.ticks - f.ticks)::numeric / :hertz / ((SELECT sum(requests) FROM rate WHERE part = 'steady') / 1000) AS seconds
+	FROM bench.sync_cost AS f JOIN bench.sync_cost AS t ON t.process = f.process AND f.moment = 'steady from' AND t.moment = 'steady to';
 INSERT INTO figure (measured, value)
-	SELECT 'CPU seconds of the worker per 1,000 requests', round(1000 * (t.cpu - f.cpu) / (SELECT sum(requests) FROM rate WHERE part = 'steady'), 3)
-	FROM bench.sync_cost AS f, bench.sync_cost AS t WHERE f.moment = 'steady from' AND t.moment = 'steady to';
+	SELECT 'requests a second', round(sum(per_second), 0) FROM rate WHERE part = 'steady';
 INSERT INTO figure (measured, value)
-	SELECT 'memory of the worker, MiB', round(max(kilobytes) / 1024.0, 1) FROM bench.sync_cost;
+	SELECT 'CPU seconds of the worker per 1,000 requests', round(seconds, 3) FROM cost WHERE process = 'sync';
+INSERT INTO figure (measured, value)
+	SELECT 'the same of publisher and aggregator', round(sum(seconds), 3) FROM cost WHERE process IN ('publisher', 'aggregator');
+INSERT INTO figure (measured, value)
+	SELECT 'the same of the sandbox', round(seconds, 3) FROM cost WHERE process = 'sandbox';
+INSERT INTO figure (measured, value)
+	SELECT 'share of the machine''s CPU that was used, by anything', round(share, 3) FROM cost WHERE process = 'machine';
+INSERT INTO figure (measured, value, bound, met)
+	SELECT 'memory of the worker, MiB', round(v, 1), '< 64', v < 64
+	FROM (SELECT max(kilobytes) / 1024.0 AS v FROM bench.sync_cost WHERE process = 'sync') AS s;
 SELECT measured, value, bound, CASE WHEN met THEN 'met' WHEN NOT met THEN 'NOT MET' END AS verdict FROM figure ORDER BY place;

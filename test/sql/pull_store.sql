@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(87);
+SELECT plan(90);
 
 DROP ROLE IF EXISTS pl_writer;
 CREATE ROLE pl_writer;
@@ -28,6 +28,8 @@ SELECT is(pg_temp.as_role('pl_writer', $$SELECT mt_sync_tenant('pl')$$)::bigint,
 SELECT is((SELECT count(*) FROM mindtickle.sync_job WHERE tenant_id = 'pl'), 1::bigint, 'and makes no second one');
 SELECT is(pg_temp.service(format($$SELECT mindtickle.sync_advance('pl', %s, 'roster', '{"cursor": "x"}', 5, 10)$$, :job)), 'true', 'the position is saved');
 SELECT is(pg_temp.open(), 'full roster {"cursor": "x"} 5 10 {"api_key": "k"} 3', 'and there when it is taken up after a crash');
+SELECT is(pg_temp.service(format($$SELECT mindtickle.sync_advance('pl', %s, 'roster', '{"cursor": "x"}', 5, 10, 3, 1)$$, :job)), 'true', 'with what became of the records');
+SELECT results_eq($$SELECT changed, rejected FROM mindtickle.sync_job WHERE tenant_id = 'pl'$$, $$VALUES (3::int8, 1::int8)$$, 'which adds up');
 SELECT is(pg_temp.service($$SELECT mindtickle.sync_advance('pl', 0, 'roster', '{}', 5, 10)$$), 'false', 'a job that is not running has no position');
 SAVEPOINT s;
 SELECT mt_suspend_tenant('pl') \g /dev/null
@@ -61,10 +63,12 @@ CREATE FUNCTION pg_temp.letters(resource_name text) RETURNS text LANGUAGE sql AS
 	SELECT string_agg(reason, ' | ' ORDER BY letter_id) FROM mindtickle.dead_letter WHERE tenant_id = 'pl' AND resource = resource_name
 $$;
 SELECT format('users(''pl'', %s,', :job) AS users, format('courses(''pl'', %s,', :job) AS courses, format('quiz_results(''pl'', %s,', :job) AS results, format('progress(''pl'', %s, ''m1'',', :job) AS progress \gset
+SELECT j.ctid AS place FROM mindtickle.sync_job AS j WHERE j.tenant_id = 'pl' \gset
 SELECT is(pg_temp.store(:'users', pg_temp.json('{"mindtickleId": "m1", "email": "m1@example.com", "name": "One", "role": "rep", "active": true}'), pg_temp.json('{"mindtickleId": "m2"}'), pg_temp.json('{"mindtickleId": "m3"}')), '3 3 0 3', 'three users');
 SELECT is(pg_temp.store(:'users', pg_temp.json('{"mindtickleId": "m1", "email": "m1@example.com"}'), pg_temp.json('{"mindtickleId": "m2"}')), '2 0 0 0', 'a listing that repeats itself shows nothing fresh');
 SELECT is(pg_temp.store(:'users', pg_temp.json('{"mindtickleId": "m3", "title": "Changed"}'), pg_temp.json('{"mindtickleId": "m4"}'), pg_temp.json('{"mindtickleId": "m4"}')), '3 2 0 1', 'one changed, one new, the new one twice');
 SELECT is(pg_temp.store(:'users'::text, VARIADIC '{}'::bytea[]), '0 0 0 0', 'an empty page');
+SELECT is((SELECT j.ctid FROM mindtickle.sync_job AS j WHERE j.tenant_id = 'pl'), :'place'::tid, 'the job is left alone: it is written once a page, by what saves the position');
 SELECT is(pg_temp.service(format($$SELECT mindtickle.store_users('pl', %s, '{NULL}')$$, :job)), '22004: records must not hold nulls', 'a null is the worker''s fault');
 
 -- Every kind of bad record costs that record only.
@@ -88,7 +92,8 @@ SELECT is((SELECT count(*) FROM mindtickle.users WHERE tenant_id = 'pl' AND user
 SELECT is_empty($$SELECT b.place, left(encode(b.record, 'escape'), 60), d.reason FROM bad AS b LEFT JOIN mindtickle.dead_letter AS d ON d.tenant_id = 'pl' AND d.raw = substr(b.record, 1, 65536) AND d.reason LIKE b.reason || CASE WHEN length(b.record) > 65536 THEN '%' ELSE '' END
 	WHERE d.letter_id IS NULL OR d.source <> 'pull' OR d.resource <> 'users' OR d.replayed_at IS NOT NULL$$, 'each is a dead letter with its reason and its bytes, at most 64 KiB of them');
 SELECT is_empty($$SELECT user_id FROM mindtickle.users WHERE tenant_id = 'pl' AND user_id ~ '^b[0-9]'$$, 'nothing of a bad record is stored');
-SELECT is((SELECT rejected FROM mindtickle.sync_job WHERE tenant_id = 'pl'), (SELECT count(*) FROM bad), 'the job counts them');
+SELECT pg_temp.service(format($$SELECT mindtickle.sync_advance('pl', %s, 'roster', '{"cursor": "x"}', 5, 10, 0, %s)$$, :job, (SELECT sum(split_part(result, ' ', 3)::int) FROM stored))) \g /dev/null
+SELECT is((SELECT rejected FROM mindtickle.sync_job WHERE tenant_id = 'pl'), 1 + (SELECT count(*) FROM bad), 'the job counts them');
 SELECT count(*) AS letters FROM mindtickle.dead_letter WHERE tenant_id = 'pl' \gset
 SELECT is(pg_temp.store(:'users', pg_temp.json('<html><body>Bad gateway</body></html>')), '1 0 1 1', 'the same fault again: nobody can tell whether it was seen before');
 SELECT is((SELECT count(*) FROM mindtickle.dead_letter WHERE tenant_id = 'pl'), :letters::bigint, 'is kept once while it waits');

@@ -68,11 +68,12 @@ COMMENT ON FUNCTION mindtickle.sync_costs(pg_catalog.text)
 CREATE FUNCTION mindtickle.sync_pass_phase(tenant pg_catalog.text, job_id pg_catalog.int8, phase pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 	-- Results came with the progress, or this source has none: readiness must not wait for them.
-	INSERT INTO mindtickle.sync_resource AS r (tenant_id, resource, data_as_of, finished_at)
-		SELECT sync_pass_phase.tenant, sync_pass_phase.phase, j.started_at, clock_timestamp() FROM mindtickle.sync_job AS j
+	INSERT INTO mindtickle.sync_resource AS r (tenant_id, resource, data_as_of, finished_at, listed_at)
+		SELECT sync_pass_phase.tenant, sync_pass_phase.phase, j.started_at, clock_timestamp(), j.started_at FROM mindtickle.sync_job AS j
 		WHERE j.tenant_id = sync_pass_phase.tenant AND j.job_id = sync_pass_phase.job_id AND sync_pass_phase.phase = 'quiz_results'
 		ON CONFLICT (tenant_id, resource) DO UPDATE
-			SET data_as_of = excluded.data_as_of, finished_at = excluded.finished_at, error = NULL, error_at = NULL
+			SET data_as_of = excluded.data_as_of, finished_at = excluded.finished_at, error = NULL, error_at = NULL, listed_at = excluded.listed_at,
+				awaited_since = NULL
 $$;
 COMMENT ON FUNCTION mindtickle.sync_pass_phase(pg_catalog.text, pg_catalog.int8, pg_catalog.text)
 	IS 'passes over a phase for which the tenant''s source has nothing to ask';

@@ -18,6 +18,7 @@ BEGIN
 	UPDATE mindtickle.tenant AS t SET open_job_id = NULL, next_sync_at = mindtickle.next_pull(cancel_job.tenant)
 		WHERE t.tenant_id = cancel_job.tenant AND t.open_job_id = cancel_job.job_id;
 	DELETE FROM mindtickle.sync_seen AS s WHERE s.tenant_id = tenant AND s.job_id = cancel_job.job_id;
+	PERFORM mindtickle.end_waiting(tenant);
 	RETURN true;
 END
 $$;

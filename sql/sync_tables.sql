@@ -39,11 +39,13 @@ CREATE TABLE mindtickle.sync_resource (
 	error_at pg_catalog.timestamptz,
 	latest pg_catalog.timestamptz,
 	listed_at pg_catalog.timestamptz,
+	awaited_since pg_catalog.timestamptz,
 	PRIMARY KEY (tenant_id, resource)
 );
 COMMENT ON TABLE mindtickle.sync_resource IS 'for each resource the last complete pull';
 COMMENT ON COLUMN mindtickle.sync_resource.latest IS 'the latest moment of the far side''s that a record bore; where changes alone can be asked for, they are from here on';
 COMMENT ON COLUMN mindtickle.sync_resource.listed_at IS 'when the last complete pull of everything, not of changes alone, began; NULL: there was none, or settings or secrets have changed since';
+COMMENT ON COLUMN mindtickle.sync_resource.awaited_since IS 'since when a pull is under way without whose end the figures are provisional: somebody asked for it, or it is the first since settings or secrets have changed; NULL: none is';
 COMMENT ON COLUMN mindtickle.sync_resource.data_as_of IS 'when the last complete pull began: what happened upstream before it is here';
 
 CREATE TABLE mindtickle.sync_seen (

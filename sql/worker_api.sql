@@ -156,6 +156,12 @@ BEGIN
 	UPDATE mindtickle.sync_job AS j
 		SET state = 'running', started_at = coalesce(j.started_at, now()), phase_started_at = coalesce(j.phase_started_at, now())
 		WHERE j.tenant_id = sync_open.tenant AND j.job_id = job.job_id AND j.state = 'queued';
+	IF FOUND THEN
+		-- Whoever has asked for a pull waits for its end; those that the interval brings go on all day.
+		UPDATE mindtickle.sync_resource AS r SET awaited_since = now()
+			WHERE r.tenant_id = sync_open.tenant AND r.resource = ANY (ARRAY['roster', 'progress', 'quiz_results'])
+				AND (job.requested_by IS NOT NULL OR r.listed_at IS NULL);
+	END IF;
 	RETURN QUERY SELECT job.job_id, job.kind, job.phase, job.position, mindtickle.source_settings(sync_open.tenant),
 		mindtickle.credential_of(sync_open.tenant), job.done, job.total, mindtickle.credential_stored_at(sync_open.tenant);
 END
@@ -247,7 +253,7 @@ BEGIN
 					CASE WHEN everything THEN began END)
 			ON CONFLICT (tenant_id, resource) DO UPDATE
 				SET data_as_of = excluded.data_as_of, finished_at = excluded.finished_at, error = NULL, error_at = NULL,
-					latest = greatest(r.latest, excluded.latest), listed_at = coalesce(excluded.listed_at, r.listed_at);
+					latest = greatest(r.latest, excluded.latest), listed_at = coalesce(excluded.listed_at, r.listed_at), awaited_since = NULL;
 		IF sync_finish_phase.phase = 'roster' THEN
 			PERFORM mindtickle.deactivate_absent_users(sync_finish_phase.tenant, sync_finish_phase.job_id);
 		ELSIF sync_finish_phase.phase = ANY (ARRAY['teams', 'series']) THEN
@@ -256,7 +262,7 @@ BEGIN
 	ELSE
 		INSERT INTO mindtickle.sync_resource AS r (tenant_id, resource, error, error_at)
 			VALUES (sync_finish_phase.tenant, sync_finish_phase.phase, sync_finish_phase.error, clock_timestamp())
-			ON CONFLICT (tenant_id, resource) DO UPDATE SET error = excluded.error, error_at = excluded.error_at;
+			ON CONFLICT (tenant_id, resource) DO UPDATE SET error = excluded.error, error_at = excluded.error_at, awaited_since = NULL;
 	END IF;
 	IF sync_finish_phase.phase = 'roster' THEN
 		PERFORM mindtickle.settle_managers(sync_finish_phase.tenant, sync_finish_phase.job_id, complete);
@@ -275,6 +281,13 @@ CREATE FUNCTION mindtickle.next_pull(tenant pg_catalog.text) RETURNS pg_catalog.
 $$;
 COMMENT ON FUNCTION mindtickle.next_pull(pg_catalog.text)
 	IS 'when the next pull begins: not all tenants at one moment, so a tenth of the interval earlier or later';
+
+CREATE FUNCTION mindtickle.end_waiting(tenant pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE mindtickle.sync_resource AS r SET awaited_since = NULL WHERE r.tenant_id = end_waiting.tenant AND r.awaited_since IS NOT NULL;
+	SELECT mindtickle.wake_aggregator()
+$$;
+COMMENT ON FUNCTION mindtickle.end_waiting(pg_catalog.text) IS 'the figures of a tenant wait for no pull any more: it has ended, however';
 
 CREATE FUNCTION mindtickle.sync_close(tenant pg_catalog.text, job_id pg_catalog.int8, state pg_catalog.text, error pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -298,6 +311,7 @@ BEGIN
 			last_error_at = CASE WHEN sync_close.state = 'failed' THEN now() END
 		WHERE t.tenant_id = sync_close.tenant;
 	DELETE FROM mindtickle.sync_seen AS s WHERE s.tenant_id = sync_close.tenant AND s.job_id = sync_close.job_id;
+	PERFORM mindtickle.end_waiting(sync_close.tenant);
 	IF sync_close.state = 'failed' THEN
 		PERFORM mindtickle.emit_event(sync_close.tenant, 'sync.failed',
 			jsonb_build_object('tenantId', sync_close.tenant, 'jobId', sync_close.job_id, 'phase', ended_phase, 'error', sync_close.error));

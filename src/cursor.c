@@ -25,6 +25,8 @@
  * looked up one by one.
  */
 #define NARROW_RANGE	64
+/* So many transactions that are looked up one by one, for nothing, are not worth a new cursor. */
+#define LOOKUPS_MAX		4
 /* Transaction ids of so many in a row can be told apart by their lower halves. */
 #define COMPARABLE_IDS	(UINT64CONST(1) << 31)
 
@@ -74,6 +76,31 @@ mt_cursor_has(const MtCursor *cursor, uint64 xid)
 	return low == cursor->count || cursor->in_progress[low] != xid;
 }
 
+/* True when a transaction, below next_xid, is still in progress, for all that the snapshot knows: then there is nothing of it to be found. */
+static bool
+hidden(uint64 xid, uint64 next_xid, Snapshot snapshot)
+{
+	TransactionId short_xid = (TransactionId) xid;
+
+	return next_xid - xid < COMPARABLE_IDS && !TransactionIdIsCurrentTransactionId(short_xid) && XidInMVCCSnapshot(short_xid, snapshot);
+}
+
+/*
+ * True when each scan looks up many transactions of which there will never be anything new, since they were in progress then and have ended: what is taken
+ * in anew, be it nothing, has a cursor without them.
+ */
+bool
+mt_cursor_worn(const MtCursor *cursor, Snapshot snapshot)
+{
+	uint64		next_xid = U64FromFullTransactionId(ReadNextFullTransactionId());
+	int			lookups = 0;
+
+	for (int i = 0; i < cursor->count && cursor->in_progress[i] + NARROW_RANGE < cursor->xmax; i++)
+		if (!hidden(cursor->in_progress[i], next_xid, snapshot))
+			lookups++;
+	return lookups > LOOKUPS_MAX;
+}
+
 /*
  * Opens a scan of what is new since a cursor, NULL for none, as the snapshot shows it.
  */
@@ -110,16 +137,6 @@ start_transactions(MtNewScan *scan, uint64 xid, bool only)
 	start_range(scan, ROW_XID, BTLessStrategyNumber, F_XID8LT, FullTransactionIdGetDatum(FullTransactionIdFromU64(scan->before)), xid, only);
 }
 
-/* True when a transaction is still in progress, for all that the snapshot knows: then there is nothing of it to be found. */
-static bool
-hidden(const MtNewScan *scan, uint64 xid)
-{
-	TransactionId short_xid = (TransactionId) xid;
-
-	return scan->next_xid - xid < COMPARABLE_IDS && !TransactionIdIsCurrentTransactionId(short_xid) &&
-		XidInMVCCSnapshot(short_xid, scan->scan.scan->xs_snapshot);
-}
-
 /*
  * Begins with the next part of the scan: the rest of the transaction at which to go on, each transaction far below the cursor's xmax that was in
  * progress, and the range from there on. False: there is none.
@@ -142,7 +159,7 @@ start_next_leg(MtNewScan *scan)
 		{
 			uint64		xid = scan->since->in_progress[leg - 1];
 
-			if (xid <= scan->from_xid || hidden(scan, xid))
+			if (xid <= scan->from_xid || hidden(xid, scan->next_xid, scan->scan.scan->xs_snapshot))
 				continue;
 			start_transactions(scan, xid, true);
 			return true;

@@ -37,6 +37,7 @@ typedef struct MtNewScan
 
 extern void mt_read_cursor(Datum snapshot, MtCursor *cursor);
 extern bool mt_cursor_has(const MtCursor *cursor, uint64 xid);
+extern bool mt_cursor_worn(const MtCursor *cursor, Snapshot snapshot);
 extern void mt_new_scan_open(MtNewScan *scan, MtTenantTable *table, const char *tenant, const MtCursor *since, Snapshot snapshot);
 extern bool mt_new_scan_next(MtNewScan *scan);
 extern void mt_new_scan_close(MtNewScan *scan);

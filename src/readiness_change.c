@@ -13,6 +13,7 @@
 #include "access/sysattr.h"
 #include "access/transam.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "plan.h"
 #include "readiness_people.h"
 #include "readiness_row.h"
@@ -394,6 +395,31 @@ mt_readiness_totals(const char *tenant, Snapshot snapshot, MtTotals *totals)
 	*totals = summary.totals;
 	mt_add_change(totals, &change);
 	return true;
+}
+
+/*
+ * True when a tenant has more rows than that, of which no more are looked at.
+ */
+bool
+mt_has_more_rows(const char *tenant, Snapshot snapshot, int64 limit)
+{
+	MtTenantTable *tables[] = {&row_tables[PROGRESS], &row_tables[QUIZ], &mt_users_table};
+	int64		count = 0;
+
+	for (int i = 0; i < (int) lengthof(tables) && count <= limit; i++)
+	{
+		MtTenantScan scan;
+
+		mt_tenant_scan_open(&scan, tables[i], tenant, snapshot, 0);
+		mt_tenant_scan_start(&scan, NULL, 0);
+		while (count <= limit && mt_tenant_scan_next(&scan, ForwardScanDirection))
+		{
+			CHECK_FOR_INTERRUPTS();
+			count++;
+		}
+		mt_tenant_scan_close(&scan);
+	}
+	return count > limit;
 }
 
 /*

@@ -23,6 +23,7 @@ typedef struct MtDetails
 } MtDetails;
 
 extern bool mt_readiness_totals(const char *tenant, Snapshot snapshot, MtTotals *totals);
+extern bool mt_has_more_rows(const char *tenant, Snapshot snapshot, int64 limit);
 extern void mt_count_totals(const char *tenant, MtTotals *totals, Snapshot snapshot);
 extern int64 mt_readiness_since(const char *tenant, const MtSummary *summary, Snapshot snapshot, MtChange *change, MtDetails *details);
 extern void mt_add_change(MtTotals *totals, const MtChange *change);

@@ -36,6 +36,7 @@
 typedef struct Collection
 {
 	MtEntries	entries;
+	MemoryContext ids;			/* of the entries' ids; where there are many rows, those of the rows since the entries were merged last */
 	bool		recount;		/* there was too much: an entry for each tenant, and nothing else in it */
 } Collection;
 
@@ -92,44 +93,80 @@ begin_recount(Collection *collection)
 	pfree(all.entries);
 }
 
+static char *
+move_id(MtId *id, char *to)
+{
+	if (id->length > 0)
+		id->bytes = memcpy(to, id->bytes, id->length);
+	return to + id->length;
+}
+
+/* Merges the entries, and gives back what the ids of all the others took: a statement of millions of rows takes no more memory than one of ENTRIES_MAX. */
+static void
+merge(Collection *collection)
+{
+	MtEntries  *entries = &collection->entries;
+	MemoryContext former = collection->ids;
+
+	mt_merge_entries(entries);
+	collection->ids = AllocSetContextCreate(CurrentMemoryContext, "ids for readiness", ALLOCSET_DEFAULT_SIZES);
+	if (entries->count > ENTRIES_MAX)
+		begin_recount(collection);
+	for (int i = 0; i < entries->count && !collection->recount; i++)
+	{
+		MtEntry    *entry = &entries->entries[i];
+		char	   *to = MemoryContextAlloc(collection->ids, entry->tenant.length + entry->user.length + entry->course.length);
+
+		to = move_id(&entry->tenant, to);
+		to = move_id(&entry->user, to);
+		(void) move_id(&entry->course, to);
+	}
+	if (former != CurrentMemoryContext)
+		MemoryContextDelete(former);
+}
+
+/* Adds a row, with the context of the ids in force. Rows in a row have most often the same tenant, and many the same user. */
+static void
+collect_row(MtEntries *entries, TupleTableSlot *row, MtReadRow read_row, int factor)
+{
+	MtEntry    *entry = mt_new_entry(entries);
+	MtEntry    *last = entries->count > 1 ? entry - 1 : NULL;
+
+	entry->tenant = mt_id_of_row(row, MT_ROW_TENANT_ID, last == NULL ? NULL : &last->tenant);
+	entry->user = mt_id_of_row(row, MT_ROW_USER_ID, last == NULL ? NULL : &last->user);
+	read_row(row, entry, factor);
+}
+
 /* Adds the rows of a transition table. */
 static void
 collect(Collection *collection, Tuplestorestate *rows, TupleDesc descriptor, MtReadRow read_row, int factor)
 {
 	TupleTableSlot *row;
-	MemoryContext row_context;
 
 	if (rows == NULL)
 		return;
 	row = MakeSingleTupleTableSlot(descriptor, &TTSOpsMinimalTuple);
-	row_context = AllocSetContextCreate(CurrentMemoryContext, "row for readiness", ALLOCSET_SMALL_SIZES);
 	tuplestore_rescan(rows);
 	while (tuplestore_gettupleslot(rows, true, false, row))
 	{
-		if (collection->recount)
-		{
-			MemoryContext previous = MemoryContextSwitchTo(row_context);
-			MtId		tenant = mt_id_of_row(row, MT_ROW_TENANT_ID);
+		MemoryContext previous = MemoryContextSwitchTo(collection->ids);
 
+		if (!collection->recount)
+		{
+			collect_row(&collection->entries, row, read_row, factor);
 			MemoryContextSwitchTo(previous);
-			add_tenant(&collection->entries, tenant);
-			MemoryContextReset(row_context);
+			if (collection->entries.count == 2 * ENTRIES_MAX)
+				merge(collection);
 		}
 		else
 		{
-			MtEntry    *entry = mt_new_entry(&collection->entries);
+			MtId		tenant = mt_id_of_row(row, MT_ROW_TENANT_ID, NULL);
 
-			entry->tenant = mt_id_of_row(row, MT_ROW_TENANT_ID);
-			entry->user = mt_id_of_row(row, MT_ROW_USER_ID);
-			read_row(row, entry, factor);
-			if (collection->entries.count < 2 * ENTRIES_MAX)
-				continue;
-			mt_merge_entries(&collection->entries);
-			if (collection->entries.count > ENTRIES_MAX)
-				begin_recount(collection);
+			MemoryContextSwitchTo(previous);
+			add_tenant(&collection->entries, tenant);
+			MemoryContextReset(collection->ids);
 		}
 	}
-	MemoryContextDelete(row_context);
 	ExecDropSingleTupleTableSlot(row);
 }
 
@@ -180,7 +217,7 @@ static Datum
 statement_changed(FunctionCallInfo fcinfo, MtRelationName *table, MtReadRow read_row)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	Collection	collection = {0};
+	Collection	collection = {.ids = CurrentMemoryContext};
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
 		RelationGetRelid(trigger->tg_relation) != mt_relation_oid(table))

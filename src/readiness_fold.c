@@ -10,6 +10,9 @@
  * one that keeps mt_drop_tenant away: an older one could show an older summary, or a dropped tenant to the next of its name. The transaction must
  * not have written before: what it writes later has then an xid above the cursor's xmax and is not taken for folded.
  *
+ * A fold counts anew as many rows as it can in a moment. A tenant that has more is left to mt_rebuild_readiness, which the aggregator has another process
+ * call (worker/counter.c), so that one tenant's count keeps no other's deltas from being taken in.
+ *
  * Called by the aggregator (worker/), and by mt_rebuild_readiness for whoever asks.
  */
 #include "mindtickle.h"
@@ -29,6 +32,12 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
+
+/* So many rows are counted anew by a fold. */
+#define COUNTED_MAX			100000
+/* What a fold returns that has taken in nothing: another one folds the tenant, or a table was emptied meanwhile; or it has more rows than that. */
+#define FOLD_BUSY			(-1)
+#define FOLD_TOO_LARGE		(-2)
 
 /* The name under which the statements read the changes of users and courses. */
 #define CHANGES_RELATION	"mt_changes"
@@ -198,8 +207,8 @@ fold_details(const char *tenant, MtDetails *details, MtSummary *summary, Snapsho
 }
 
 /*
- * One fold in the active snapshot, or a new count where recount is set or the deltas do not tell. Returns the number of entries that it took in;
- * -1: a table was emptied since the snapshot was taken.
+ * One fold in the active snapshot, or a new count where recount is set or the deltas do not tell. Returns the number of entries that it took in, or
+ * FOLD_BUSY, or FOLD_TOO_LARGE where recount is not set.
  */
 static int64
 fold_in_snapshot(const char *tenant, bool details, bool recount)
@@ -213,13 +222,18 @@ fold_in_snapshot(const char *tenant, bool details, bool recount)
 	int64		taken_details = 0;
 
 	if (!mt_read_summary(tenant, snapshot, &summary))
-		return -1;
+		return FOLD_BUSY;
 	if (!recount)
 		taken = mt_readiness_since(tenant, &summary, snapshot, &change, NULL);
 	if (!recount && details)
 		taken_details = mt_readiness_since(tenant, &summary, snapshot, &ignored, &changes);
-	recount = recount || taken < 0 || taken_details < 0;
-	if (!recount && taken == 0 && taken_details == 0 && mt_summary_in_place(&summary))
+	if (!recount && (taken < 0 || taken_details < 0))
+	{
+		if (mt_has_more_rows(tenant, snapshot, COUNTED_MAX))
+			return FOLD_TOO_LARGE;
+		recount = true;
+	}
+	if (!recount && taken == 0 && taken_details == 0 && mt_summary_in_place(&summary) && !mt_summary_worn(&summary, details, snapshot))
 		return 0;
 
 	summary.cursor = OidFunctionCall0(F_PG_CURRENT_SNAPSHOT);
@@ -255,7 +269,7 @@ fold(const char *tenant, bool details, bool recount)
 }
 
 /*
- * mindtickle.fold_readiness(tenant, details) -> bigint: takes in what has been committed. The number of entries; -1: another one folds this tenant.
+ * mindtickle.fold_readiness(tenant, details) -> bigint: takes in what has been committed. The number of entries, FOLD_BUSY or FOLD_TOO_LARGE.
  * ERROR 25001 in a transaction that has written, or whose snapshot is older than the fold's: it would see the summary, and not all that is in it.
  */
 Datum
@@ -263,7 +277,7 @@ mt_fold_readiness(PG_FUNCTION_ARGS)
 {
 	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	MtServiceCall call;
-	int64		taken = -1;
+	int64		taken = FOLD_BUSY;
 
 	if (TransactionIdIsValid(GetTopTransactionIdIfAny()) || IsolationUsesXactSnapshot())
 		ereport(ERROR,

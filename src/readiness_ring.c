@@ -50,8 +50,10 @@ typedef enum Obstacle
 	OBSTACLE_DETAILS			/* or not in the figures of its users and courses */
 } Obstacle;
 
-/* Blocks of the summary and detail tables when they were taken into use, as far as this process knows. */
-static BlockNumber first_blocks[MT_TABLE_KINDS];
+/* Blocks of the tables of summaries, users and courses when they were taken into use, as far as this process knows. */
+static BlockNumber first_summary_blocks;
+static BlockNumber first_user_blocks;
+static BlockNumber first_course_blocks;
 
 PG_FUNCTION_INFO_V1(mt_tend_readiness);
 PG_FUNCTION_INFO_V1(mt_tenants_to_fold);
@@ -149,11 +151,24 @@ empty_delta_table(MtTenantTable *table)
 	return found.obstacle == OBSTACLE_DETAILS ? psprintf("details:%s", found.tenant) : NULL;
 }
 
-/* Goes over to the other table of a kind where the one in use has grown and the other is empty. */
+/* Goes over to the other table of a kind where one of the tables in use has grown and the other is empty. */
 static char *
-change_table(MtTableKind kind, MtTenantTable *tables, BlockNumber allowance)
+change_table(MtTableKind kind, MtTenantTable *tables, BlockNumber first_blocks, BlockNumber allowance)
 {
-	return mt_change_grown_table(kind, tables, MT_SUMMARY_TABLES, GROWTH * first_blocks[kind] + allowance + 1);
+	return mt_change_grown_table(kind, tables, MT_SUMMARY_TABLES, GROWTH * first_blocks + allowance + 1);
+}
+
+/* The same for users and courses, which go over together, be it that only one of them has grown. */
+static char *
+change_detail_tables(void)
+{
+	int			other = 1 - mt_table_in_use(MT_DETAILS);
+	char	   *step;
+
+	if (mt_blocks_of(&mt_user_tables[other]) > 0 || mt_blocks_of(&mt_course_tables[other]) > 0)
+		return NULL;
+	step = change_table(MT_DETAILS, mt_user_tables, first_user_blocks, DETAIL_BLOCKS);
+	return step != NULL ? step : change_table(MT_DETAILS, mt_course_tables, first_course_blocks, DETAIL_BLOCKS);
 }
 
 /* Tenants that are not yet in the tables in use, as 'details:' and their names, or NULL. */
@@ -207,8 +222,9 @@ empty_left_tables(void)
 	for (int i = 0; i < (int) lengthof(left); i++)
 		if (mt_blocks_of(left[i]) > 0)
 			mt_truncate_table(left[i]);
-	first_blocks[MT_SUMMARIES] = mt_blocks_of(&mt_summary_tables[mt_table_in_use(MT_SUMMARIES)]);
-	first_blocks[MT_DETAILS] = mt_blocks_of(&mt_user_tables[mt_table_in_use(MT_DETAILS)]);
+	first_summary_blocks = mt_blocks_of(&mt_summary_tables[mt_table_in_use(MT_SUMMARIES)]);
+	first_user_blocks = mt_blocks_of(&mt_user_tables[mt_table_in_use(MT_DETAILS)]);
+	first_course_blocks = mt_blocks_of(&mt_course_tables[mt_table_in_use(MT_DETAILS)]);
 	return "emptied what tenants have moved away from";
 }
 
@@ -230,9 +246,9 @@ mt_tend_readiness(PG_FUNCTION_ARGS)
 	if (step == NULL)
 		step = empty_left_tables();
 	if (step == NULL)
-		step = change_table(MT_SUMMARIES, mt_summary_tables, SUMMARY_BLOCKS);
+		step = change_table(MT_SUMMARIES, mt_summary_tables, first_summary_blocks, SUMMARY_BLOCKS);
 	if (step == NULL)
-		step = change_table(MT_DETAILS, mt_user_tables, DETAIL_BLOCKS);
+		step = change_detail_tables();
 	if (step != NULL)
 		step = MemoryContextStrdup(context, step);
 	SPI_finish();
@@ -241,7 +257,7 @@ mt_tend_readiness(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(step));
 }
 
-/* True when the tenant has no totals yet, or deltas that are not in them. */
+/* True when the tenant has no totals yet, or deltas that are not in them, or readers whom a fold spares work all the same. */
 static bool
 to_be_folded(const char *tenant, Snapshot snapshot)
 {
@@ -253,14 +269,14 @@ to_be_folded(const char *tenant, Snapshot snapshot)
 	if (!mt_read_summary(tenant, snapshot, &summary) || !summary.found)
 		return true;
 	mt_read_cursor(summary.cursor, &cursor);
-	found = !mt_read_deltas(tenant, &cursor, snapshot, &entries) || entries.count > 0;
+	found = mt_summary_worn(&summary, true, snapshot) || !mt_read_deltas(tenant, &cursor, snapshot, &entries) || entries.count > 0;
 	if (entries.entries != NULL)
 		pfree(entries.entries);
 	return found;
 }
 
 /*
- * mindtickle.tenants_to_fold() -> setof text: tenants without totals, or with deltas that are not in them yet.
+ * mindtickle.tenants_to_fold() -> setof text: tenants without totals, or with deltas that are not in them yet, or whose totals are worn (mt_summary_worn).
  */
 Datum
 mt_tenants_to_fold(PG_FUNCTION_ARGS)

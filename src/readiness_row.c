@@ -22,15 +22,17 @@
 #define QUIZ_SCORE				7
 
 /*
- * An id in a row, copied.
+ * An id in a row: the known one, which may be NULL, where it is the same, else copied.
  */
 MtId
-mt_id_of_row(TupleTableSlot *row, int column)
+mt_id_of_row(TupleTableSlot *row, int column, const MtId *known)
 {
 	bool		isnull;
 	text	   *value = DatumGetTextPP(slot_getattr(row, column, &isnull));
 	MtId		id = {.length = VARSIZE_ANY_EXHDR(value)};
 
+	if (known != NULL && known->length == id.length && memcmp(known->bytes, VARDATA_ANY(value), id.length) == 0)
+		return *known;
 	id.bytes = memcpy(palloc(id.length + 1), VARDATA_ANY(value), id.length);
 	return id;
 }
@@ -80,7 +82,7 @@ mt_read_progress_row(TupleTableSlot *row, MtEntry *entry, int factor)
 	bool		completed = VARSIZE_ANY_EXHDR(status) == strlen("completed") &&
 		memcmp(VARDATA_ANY(status), "completed", strlen("completed")) == 0;
 
-	entry->course = mt_id_of_row(row, COURSE_ID);
+	entry->course = mt_id_of_row(row, COURSE_ID, NULL);
 	entry->figures.assignments = factor;
 	entry->figures.completed = completed ? factor : 0;
 	entry->figures.overdue = !completed && true_in_row(row, PROGRESS_IS_OVERDUE) ? factor : 0;
@@ -98,7 +100,7 @@ mt_read_quiz_row(TupleTableSlot *row, MtEntry *entry, int factor)
 	bool		isnull;
 	Datum		score = slot_getattr(row, QUIZ_SCORE, &isnull);
 
-	entry->course = mt_id_of_row(row, COURSE_ID);
+	entry->course = mt_id_of_row(row, COURSE_ID, NULL);
 	entry->figures.submissions = factor;
 	entry->figures.scores = isnull ? 0 : factor;
 	entry->figures.score_sum = isnull ? 0 : factor * mt_score_units(score);

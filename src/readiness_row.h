@@ -16,7 +16,7 @@
 /* Reads a row into an entry, which is empty before; factor is 1 for a row that came or is there, -1 for one that went. */
 typedef void (*MtReadRow) (TupleTableSlot *row, MtEntry *entry, int factor);
 
-extern MtId mt_id_of_row(TupleTableSlot *row, int column);
+extern MtId mt_id_of_row(TupleTableSlot *row, int column, const MtId *known);
 extern void mt_read_user_row(TupleTableSlot *row, MtEntry *entry, int factor);
 extern void mt_read_progress_row(TupleTableSlot *row, MtEntry *entry, int factor);
 extern void mt_read_quiz_row(TupleTableSlot *row, MtEntry *entry, int factor);

@@ -1,8 +1,11 @@
 /*
  * readiness_source.c
- *		How far a tenant's readiness can be relied on: from when its data is, and whether a pull that it needs is missing, old or failing.
+ *		How far a tenant's readiness can be relied on: from when its data is, and whether a pull that it needs is missing, old, failing, or under way
+ *		and waited for.
  *
- * Called by readiness.c for each report. Reads the tenant's row and its rows of sync_resource; events that wait to go out never count.
+ * Called by readiness.c for each report. Reads the tenant's row and its rows of sync_resource. Nothing that waits counts: events and pushes go out, and
+ * what comes in by SQL or HTTP is stored in its own transaction or refused, so there is no queue of it. Which pulls are waited for is decided when one is
+ * begun (mindtickle.sync_open).
  */
 #include "readiness_source.h"
 
@@ -24,6 +27,7 @@
 #define RESOURCE_DATA_AS_OF			3
 #define RESOURCE_FINISHED_AT		4
 #define RESOURCE_ERROR_AT			6
+#define RESOURCE_AWAITED_SINCE		9
 
 /* What readiness is made of, in the order in which reasons are given. */
 static const struct
@@ -32,12 +36,13 @@ static const struct
 	const char *words;
 }			needed[] = {{"roster", "roster"}, {"progress", "progress"}, {"quiz_results", "quiz results"}};
 
-/* The last pulls of one resource; DT_NOBEGIN: never. */
+/* The pulls of one resource; DT_NOBEGIN: never. */
 typedef struct Resource
 {
 	TimestampTz data_as_of;
 	TimestampTz finished_at;
 	TimestampTz error_at;
+	TimestampTz awaited_since;
 } Resource;
 
 PG_FUNCTION_INFO_V1(mt_provisional_reason);
@@ -71,6 +76,7 @@ read_resources(const char *tenant, Snapshot snapshot, Resource *resources)
 			resources[i].data_as_of = moment_of_column(scan.slot, RESOURCE_DATA_AS_OF);
 			resources[i].finished_at = moment_of_column(scan.slot, RESOURCE_FINISHED_AT);
 			resources[i].error_at = moment_of_column(scan.slot, RESOURCE_ERROR_AT);
+			resources[i].awaited_since = moment_of_column(scan.slot, RESOURCE_AWAITED_SINCE);
 		}
 	}
 	mt_tenant_scan_close(&scan);
@@ -111,6 +117,23 @@ oldest_fresh(const char *freshness)
 	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(GetCurrentTimestamp()), interval));
 }
 
+/* Adds in words why the figures cannot be relied on as far as they rest on a resource; nothing where they can. */
+static void
+add_reason(StringInfo reasons, const char *words, const Resource *resource, TimestampTz oldest, const char *freshness)
+{
+	const char *separator = reasons->len > 0 ? "; " : "";
+
+	if (resource->finished_at == DT_NOBEGIN)
+		appendStringInfo(reasons, "%s%s not pulled yet", separator, words);
+	else if (resource->error_at > resource->finished_at)
+		appendStringInfo(reasons, "%sthe last pull of %s failed", separator, words);
+	else if (resource->data_as_of < oldest)
+		appendStringInfo(reasons, "%s%s older than %s", separator, words, freshness);
+	else if (resource->awaited_since != DT_NOBEGIN)
+		appendStringInfo(reasons, "%spull of %s under way since %s", separator, words,
+						 timestamptz_to_str(resource->awaited_since - resource->awaited_since % USECS_PER_SEC));
+}
+
 /*
  * From when the data is and whether it is provisional, as the snapshot shows it.
  */
@@ -129,7 +152,7 @@ mt_readiness_source(const char *tenant, Snapshot snapshot, MtSourceState *state)
 		return;
 	}
 	for (int i = 0; i < (int) lengthof(needed); i++)
-		resources[i].data_as_of = resources[i].finished_at = resources[i].error_at = DT_NOBEGIN;
+		resources[i].data_as_of = resources[i].finished_at = resources[i].error_at = resources[i].awaited_since = DT_NOBEGIN;
 	read_resources(tenant, snapshot, resources);
 
 	initStringInfo(&reasons);
@@ -138,20 +161,9 @@ mt_readiness_source(const char *tenant, Snapshot snapshot, MtSourceState *state)
 	state->data_as_of = DT_NOEND;
 	for (int i = 0; i < (int) lengthof(needed); i++)
 	{
-		const Resource *resource = &resources[i];
-
-		state->pulled &= resource->data_as_of != DT_NOBEGIN;
-		state->data_as_of = Min(state->data_as_of, resource->data_as_of);
-		if (resource->finished_at != DT_NOBEGIN && resource->error_at <= resource->finished_at && resource->data_as_of >= oldest)
-			continue;
-		if (reasons.len > 0)
-			appendStringInfoString(&reasons, "; ");
-		if (resource->finished_at == DT_NOBEGIN)
-			appendStringInfo(&reasons, "%s not pulled yet", needed[i].words);
-		else if (resource->error_at > resource->finished_at)
-			appendStringInfo(&reasons, "the last pull of %s failed", needed[i].words);
-		else
-			appendStringInfo(&reasons, "%s older than %s", needed[i].words, freshness);
+		state->pulled &= resources[i].data_as_of != DT_NOBEGIN;
+		state->data_as_of = Min(state->data_as_of, resources[i].data_as_of);
+		add_reason(&reasons, needed[i].words, &resources[i], oldest, freshness);
 	}
 	if (reasons.len > 0)
 		state->provisional = reasons.data;

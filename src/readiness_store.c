@@ -199,6 +199,26 @@ mt_summary_in_place(const MtSummary *summary)
 }
 
 /*
+ * True when reading what a summary has not taken in, with details also what the figures of users and courses have not, takes longer than it would
+ * behind a new one, although nothing has changed.
+ */
+bool
+mt_summary_worn(const MtSummary *summary, bool details, Snapshot snapshot)
+{
+	MtCursor	cursor;
+
+	if (!summary->found)
+		return false;
+	mt_read_cursor(summary->cursor, &cursor);
+	if (mt_cursor_worn(&cursor, snapshot))
+		return true;
+	if (!details || summary->detail_cursor == (Datum) 0)
+		return false;
+	mt_read_cursor(summary->detail_cursor, &cursor);
+	return mt_cursor_worn(&cursor, snapshot);
+}
+
+/*
  * Appends a summary; it is the tenant's newest when its number is the highest. ERROR 23505 where there is one of this number in this table.
  */
 void
@@ -240,7 +260,7 @@ mt_read_details(const char *tenant, bool users, const MtSummary *summary, Snapsh
 	{
 		MtEntry    *entry = mt_new_entry(entries);
 		int64	   *figures = (int64 *) &entry->figures;
-		MtId		id = mt_id_of_row(scan.slot, DETAIL_ID);
+		MtId		id = mt_id_of_row(scan.slot, DETAIL_ID, NULL);
 		bool		isnull;
 		Datum		further = slot_getattr(scan.slot, DETAIL_FURTHER, &isnull);
 

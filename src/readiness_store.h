@@ -42,6 +42,7 @@ typedef struct MtSummary
 extern void mt_write_delta(MtId tenant, const char *bytes, int length);
 extern bool mt_read_summary(const char *tenant, Snapshot snapshot, MtSummary *summary);
 extern bool mt_summary_in_place(const MtSummary *summary);
+extern bool mt_summary_worn(const MtSummary *summary, bool details, Snapshot snapshot);
 extern void mt_write_summary(const char *tenant, const MtSummary *summary);
 extern bool mt_read_details(const char *tenant, bool users, const MtSummary *summary, Snapshot snapshot, MtEntries *entries);
 extern bool mt_read_deltas(const char *tenant, const MtCursor *cursor, Snapshot snapshot, MtEntries *entries);

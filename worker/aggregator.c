@@ -5,7 +5,8 @@
  * Started by the launcher, one in each database. A commit that changes readiness marks its tenant, and sets this worker's latch if it sleeps. Then
  * rounds follow each other, with a pause between them that bounds how often a tenant is folded: each folds the totals of every marked tenant and,
  * where they are due, the summaries of users and courses, which cost more. What a tenant needs is a transaction of its own, so that a tenant
- * whose work fails rests and holds up no other. Once a minute all tenants are looked through, in case a mark was lost with a process.
+ * whose work fails rests and holds up no other. A large tenant that must be counted anew is left to another process (counter.c). Once a minute all
+ * tenants are looked through, in case a mark was lost with a process.
  *
  * What folding means is in the extension's functions; this file only decides when which of them is called. It never reads a tenant's rows, and runs no
  * query while nothing is marked and nothing is due.
@@ -14,6 +15,7 @@
 
 #include "access/xact.h"
 #include "clock.h"
+#include "counter.h"
 #include "fmgr.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
@@ -56,6 +58,8 @@ PGDLLEXPORT void mt_aggregator_main(Datum argument);
 /* How long a tenant or chore rests after a failure, at first and at most. */
 #define FIRST_PAUSE		MT_SECOND
 #define LAST_PAUSE		MT_MINUTE
+/* A tenant that is counted anew again and again rests longer for so many times. */
+#define COUNTS_REST		3
 
 /* What there is to do for a tenant; a tenant without anything is not kept. */
 typedef struct Account
@@ -68,6 +72,8 @@ typedef struct Account
 	bool		day_ended;
 	bool		rerun;			/* its report is to be renewed */
 	int			failures;		/* in a row */
+	bool		large;			/* it has more rows to be counted anew than a fold counts */
+	int			counts;			/* how often that was begun since it was folded last */
 	int64		not_before;
 } Account;
 
@@ -399,6 +405,33 @@ clear_account(Account *account)
 	account->details_at = MT_NEVER;
 }
 
+static void
+count_work(void *argument)
+{
+	AccountWork *work = argument;
+
+	if (!enter(work, "counting anew"))
+		return;
+	mt_sql_rebuild_readiness(work->account->tenant_id);
+	mt_sql_worker_report(NULL, 1);
+}
+
+/* Has a large tenant counted anew, one at a time; here where no other process is to be had. It is folded when that is done, and rests until it may be. */
+static void
+count_anew(Account *account)
+{
+	AccountWork work = {.account = account};
+
+	account->large = true;
+	account->not_before = mt_now() + rest_after(Min(account->counts, COUNTS_REST));
+	if (mt_counter_running())
+		return;
+	if (account->counts++ == 0)
+		ereport(LOG, (errmsg("the rows of tenant \"%s\" are counted anew for its readiness", account->tenant_id)));
+	if (!mt_counter_start(account->tenant_id))
+		(void) account_work(&work, count_work, false);
+}
+
 /* Folds a tenant, its totals or all. True when it is folded. */
 static bool
 fold(Account *account, bool details)
@@ -406,6 +439,11 @@ fold(Account *account, bool details)
 	AccountWork work = {.account = account, .details = details};
 	int64		began = mt_now();
 
+	if (account->large && mt_counter_running())
+	{
+		account->not_before = began + mt_jitter(FIRST_PAUSE);
+		return false;
+	}
 	if (!account_work(&work, fold_work, false))
 		return false;
 	/* It rests for as long as that took: where each of many large statements has all rows counted anew, several of them have it done once. */
@@ -415,21 +453,29 @@ fold(Account *account, bool details)
 		clear_account(account);
 		return false;
 	}
+	if (work.result == MT_FOLD_TOO_LARGE)
+	{
+		count_anew(account);
+		return false;
+	}
 	if (work.result < 0)
 	{
 		account->not_before = mt_now() + BUSY_PAUSE;
 		return false;
 	}
+	account->counts = 0;
 	account->marked = false;
 	if (details)
 		account->details_at = MT_NEVER;
 	else if (work.result > 0)
 		schedule_details(account);
-	if (details || work.result > 0)
+	/* Tables have grown, be it by what the counter has written. */
+	if (details || work.result > 0 || account->large)
 	{
 		bring_forward(&upkeep);
 		upkeep_again_at = mt_now() + UPKEEP_PAUSE;
 	}
+	account->large = false;
 	return true;
 }
 

@@ -2,7 +2,7 @@
  * process.c
  *		The life of a worker process: start, wait until the extension can be used, take on the service role, run transactions, reload, end.
  *
- * Called by the entry points in publisher.c, aggregator.c, sync.c and gateway.c. A worker reaches the extension through SQL alone, and the text of that SQL is in
+ * Called by the entry points in publisher.c, aggregator.c, counter.c, sync.c and gateway.c. A worker reaches the extension through SQL alone, and the text of that SQL is in
  * statements.c; the only exceptions are the two questions of the start, asked here because they come before the service role is known.
  *
  * A worker ends with 0 where it has nothing to do in this database and with 1 where the launcher shall start it again. It never ends because
@@ -393,7 +393,7 @@ remember_role_setting(void)
 
 /*
  * Makes this process a worker of the database: returns when it acts as the service role, and ends it where it is not wanted. kind is the
- * slot's name, title what people see.
+ * slot's name, NULL for one that has none; title what people see.
  */
 void
 mt_worker_start(Oid database, const char *kind, const char *title)
@@ -414,12 +414,12 @@ mt_worker_start(Oid database, const char *kind, const char *title)
 	mt_worker_busy("starting");
 
 	mt_worker_end_without_extension();
-	if (!mt_in_transaction(attach_to_slot, &question, &failure))
+	if (kind != NULL && !mt_in_transaction(attach_to_slot, &question, &failure))
 	{
 		ereport(LOG, (errmsg("%s could not attach: %s", title, failure.text)));
 		proc_exit(1);
 	}
-	if (!question.attached)
+	if (kind != NULL && !question.attached)
 		proc_exit(0);
 
 	wait_until_ready(title, role);

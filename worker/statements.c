@@ -642,8 +642,8 @@ mt_sql_tenants_to_fold(MemoryContext context, char ***tenants)
 }
 
 /*
- * Folds what has been added to the tenant's readiness: its totals, or the summaries of users and courses too. Returns how much that was; -1:
- * somebody else is at it.
+ * Folds what has been added to the tenant's readiness: its totals, or the summaries of users and courses too. Returns how much that was, MT_FOLD_BUSY
+ * where somebody else is at it, MT_FOLD_TOO_LARGE where more rows must be counted than one step counts.
  */
 int64
 mt_sql_fold_readiness(const char *tenant, bool details)
@@ -653,6 +653,18 @@ mt_sql_fold_readiness(const char *tenant, bool details)
 
 	mt_run_for_row(&statement, values, NULL);
 	return mt_column_int64(0, 1, 0);
+}
+
+/*
+ * Counts all rows of a tenant for its readiness.
+ */
+void
+mt_sql_rebuild_readiness(const char *tenant)
+{
+	static MtStatement statement = {"SELECT mindtickle.rebuild_readiness($1)", 1, {TEXTOID}};
+	Datum		values[1] = {CStringGetTextDatum(tenant)};
+
+	mt_run_for_row(&statement, values, NULL);
 }
 
 /*

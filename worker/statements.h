@@ -106,7 +106,12 @@ extern void mt_sql_trim_tenant(const char *tenant);
 
 extern int	mt_sql_take_readiness_marks(MemoryContext context, char ***names);
 extern int	mt_sql_tenants_to_fold(MemoryContext context, char ***tenants);
+/* What a fold returns that has taken in nothing. */
+#define MT_FOLD_BUSY		(-1)
+#define MT_FOLD_TOO_LARGE	(-2)
+
 extern int64 mt_sql_fold_readiness(const char *tenant, bool details);
+extern void mt_sql_rebuild_readiness(const char *tenant);
 extern char *mt_sql_tend_readiness(MemoryContext context);
 extern void mt_sql_readiness_days(TimestampTz at, MtDayVisitor visitor, void *argument);
 extern int	mt_sql_close_readiness_day(const char *tenant, TimestampTz at);

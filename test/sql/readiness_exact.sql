@@ -4,7 +4,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 \i :inputdir/sql/include/readiness.sql
-SELECT plan(52);
+SELECT plan(55);
 
 SELECT mt_create_tenant(t, t) FROM unnest('{rx-a,rx-b,rx-c}'::text[]) AS t \g /dev/null
 
@@ -185,6 +185,18 @@ SELECT setseed(0.5) \g /dev/null
 CALL pg_temp.work_and_compare(400, 'pg_temp.inexact()', true) \gset
 SELECT is(:'differing'::text, '', '400 random transactions');
 SELECT is(pg_temp.inexact(), '', 'and after the last');
+
+-- Very many rows of few users, which are merged on the way.
+BEGIN;
+INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source)
+	SELECT (ARRAY['rx-a', 'rx-b'])[1 + i % 2], 'u' || i % 40, 'c' || i % 7, 'many', timestamptz '2026-01-01Z' + i * interval '1 s', i % 1000 / 10.0, 'sql' FROM generate_series(1, 150000) AS i;
+SELECT is(pg_temp.inexact(), '', 'very many rows of few users in one statement');
+UPDATE mindtickle.quiz_submission SET user_id = 'moved ' || user_id, score = NULLIF(score, 50) WHERE quiz_id = 'many' AND tenant_id IN ('rx-a', 'rx-b');
+SELECT is(pg_temp.inexact(), '', 'and all of them changed');
+SELECT is(count(*) FILTER (WHERE d.entries IS NULL)::int4, 0, 'without being counted anew')
+FROM (TABLE mindtickle.readiness_delta_0 UNION ALL TABLE mindtickle.readiness_delta_1 UNION ALL TABLE mindtickle.readiness_delta_2 UNION ALL TABLE mindtickle.readiness_delta_3) AS d
+WHERE d.xid = pg_current_xact_id();
+ROLLBACK;
 
 BEGIN;
 SELECT mt_drop_tenant('rx-b') \g /dev/null

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(35);
+SELECT plan(50);
 
 DROP ROLE IF EXISTS rd_reader, rd_writer, rd_other;
 CREATE ROLE rd_reader;
@@ -130,6 +130,61 @@ SELECT is(pg_temp.as_role('rd_reader', 'SELECT count(*) FROM mt_readiness_report
 SELECT is(pg_temp.as_role('rd_other', 'SELECT count(*) FROM mt_readiness_reports'), '0', 'another tenant''s do not');
 SELECT is(pg_temp.as_role('rd_other', $$SELECT mt_readiness('rd')$$), '42501: permission denied for tenant "rd"', 'nor read its readiness');
 SELECT is(pg_temp.as_role('rd_other', $$SELECT mt_aggregate_readiness('rd')$$), '42501: permission denied for tenant "rd"', 'nor aggregate it');
+-- A pull that is under way and waited for: one that somebody has asked for, or the first since settings or secrets have changed.
+CREATE FUNCTION pg_temp.pull(VARIADIC steps text[]) RETURNS int8 LANGUAGE plpgsql AS $$
+DECLARE
+	step text;
+	job int8;
+BEGIN
+	PERFORM set_config('role', 'mindtickle_service', true), mindtickle.enter_tenant('rd');
+	SELECT j.job_id INTO job FROM mindtickle.sync_job AS j WHERE j.tenant_id = 'rd' AND j.state = 'running';
+	FOREACH step IN ARRAY steps LOOP
+		CASE step
+			WHEN 'open' THEN SELECT o.job_id INTO STRICT job FROM mindtickle.sync_open('rd') AS o;
+			WHEN 'due' THEN UPDATE mindtickle.tenant SET next_sync_at = now() WHERE tenant_id = 'rd';
+			WHEN 'done', 'failed' THEN PERFORM mindtickle.sync_close('rd', job, step, CASE step WHEN 'failed' THEN 'upstream answers 500' END);
+			WHEN 'pass' THEN PERFORM mindtickle.sync_pass_phase('rd', job, 'quiz_results');
+			ELSE PERFORM mindtickle.sync_finish_phase('rd', job, step, true, NULL, true);
+		END CASE;
+	END LOOP;
+	PERFORM set_config('role', 'none', true), set_config('mindtickle.tenant', '', true);
+	RETURN job;
+END
+$$;
+CREATE FUNCTION pg_temp.reason() RETURNS text LANGUAGE sql AS $$
+	SELECT coalesce(regexp_replace(provisional_reason, 'since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-][\d:]+', 'since then', 'g'), '-') FROM mt_readiness('rd')
+$$;
+CREATE FUNCTION pg_temp.due() RETURNS bool LANGUAGE sql AS $$ SELECT 'rd' IN (SELECT mindtickle.readiness_reruns_due()) $$;
+SELECT mt_set_credential('rd', '{"api_key": "k"}') \g /dev/null
+SELECT pg_temp.pull('roster', 'progress', 'quiz_results', 'done', 'due', 'open') \g /dev/null
+SELECT is(pg_temp.reason(), '-', 'a pull that the interval brings is not waited for');
+SELECT pg_temp.pull('roster', 'progress', 'quiz_results', 'done'), mt_sync_tenant('rd') \g /dev/null
+SELECT is(pg_temp.reason(), '-', 'one that is asked for is not while it waits itself');
+SELECT pg_temp.pull('open') \g /dev/null
+SELECT is(pg_temp.reason(), 'pull of roster under way since then; pull of progress under way since then; pull of quiz results under way since then', 'but is while it is under way');
+SELECT is((SELECT provisional_reason FROM mt_readiness('rd')) LIKE '%since ' || to_char(now(), 'YYYY-MM-DD HH24:MI:SSOF'), true, 'since it began');
+SELECT is((SELECT provisional FROM mt_aggregate_readiness('rd')) AND NOT pg_temp.due(), true, 'a report meanwhile is provisional');
+SELECT pg_temp.pull('roster', 'catalog', 'quiz_results') \g /dev/null
+SELECT is(pg_temp.reason(), 'pull of progress under way since then', 'as far as it is under way');
+UPDATE mindtickle.sync_resource SET data_as_of = now() - interval '3 hours' WHERE tenant_id = 'rd' AND resource = 'progress';
+SELECT is(pg_temp.reason(), 'progress older than 2 hours', 'what is old is called old');
+SELECT pg_temp.pull('progress') \g /dev/null
+SELECT is(pg_temp.reason() || ' ' || pg_temp.due(), '- true', 'and the report is renewed when it has ended');
+SELECT pg_temp.pull('done'), mt_sync_tenant('rd'), pg_temp.pull('open', 'roster') \g /dev/null
+SELECT isnt(pg_temp.reason(), '-', 'another one');
+SELECT pg_temp.pull('failed') \g /dev/null
+SELECT is(pg_temp.reason() || ' ' || pg_temp.due(), '- true', 'it has also ended when it has failed elsewhere');
+SELECT mt_sync_tenant('rd') AS job, pg_temp.pull('open') \gset
+SELECT isnt(pg_temp.reason(), '-', 'another one');
+SELECT mt_cancel_job('rd', :job) \g /dev/null
+SELECT is(pg_temp.reason(), '-', 'or was cancelled');
+SELECT mt_configure_tenant('rd', '{"base_urls": ["https://other.example/v2"]}') \g /dev/null
+SELECT is(pg_temp.reason(), '-', 'new settings alone are not waited for');
+SELECT pg_temp.pull('due', 'open', 'roster', 'pass') \g /dev/null
+SELECT is(pg_temp.reason(), 'pull of progress under way since then', 'but the pull that uses them is');
+SELECT pg_temp.pull('progress', 'done', 'due', 'open') \g /dev/null
+SELECT is(pg_temp.reason(), '-', 'and the next one is not, also where a resource is passed over');
+
 SET LOCAL transaction_read_only = on;
 SELECT is(pg_temp.as_role('rd_reader', $$SELECT learners > 0 FROM mt_readiness('rd')$$), 'true', 'mt_readiness works in a read-only transaction');
 SELECT alike(pg_temp.as_role('rd_reader', $$SELECT mt_aggregate_readiness('rd')$$), '25006: %', 'mt_aggregate_readiness does not');

@@ -91,7 +91,7 @@ SELECT is(pg_temp.columns_of('mindtickle.sync_job'),
 	'requests bigint !, throttled bigint !, errors bigint !, rejected bigint !, changed bigint !, requested_by name C, '
 	'requested_at timestamptz !, started_at timestamptz, phase_started_at timestamptz, finished_at timestamptz, error text', 'columns of sync_job');
 SELECT is(pg_temp.columns_of('mindtickle.sync_resource'),
-	'tenant_id text C !, resource text C !, data_as_of timestamptz, finished_at timestamptz, error text, error_at timestamptz, latest timestamptz, listed_at timestamptz', 'columns of sync_resource');
+	'tenant_id text C !, resource text C !, data_as_of timestamptz, finished_at timestamptz, error text, error_at timestamptz, latest timestamptz, listed_at timestamptz, awaited_since timestamptz', 'columns of sync_resource');
 SELECT is(pg_temp.columns_of('mindtickle.sync_seen'),
 	'tenant_id text C !, job_id bigint !, phase text C !, object_id text C !', 'columns of sync_seen');
 SELECT is(pg_temp.columns_of('mindtickle.sync_series'), 'tenant_id text C !, series_id text C !, name text', 'columns of sync_series');

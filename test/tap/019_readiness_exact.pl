@@ -3,7 +3,9 @@
 # prepared before a kill and committed after it.
 #
 # READINESS_SNAPSHOTS (150) is the number of snapshots. READINESS_KILLS (3) is how often the postmaster is killed; before each kill a tenth of that number
-# is taken again, at least 10.
+# is taken again, at least 10. Many of both take longer than a suite may by itself, which TEST_SECONDS of "make test" changes:
+#
+#   READINESS_SNAPSHOTS=1000 READINESS_KILLS=20 TEST_SECONDS=20000 make test TESTS=tap/019_readiness_exact
 
 use strict;
 use warnings;
@@ -40,9 +42,11 @@ my $held = q(SELECT count(*) FROM mindtickle.quiz_submission WHERE user_id LIKE 
 
 # What is held open from here on.
 my $reader = $node->background_psql('postgres', on_error_stop => 1);
+$reader->set_query_timer_restart;
 $reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
 my $as_read = $reader->query_safe($figures);
 my $writer = $node->background_psql('postgres', on_error_stop => 1);
+$writer->set_query_timer_restart;
 $writer->query_safe('BEGIN');
 $writer->query_safe(left_open('open', 'rx-0', 'busy'));
 $node->safe_psql('postgres', 'BEGIN; ' . left_open('prepared', 'rx-1', 'busy') . q(; PREPARE TRANSACTION 'committed'));

@@ -1,4 +1,4 @@
-# The tables of readiness stay small while somebody holds a snapshot, or a write transaction, and others write: deltas go round their ring, summaries and
+# The tables of readiness stay small while somebody holds a snapshot, or a write transaction, in this database or another, and others write: deltas go round their ring, summaries and
 # figures of users and courses go over to their other table, and each is emptied without waiting for anybody. Whoever has a snapshot from before that
 # still gets the figures of his snapshot.
 
@@ -14,13 +14,16 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = start_node('primary', configuration => "jit = off\nmax_wal_size = 8GB\nfsync = off\n");
+my $node = start_node('primary', configuration => "jit = off\nmax_wal_size = 8GB\nfsync = off\nmax_prepared_transactions = 10\n");
 add_extension($node);
 $node->safe_psql('postgres', q(SELECT mt_create_tenant('rt-a', 'A'), mt_create_tenant('rt-b', 'B');
 	CREATE FUNCTION long(text, int4) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT rpad($1 || $2, 200, ''x'')';
 	INSERT INTO mindtickle.users (tenant_id, user_id, active) SELECT 'rt-a', long('u', i), i % 10 > 0 FROM generate_series(1, 8000) AS i;
 	INSERT INTO mindtickle.course_progress (tenant_id, user_id, course_id, status) SELECT 'rt-a', long('u', i), long('c', i % 20), 'in_progress' FROM generate_series(1, 8000) AS i;
 	INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source) VALUES ('rt-b', 'only', 'c', 'q', '2026-01-01Z', 50, 'sql')));
+
+# A reader of readiness looks at six tables with an index each, and at some rows of the tenant's and its users'.
+use constant READ_BLOCKS => 60;
 
 my $figures = q(SELECT concat_ws(' ', avg_score, completion_rate, learners, quiz_results, assignments, completed) FROM mt_readiness('rt-a'));
 my $wrong = q(SELECT coalesce(string_agg(format('%s %s: %s, not %s', scope, figure, kept, recomputed), E'\n'), '') FROM unnest('{rt-a,rt-b}'::text[]) AS t, mt_verify_readiness(t) WHERE NOT equal);
@@ -53,6 +56,27 @@ sub write_batches
 		COMMIT; END LOOP; END \$\$");
 }
 
+# Writes several times as many deltas as a table may have, and returns how often one was emptied meanwhile.
+sub write_much
+{
+	my ($times) = @_;
+	my $count = 0;
+	for (1 .. $times)
+	{
+		write_batches(60);
+		$count += poll($node, q(SELECT count(*) < 3 FROM pg_class WHERE relname ~ '^readiness_delta_[0-9]$' AND pg_relation_size(oid) > 0)) ? emptied('delta') : 0;
+	}
+	return $count;
+}
+
+# How many blocks a reader of a tenant's readiness looks at, who has read it before.
+sub blocks_read
+{
+	my ($tenant) = @_;
+	my @plans = split /^(?=Result)/m, $node->safe_psql('postgres', join('; ', ("EXPLAIN (ANALYZE, BUFFERS) SELECT mt_readiness('$tenant')") x 3));
+	return $plans[2] =~ /Buffers: shared hit=(\d+)(?: read=(\d+))?/ ? $1 + ($2 // 0) : die "no count of blocks in: $plans[2]";
+}
+
 # Waits until everything is folded, and tables that could be emptied are.
 sub settle
 {
@@ -64,20 +88,18 @@ emptied($_) foreach qw(delta summary user);
 
 # Two who hold something: one a snapshot, one a transaction that has written deltas.
 my $reader = $node->background_psql('postgres', on_error_stop => 1);
+$reader->set_query_timer_restart;
 $reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
 my $as_read = $reader->query_safe($figures);
 my $writer = $node->background_psql('postgres', on_error_stop => 1);
+$writer->set_query_timer_restart;
 $writer->query_safe('BEGIN');
 $writer->query_safe(q(INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source) VALUES ('rt-a', long('u', 1), 'c', 'held', '2026-01-01Z', 100, 'sql')));
-my $emptied = 0;
-for (1 .. 6)
-{
-	write_batches(60);
-	$emptied += poll($node, q(SELECT count(*) < 3 FROM pg_class WHERE relname ~ '^readiness_delta_[0-9]$' AND pg_relation_size(oid) > 0)) ? emptied('delta') : 0;
-}
+my $emptied = write_much(6);
 cmp_ok($emptied, '>=', 3, 'delta tables are emptied while a snapshot and a write transaction are held');
 cmp_ok(megabytes('delta'), '<', 48, 'and stay small: ' . megabytes('delta') . ' MB of some 70');
 settle('with both held');
+cmp_ok(blocks_read('rt-a'), '<', READ_BLOCKS, 'a reader looks at few blocks: ' . blocks_read('rt-a'));
 is($node->safe_psql('postgres', $wrong), '', 'the figures are exact');
 is($reader->query_safe($figures), $as_read, 'and those of the snapshot are as they were');
 is($reader->query_safe($wrong), '', 'as its rows say');
@@ -119,17 +141,79 @@ $writer->quit;
 settle('once the writer has committed');
 is($node->safe_psql('postgres', $wrong), '', 'the figures are exact');
 is($node->safe_psql('postgres', q(SELECT quiz_results FROM mt_readiness('rt-a'))), 1, 'with what it wrote');
+$reader->query_safe('COMMIT');
 $reader->quit;
 
-# A statement of very many users and courses asks for a new count, and gets it.
+# The same is held in another database.
+$node->safe_psql('postgres', 'CREATE DATABASE elsewhere');
+my $other_reader = $node->background_psql('elsewhere', on_error_stop => 1);
+$other_reader->set_query_timer_restart;
+$other_reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
+$other_reader->query_safe('SELECT count(*) FROM pg_class');
+my $other_writer = $node->background_psql('elsewhere', on_error_stop => 1);
+$other_writer->set_query_timer_restart;
+$other_writer->query_safe('BEGIN');
+$other_writer->query_safe('CREATE TABLE held ()');
+emptied('delta');
+cmp_ok(write_much(6), '>=', 3, 'delta tables are emptied while a snapshot and a write transaction are held in another database');
+cmp_ok(megabytes('delta'), '<', 48, 'and stay small: ' . megabytes('delta') . ' MB of some 70');
+settle('with both held in another database');
+cmp_ok(megabytes($_), '<', 50, "those of the kind $_ as well: " . megabytes($_) . ' MB') foreach qw(summary user course);
+cmp_ok(blocks_read('rt-a'), '<', READ_BLOCKS, 'a reader looks at few blocks: ' . blocks_read('rt-a'));
+is($node->safe_psql('postgres', $wrong), '', 'the figures are exact');
+$other_writer->query_safe('COMMIT');
+$other_writer->quit;
+$other_reader->query_safe('COMMIT');
+$other_reader->quit;
+
+# Many write transactions, which the next fold takes note of, and which then end: the notes go without the tenant being changed. An aggregator that starts
+# looks at all tenants, as it does once a minute.
+my $listed = q(SELECT count(*) FROM (SELECT s.cursor FROM (TABLE mindtickle.readiness_summary_0 UNION ALL TABLE mindtickle.readiness_summary_1) AS s
+	WHERE s.tenant_id = 'rt-b' ORDER BY s.fold DESC LIMIT 1) AS newest, pg_snapshot_xip(newest.cursor));
+$node->safe_psql('postgres', "BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'open $_'") foreach 1 .. 8;
+$node->safe_psql('postgres', q(DO $$ BEGIN FOR i IN 1 .. 100 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$));
+$node->safe_psql('postgres', q(INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source) VALUES ('rt-b', 'only', 'c', 'q', '2026-01-02Z', 60, 'sql')));
+settle('with many write transactions open');
+cmp_ok($node->safe_psql('postgres', $listed), '>=', 8, 'a fold notes them');
+$node->safe_psql('postgres', "ROLLBACK PREPARED 'open $_'") foreach 1 .. 8;
+$node->safe_psql('postgres', q(SELECT pg_terminate_backend(pid) FROM mt_stat_worker WHERE database = current_database() AND kind = 'aggregator'));
+ok(poll($node, "SELECT ($listed) < 4"), 'and they are not noted any more after they have ended');
+settle('after them');
+is($node->safe_psql('postgres', $wrong), '', 'the figures are exact');
+
+# A statement of very many users and courses asks for a new count, and gets it: from a process of its own, as there are many rows, so that the aggregator goes
+# on with others. Somebody holds rows that the count must replace; it gives up after a while, and is begun again.
+ok(poll($node, q(SELECT detail_cursor::text = cursor::text FROM (TABLE mindtickle.readiness_summary_0 UNION ALL TABLE mindtickle.readiness_summary_1) AS s
+	WHERE tenant_id = 'rt-b' ORDER BY fold DESC LIMIT 1)), 'figures of users and courses are folded');
+my $holder = $node->background_psql('postgres', on_error_stop => 1);
+$holder->set_query_timer_restart;
+$holder->query_safe('BEGIN');
+$holder->query_safe("SELECT user_id FROM mindtickle.readiness_user_$_ WHERE tenant_id = 'rt-b' FOR UPDATE") foreach 0 .. 1;
 $node->safe_psql('postgres', q(INSERT INTO mindtickle.course_progress (tenant_id, user_id, course_id, status) SELECT 'rt-b', 'u' || i, 'c' || j, 'completed' FROM generate_series(1, 3000) AS i, generate_series(1, 40) AS j));
 is($node->safe_psql('postgres', q(SELECT assignments FROM mt_readiness('rt-b'))), 120000, 'a large statement counts at once');
+my $counting = q(EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'mindtickle counter' AND wait_event_type = 'Lock'));
+ok(poll($node, "SELECT $counting"), 'it is counted in a process of its own, which waits');
+$node->safe_psql('postgres', q(INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source) VALUES ('rt-a', long('u', 1), 'c', 'meanwhile', '2026-01-01Z', 100, 'sql')));
+ok(poll($node, "SELECT $counting AND 'rt-a' NOT IN (SELECT mindtickle.tenants_to_fold()) AND 'rt-b' IN (SELECT mindtickle.tenants_to_fold())"), 'and another tenant is folded meanwhile');
+$holder->query_safe('COMMIT');
+$holder->quit;
 settle('after it');
+ok(poll($node, q(SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mindtickle counter')), 'the process has ended');
 is($node->safe_psql('postgres', $wrong), '', 'the figures are exact');
 ok(poll($node, q(SELECT count(*) = 0 FROM mindtickle.readiness_delta_0 AS d WHERE d.entries IS NULL AND d.xid >= pg_snapshot_xmax(pg_current_snapshot()))), 'and no count is asked for any more');
 
+# Figures of courses grow, and those of users do not: both go over to the other tables.
+my $used = q(SELECT string_agg(relname, ' ') FROM pg_class WHERE relname ~ '^readiness_course_[0-9]$' AND pg_relation_size(oid) > 0);
+my $used_before = $node->safe_psql('postgres', $used);
+like($used_before, qr/^readiness_course_[0-9]$/, 'figures of courses are in one table');
+$node->safe_psql('postgres', q(INSERT INTO mindtickle.course_progress (tenant_id, user_id, course_id, status) SELECT 'rt-b', 'scholar', long('k', i), 'completed' FROM generate_series(1, 75000) AS i));
+ok(poll($node, "SELECT ($used) ~ '^readiness_course_[0-9]\$' AND ($used) <> '$used_before'"), 'and go over to the other one when they have grown');
+settle('after that');
+is($node->safe_psql('postgres', $wrong), '', 'the figures are exact');
+
 # Nobody keeps the others waiting: a reader and a writer of readiness in the middle of their transactions, and a lock of somebody else's on the tables.
 my $locker = $node->background_psql('postgres', on_error_stop => 1);
+$locker->set_query_timer_restart;
 $locker->query_safe('BEGIN');
 $locker->query_safe('LOCK TABLE mindtickle.readiness_delta_0, mindtickle.readiness_delta_1, mindtickle.readiness_delta_2, mindtickle.readiness_delta_3 IN ACCESS SHARE MODE');
 emptied('delta');

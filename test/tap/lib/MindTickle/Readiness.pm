@@ -176,11 +176,11 @@ END
 	return ('-f', $file);
 }
 
-# Starts pgbench for an hour.
+# Starts pgbench, for longer than any test takes.
 sub start_pgbench
 {
 	my ($node, $messages, @arguments) = @_;
-	return IPC::Run::start([ 'pgbench', '-n', '-T', '3600', '--max-tries=100', @arguments, $node->connstr('postgres') ],
+	return IPC::Run::start([ 'pgbench', '-n', '-T', '86400', '--max-tries=100', @arguments, $node->connstr('postgres') ],
 		'<', \undef, '>', \my $output, '2>', $messages);
 }
 

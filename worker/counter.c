@@ -1,0 +1,116 @@
+/*
+ * counter.c
+ *		The counter: counts the rows of a large tenant anew, in a process of its own, so that the aggregator goes on folding all the others.
+ *
+ * Started by the aggregator, which has one at a time and takes it along when it ends: so whatever sends the workers of a database away, as DROP DATABASE
+ * and DROP EXTENSION do, sends the counter away too. It does one transaction and ends. What it could not do is found by the aggregator, to whom the tenant
+ * is still one to be folded.
+ *
+ * It has no slot in shared memory and does not show in mt_stat_worker; it shows in pg_stat_activity.
+ */
+#include "counter.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "process.h"
+#include "statements.h"
+#include "storage/ipc.h"
+#include "tenant.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#define TITLE	"mindtickle counter"
+
+PGDLLEXPORT void mt_counter_main(Datum argument);
+
+/* In the aggregator: the counter that it has started last; NULL: it has ended. */
+static BackgroundWorkerHandle *counter = NULL;
+
+/*
+ * True while the counter that this process has started is at it. The latch is set when it ends.
+ */
+bool
+mt_counter_running(void)
+{
+	pid_t		pid;
+
+	if (counter == NULL)
+		return false;
+	if (GetBackgroundWorkerPid(counter, &pid) != BGWH_STOPPED)
+		return true;
+	pfree(counter);
+	counter = NULL;
+	return false;
+}
+
+static void
+end_counter(int code, Datum argument)
+{
+	if (counter != NULL)
+		TerminateBackgroundWorker(counter);
+}
+
+/*
+ * Has a tenant of this database counted anew. False where no slot for a background worker is free. Only while none is running.
+ */
+bool
+mt_counter_start(const char *tenant_id)
+{
+	static bool watched = false;
+	BackgroundWorker registration = {0};
+	MemoryContext previous = MemoryContextSwitchTo(TopMemoryContext);
+	bool		started;
+
+	if (!watched)
+		before_shmem_exit(end_counter, (Datum) 0);
+	watched = true;
+	registration.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	registration.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	registration.bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(registration.bgw_library_name, "mindtickle_worker", sizeof(registration.bgw_library_name));
+	strlcpy(registration.bgw_function_name, "mt_counter_main", sizeof(registration.bgw_function_name));
+	strlcpy(registration.bgw_name, TITLE, sizeof(registration.bgw_name));
+	strlcpy(registration.bgw_type, TITLE, sizeof(registration.bgw_type));
+	registration.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
+	StaticAssertStmt(sizeof(registration.bgw_extra) >= MT_TENANT_ID_SIZE, "a tenant's id must fit");
+	strlcpy(registration.bgw_extra, tenant_id, sizeof(registration.bgw_extra));
+	registration.bgw_notify_pid = MyProcPid;
+	started = RegisterDynamicBackgroundWorker(&registration, &counter);
+	MemoryContextSwitchTo(previous);
+	if (!started)
+		counter = NULL;
+	return started;
+}
+
+static void
+count_work(void *argument)
+{
+	const char *tenant_id = argument;
+
+	if (!mt_sql_tenant_exists(tenant_id))
+		return;
+	mt_sql_enter_tenant(tenant_id);
+	mt_sql_rebuild_readiness(tenant_id);
+}
+
+/*
+ * The counter of a database, for the tenant in bgw_extra.
+ */
+void
+mt_counter_main(Datum argument)
+{
+	MtFailure	failure;
+
+	mt_worker_start(DatumGetObjectId(argument), NULL, TITLE);
+	/* A count that is lost in a crash is made again. */
+	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_SESSION);
+	mt_worker_busy("counting a tenant anew");
+	if (!mt_try_transaction(count_work, MyBgworkerEntry->bgw_extra, &failure))
+		ereport(LOG,
+				(errcode(failure.sqlstate),
+				 errmsg("readiness of tenant \"%s\" could not be counted anew: %s", MyBgworkerEntry->bgw_extra, failure.text),
+				 errdetail("It is tried again.")));
+	proc_exit(0);
+}

@@ -58,7 +58,17 @@ mt_plan_run(MtPlan *plan, Datum *values, const char *nulls, int expected)
 }
 
 /*
- * The same as this snapshot shows the tables, and what the transaction itself has written.
+ * Opens a cursor on the plan's rows, for what may be too many to hold at once. SPI_cursor_close is the caller's.
+ */
+Portal
+mt_plan_open(MtPlan *plan, Datum *values, const char *nulls)
+{
+	prepare(plan);
+	return SPI_cursor_open(NULL, plan->plan, values, nulls, plan->read_only);
+}
+
+/*
+ * Runs the plan as this snapshot shows the tables, and what the transaction itself has written.
  */
 uint64
 mt_plan_run_in(MtPlan *plan, Datum *values, const char *nulls, int expected, Snapshot snapshot)

@@ -23,6 +23,7 @@ typedef struct MtPlan
 } MtPlan;
 
 extern uint64 mt_plan_run(MtPlan *plan, Datum *values, const char *nulls, int expected);
+extern Portal mt_plan_open(MtPlan *plan, Datum *values, const char *nulls);
 extern uint64 mt_plan_run_text(const char *query, int argument_count, Oid *arguments, Datum *values, int cursor_options, int expected);
 extern uint64 mt_plan_run_in(MtPlan *plan, Datum *values, const char *nulls, int expected, Snapshot snapshot);
 

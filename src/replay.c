@@ -46,7 +46,7 @@ Datum
 mt_replay_dead_letter(PG_FUNCTION_ARGS)
 {
 	static MtPlan take = {
-		"SELECT source, resource, raw, replayed_at IS NOT NULL, substring(reason FROM '\\((only the first [0-9]+ of [0-9]+ bytes are kept)\\)$') "
+		"SELECT source, resource, raw, replayed_at IS NOT NULL, substring(reason FROM '\\((only (?:the first [0-9]+ of [0-9]+ bytes are|what is no secret is) kept)\\)$') "
 		"FROM mindtickle.dead_letter WHERE tenant_id = $1 AND letter_id = $2 FOR UPDATE",
 		2, {TEXTOID, INT8OID}
 	};

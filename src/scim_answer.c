@@ -62,6 +62,17 @@ mt_scim_refuse_absent(MtScimAnswer *answer)
 }
 
 /*
+ * Counts bytes that a filter in a path goes through. False, with a refusal, where the request asks for too much of that.
+ */
+bool
+mt_scim_count_work(const MtScimCall *call, int64 bytes)
+{
+	*call->work += bytes;
+	return *call->work <= MT_SCIM_WORK_MAX ||
+		mt_scim_refuse(call->answer, 400, "tooMany", "The filters of the paths have too many values to go through: ask with fewer of them, or for members by value.");
+}
+
+/*
  * False, with a refusal of this type, where the schemas of a body do not name the URN.
  */
 bool

@@ -23,8 +23,13 @@
 #define MT_SCIM_MEMBERS_MAX		10000
 #define MT_SCIM_VALUES_MAX		100
 #define MT_SCIM_TEXT_MAX		4096
-/* Most members that one answer may hold. */
-#define MT_SCIM_MEMBERS_SHOWN_MAX	100000
+/* Most bytes of what of a resource has no columns of its own, and of an answer, as JSON. */
+#define MT_SCIM_RESOURCE_MAX	(64 * 1024)
+#define MT_SCIM_ANSWER_MAX		(8 * 1024 * 1024)
+/* Most bytes that the filters in the paths of a request may go through, those of each comparison counted; to read the members of a group is as much as
+ * so many comparisons. */
+#define MT_SCIM_WORK_MAX		(INT64CONST(128) * 1024 * 1024)
+#define MT_SCIM_READING_WORK	16
 
 typedef struct MtScimAnswer
 {
@@ -46,11 +51,13 @@ typedef struct MtScimCall
 	const char *if_none_match;
 	const struct MtScimParameters *parameters;
 	MtJson	   *body;			/* an object; NULL where the method has none */
-	bool		in_bulk;		/* it is an operation of a bulk request */
+	bool		in_bulk;		/* it is an operation of a bulk request, whose results hold no resources */
+	int64	   *work;			/* what the filters in paths have gone through, in all operations */
 	MtScimAnswer *answer;
 } MtScimCall;
 
 extern bool mt_scim_refuse(MtScimAnswer *answer, int status, const char *type, const char *detail,...) pg_attribute_printf(4, 5);
+extern bool mt_scim_count_work(const MtScimCall *call, int64 bytes);
 extern bool mt_scim_refuse_absent(MtScimAnswer *answer);
 extern bool mt_scim_require_schema(MtScimAnswer *answer, const MtJson *body, const char *urn, const char *type);
 extern char *mt_scim_location(const MtScimCall *call, const char *endpoint, const char *id);

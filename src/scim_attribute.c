@@ -174,6 +174,7 @@ static const MtScimAttribute user_attributes[] = {
 	.multi_valued = true,.mutability = MT_SCIM_READ_ONLY,.subs = user_group_parts,
 	.source = "(SELECT b.team_id, g.name FROM mindtickle.team_member AS b JOIN mindtickle.team AS g ON g.tenant_id = b.tenant_id "
 	"AND g.team_id = b.team_id WHERE b.tenant_id = $1 AND g.tenant_id = $1 AND b.user_id = u.user_id AND b.active AND g.active) AS m",
+	.rows = true,
 	.lookup = "u.user_id = ANY (ARRAY(SELECT b.user_id FROM mindtickle.team_member AS b WHERE b.tenant_id = $1 AND b.team_id = %s "
 	"AND b.active))"},
 	{.name = "entitlements", .description = "Not kept.", .type = MT_SCIM_COMPLEX, .multi_valued = true, .subs = unkept_parts},
@@ -220,6 +221,7 @@ static const MtScimAttribute group_attributes[] = {
 	.source = "(SELECT b.user_id, p.display FROM mindtickle.team_member AS b CROSS JOIN LATERAL "
 	"(SELECT " KEPT_OR_NAME("displayName") " AS display FROM mindtickle.users AS u WHERE u.tenant_id = $1 AND u.user_id = b.user_id "
 	"AND " MT_SCIM_USER_VISIBLE_BY_ID " LIMIT 1) AS p WHERE b.tenant_id = $1 AND b.team_id = t.team_id AND b.active) AS m",
+	.rows = true,
 	.lookup = "t.team_id = ANY (ARRAY(SELECT b.team_id FROM mindtickle.team_member AS b WHERE b.tenant_id = $1 AND b.user_id = %s "
 	"AND b.active))"},
 	{NULL}
@@ -287,6 +289,23 @@ mt_scim_is_kept(const MtScimAttribute *attribute)
 	for (const MtScimAttribute *sub = attribute->subs; sub != NULL && sub->name != NULL; sub++)
 		if (sub->sql != NULL)
 			return true;
+	return false;
+}
+
+/*
+ * True where the name of an attribute that nobody may read stands in a text, without regard to case: a secret may follow.
+ */
+bool
+mt_scim_names_secret(const char *text, int length)
+{
+	for (const MtScimAttribute *attribute = user_attributes; attribute->name != NULL; attribute++)
+	{
+		int			name_length = (int) strlen(attribute->name);
+
+		for (int i = 0; attribute->mutability == MT_SCIM_WRITE_ONLY && i + name_length <= length; i++)
+			if (pg_strncasecmp(text + i, attribute->name, name_length) == 0)
+				return true;
+	}
 	return false;
 }
 

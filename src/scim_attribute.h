@@ -82,6 +82,7 @@ typedef struct MtScimAttribute
 	const char *folded;			/* a column that holds lower(sql) and has an index */
 	const char *endpoint;		/* the value is a URL: base URL, this, and sql */
 	const char *source;			/* of a list: FROM and WHERE that give its elements, one a row; $1 is the tenant */
+	bool		rows;			/* of a list: its elements are rows of a table, and an index finds the one of a value */
 	const char *lookup;			/* of a list: what is true wherever an element's value is %s, by an index */
 } MtScimAttribute;
 
@@ -118,5 +119,6 @@ extern const MtScimAttribute *mt_scim_find_attribute(const MtScimAttribute *list
 extern const MtScimSchema *mt_scim_find_schema(MtScimResource resource, const char *urn, int length);
 extern bool mt_scim_has_index(const MtScimAttribute *attribute);
 extern bool mt_scim_is_kept(const MtScimAttribute *attribute);
+extern bool mt_scim_names_secret(const char *text, int length);
 
 #endif							/* MT_SCIM_ATTRIBUTE_H */

@@ -2,9 +2,9 @@
  * scim_bulk.c
  *		POST /Bulk: many requests in one (RFC 7644 section 3.7), in the order in which what they refer to is known.
  *
- * Each operation is answered by itself, as the request that it stands for; one that is refused leaves the others alone, until there are
- * failOnErrors of them. "bulkId:x" in a path or anywhere in data stands for the id that the operation of this bulkId has made; an operation waits for
- * those that it names. All of it is one transaction.
+ * Each operation is answered by itself, as the request that it stands for, and so its body kept where it is refused for that; one that is refused
+ * leaves the others alone, until there are failOnErrors of them. "bulkId:x" in a path or anywhere in data stands for the id that the operation of this
+ * bulkId has made; an operation waits for those that it names. All of it is one transaction.
  *
  * Called by scim_request.c.
  */
@@ -24,6 +24,7 @@ typedef struct BulkOperation
 	const char *path;
 	MtJson	   *data;			/* NULL: none */
 	char	   *made_id;		/* of a POST that was granted */
+	const struct BulkOperation *awaited;	/* one that it was seen to wait for */
 	bool		done;
 } BulkOperation;
 
@@ -133,20 +134,23 @@ refers(const Bulk *bulk, const char *text, const BulkOperation **operation)
 	return true;
 }
 
-/* True where every operation that a value refers to has been answered, or there is none. */
-static bool
-references_known(const Bulk *bulk, const MtJson *value)
+/* An operation that a value refers to and that has not been answered; NULL where there is none. */
+static const BulkOperation *
+find_awaited(const Bulk *bulk, const MtJson *value)
 {
 	const BulkOperation *operation;
 
 	if (value == NULL)
-		return true;
+		return NULL;
 	if (value->type == MT_JSON_STRING && refers(bulk, value->text, &operation))
-		return operation == NULL || operation->done;
+		return operation == NULL || operation->done ? NULL : operation;
 	for (int i = 0; i < value->count; i++)
-		if (!references_known(bulk, value->items[i]))
-			return false;
-	return true;
+	{
+		operation = find_awaited(bulk, value->items[i]);
+		if (operation != NULL)
+			return operation;
+	}
+	return NULL;
 }
 
 /* Puts ids in the place of references. False where one was not made. */
@@ -198,6 +202,32 @@ add_result(Bulk *bulk, BulkOperation *operation, const MtScimAnswer *answer)
 	operation->done = true;
 }
 
+/* True where an operation refers to one that is still to come. Its data are not gone through again before the one that it was seen to wait for. */
+static bool
+must_wait(const Bulk *bulk, BulkOperation *operation)
+{
+	if (operation->awaited == NULL || operation->awaited->done)
+	{
+		operation->awaited = find_awaited(bulk, last_segment(operation->path));
+		if (operation->awaited == NULL)
+			operation->awaited = find_awaited(bulk, operation->data);
+	}
+	return operation->awaited != NULL;
+}
+
+/* Keeps the data of an operation that was refused for them, as if it had come alone. */
+static void
+keep_letter(const MtScimCall *call, const char *method, const char *path)
+{
+	StringInfoData data;
+
+	if (call->answer->status != 400 || call->body == NULL || strcmp(method, "DELETE") == 0)
+		return;
+	initStringInfo(&data);
+	mt_json_write(&data, call->body);
+	mt_scim_keep_letter(call, method, path, data.data, data.len);
+}
+
 static void
 run_operation(Bulk *bulk, BulkOperation *operation)
 {
@@ -205,6 +235,7 @@ run_operation(Bulk *bulk, BulkOperation *operation)
 	MtScimParameters parameters = {0};
 	MtScimCall	call = *bulk->call;
 	MtJson	   *target = last_segment(operation->path);
+	const char *path = operation->path;
 	const BulkOperation *made;
 
 	call.in_bulk = true;
@@ -215,11 +246,13 @@ run_operation(Bulk *bulk, BulkOperation *operation)
 	call.if_none_match = NULL;
 	if (!resolve_references(bulk, operation->data) || (refers(bulk, target->text, &made) && (made == NULL || made->made_id == NULL)))
 		mt_scim_refuse(&answer, 409, "invalidValue", "A bulkId stands for nothing that was made.");
-	else if (refers(bulk, target->text, &made))
-		mt_scim_dispatch(&call, operation->method,
-						 psprintf("%.*s%s", (int) (strlen(operation->path) - strlen(target->text)), operation->path, made->made_id));
 	else
-		mt_scim_dispatch(&call, operation->method, operation->path);
+	{
+		if (refers(bulk, target->text, &made))
+			path = psprintf("%.*s%s", (int) (strlen(path) - strlen(target->text)), path, made->made_id);
+		mt_scim_dispatch(&call, operation->method, path);
+	}
+	keep_letter(&call, operation->method, path);
 	if (answer.status == 201)
 		operation->made_id = pstrdup(mt_json_get_text(answer.body, "id"));
 	add_result(bulk, operation, &answer);
@@ -244,7 +277,7 @@ run_operations(Bulk *bulk)
 		{
 			BulkOperation *operation = &bulk->operations[i];
 
-			if (operation->done || !references_known(bulk, operation->data) || !references_known(bulk, last_segment(operation->path)))
+			if (operation->done || must_wait(bulk, operation))
 				continue;
 			run_operation(bulk, operation);
 			progress = true;

@@ -20,8 +20,9 @@
 
 /* Begins with room for the parameters of a usual request. */
 #define PARAMETERS_AT_FIRST		16
-/* What it costs to look for the elements of a list, in comparisons. */
+/* What it costs to look for the elements of a list, and to have one at hand, in comparisons. */
 #define LIST_COMPARISONS		20
+#define ELEMENT_COMPARISONS		50
 
 static void append_exists(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter);
 static void append_list_comparison(MtScimQuery *query, const MtScimFilter *filter);
@@ -187,8 +188,8 @@ lookup_term(const MtScimAttribute *list, const MtScimFilter *filter)
 	return NULL;
 }
 
-/* What is true wherever a list has an element that meets the filter, by an index, and AND; nothing where there is no such thing to say. */
-static void
+/* What is true wherever a list has an element that meets the filter, by an index. False, with nothing appended, where there is no such thing to say. */
+static bool
 append_lookup(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter)
 {
 	const MtScimFilter *term = lookup_term(list, filter);
@@ -196,11 +197,12 @@ append_lookup(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilte
 	int			parameter;
 
 	if (term == NULL)
-		return;
+		return false;
 	parameter = bind_value(query, term->attribute, term->value);
 	for (const char *place; (place = strstr(rest, "%s")) != NULL; rest = place + 2)
 		appendStringInfo(&query->text, "%.*s$%d", (int) (place - rest), rest, parameter);
-	appendStringInfo(&query->text, "%s AND ", rest);
+	appendStringInfoString(&query->text, rest);
+	return true;
 }
 
 static MtScimFilter *
@@ -227,16 +229,26 @@ part_of_comparison(const MtScimFilter *filter)
 	return part;
 }
 
+/* What an element of a list must meet for a filter that asks for one to be true. */
+static MtScimFilter *
+condition_of_element(const MtScimFilter *filter)
+{
+	return filter->kind == MT_SCIM_ELEMENT ? linitial(filter->arguments) : part_of_comparison(filter);
+}
+
+/* True for a filter that asks for an element of a list. */
+static bool
+asks_list(const MtScimFilter *filter)
+{
+	return filter->kind == MT_SCIM_ELEMENT || (filter->kind == MT_SCIM_COMPARE && filter->attribute->source != NULL);
+}
+
 /* What an element of a list must meet for the filter to be true, where that is all it says and no index answers it; NULL otherwise. */
 static MtScimFilter *
 element_condition(const MtScimFilter *filter)
 {
-	MtScimFilter *condition = NULL;
+	MtScimFilter *condition = asks_list(filter) && filter->operator != MT_SCIM_NE ? condition_of_element(filter) : NULL;
 
-	if (filter->kind == MT_SCIM_ELEMENT)
-		condition = linitial(filter->arguments);
-	else if (filter->kind == MT_SCIM_COMPARE && filter->attribute->source != NULL && filter->operator != MT_SCIM_NE)
-		condition = part_of_comparison(filter);
 	return condition == NULL || lookup_term(filter->attribute, condition) != NULL ? NULL : condition;
 }
 
@@ -276,55 +288,127 @@ join_by_list(const List *arguments)
 	return list_concat(others, elements);
 }
 
-/* True where an index finds the resources that meet the filter, so that it is not asked of every one of them. */
+/* True where an index finds the resources that can meet the filter, which may be many; unique: at most as many as it has comparisons. */
 static bool
-is_answered_by_index(const MtScimFilter *filter)
+has_index_part(const MtScimFilter *filter, bool unique)
 {
 	bool		any = false;
 	bool		all = true;
 	ListCell   *cell;
 
-	if (filter->kind == MT_SCIM_ELEMENT)
-		return lookup_term(filter->attribute, linitial(filter->arguments)) != NULL;
-	if (filter->kind == MT_SCIM_COMPARE && filter->attribute->source != NULL)
-		return filter->operator != MT_SCIM_NE && lookup_term(filter->attribute, part_of_comparison(filter)) != NULL;
+	check_stack_depth();
+	if (asks_list(filter))
+		return !unique && filter->operator != MT_SCIM_NE && lookup_term(filter->attribute, condition_of_element(filter)) != NULL;
 	if (filter->kind == MT_SCIM_COMPARE)
-		return filter->operator == MT_SCIM_EQ && mt_scim_has_index(filter->attribute);
+		return filter->operator == MT_SCIM_EQ && (unique ? filter->attribute->unique : mt_scim_has_index(filter->attribute));
 	foreach(cell, filter->arguments)
 	{
-		bool		answered = is_answered_by_index(lfirst(cell));
+		bool		part = has_index_part(lfirst(cell), unique);
 
-		any |= answered;
-		all &= answered;
+		any |= part;
+		all &= part;
 	}
 	return filter->kind == MT_SCIM_AND ? any : filter->kind == MT_SCIM_OR && all;
 }
 
-/*
- * How many comparisons a filter is for one resource, at most; to look for the elements of a list is as much as so many, and each of its parts two. within:
- * it is asked of an element.
- */
-static int
-comparisons_of(const MtScimFilter *filter, bool within)
+/* What an index says of the resources that can meet a filter that has such a part. */
+static void
+append_index_part(MtScimQuery *query, const MtScimFilter *filter)
 {
-	int			count = 0;
+	const char *separator = "(";
 	ListCell   *cell;
 
 	check_stack_depth();
-	if (filter->kind == MT_SCIM_COMPARE)
-		return filter->attribute->source != NULL && !within ? LIST_COMPARISONS : 1;
-	foreach(cell, filter->kind == MT_SCIM_OR && !within ? join_by_list(filter->arguments) : filter->arguments)
-		count += comparisons_of(lfirst(cell), within || filter->kind == MT_SCIM_ELEMENT);
-	return filter->kind == MT_SCIM_ELEMENT ? LIST_COMPARISONS + 2 * count : count;
+	if (asks_list(filter))
+		(void) append_lookup(query, filter->attribute, condition_of_element(filter));
+	else if (filter->kind == MT_SCIM_COMPARE)
+		append_comparison(query, filter->attribute, filter->operator, filter->value);
+	else
+	{
+		foreach(cell, filter->arguments)
+		{
+			if (!has_index_part(lfirst(cell), false))
+				continue;
+			appendStringInfoString(&query->text, separator);
+			append_index_part(query, lfirst(cell));
+			separator = filter->kind == MT_SCIM_AND ? " AND " : " OR ";
+		}
+		appendStringInfoChar(&query->text, ')');
+	}
 }
 
 /*
- * What a filter costs for each resource of its kind that the tenant has, in comparisons; 0 where an index finds those that meet it.
+ * Appends " AND " and what an index says of the resources that can meet a filter; nothing where that is none of what it asks.
  */
-int
-mt_scim_filter_cost(const MtScimFilter *filter)
+void
+mt_scim_append_index_part(MtScimQuery *query, const MtScimFilter *filter)
 {
-	return is_answered_by_index(filter) ? 0 : comparisons_of(filter, false);
+	if (!has_index_part(filter, false))
+		return;
+	appendStringInfoString(&query->text, " AND ");
+	append_index_part(query, filter);
+}
+
+/* Adds a look at a list, with so many comparisons of each element, to what a filter costs. */
+static void
+add_list_cost(MtScimFilterCost *cost, const MtScimAttribute *list, int comparisons)
+{
+	MtScimListCost *list_cost = NULL;
+	ListCell   *cell;
+
+	cost->comparisons += LIST_COMPARISONS;
+	foreach(cell, cost->lists)
+		if (((MtScimListCost *) lfirst(cell))->list == list)
+			list_cost = lfirst(cell);
+	if (list_cost == NULL)
+	{
+		list_cost = palloc0(sizeof(MtScimListCost));
+		list_cost->list = list;
+		cost->lists = lappend(cost->lists, list_cost);
+	}
+	list_cost->comparisons += ELEMENT_COMPARISONS + comparisons;
+}
+
+/* True where an index finds the one element that a filter asks for: it is a row, and its value all that is asked. */
+static bool
+finds_element(const MtScimFilter *filter)
+{
+	const MtScimFilter *condition = condition_of_element(filter);
+
+	return filter->attribute->rows && condition->kind == MT_SCIM_COMPARE && lookup_term(filter->attribute, condition) != NULL;
+}
+
+static void
+add_cost(MtScimFilterCost *cost, const MtScimFilter *filter)
+{
+	ListCell   *cell;
+
+	check_stack_depth();
+	if (asks_list(filter))
+	{
+		if (finds_element(filter))
+			cost->comparisons += LIST_COMPARISONS;
+		else
+			add_list_cost(cost, filter->attribute, mt_scim_filter_terms(condition_of_element(filter)));
+		if (filter->operator == MT_SCIM_NE)
+			cost->comparisons += LIST_COMPARISONS;
+	}
+	else if (filter->kind == MT_SCIM_COMPARE)
+		cost->comparisons++;
+	else
+		foreach(cell, filter->kind == MT_SCIM_OR ? join_by_list(filter->arguments) : filter->arguments)
+			add_cost(cost, lfirst(cell));
+}
+
+/*
+ * What a filter costs; nothing where it asks for what is unique, so that there are no more resources to look at than it has comparisons.
+ */
+void
+mt_scim_filter_cost(const MtScimFilter *filter, MtScimFilterCost *cost)
+{
+	memset(cost, 0, sizeof(MtScimFilterCost));
+	if (!has_index_part(filter, true))
+		add_cost(cost, filter);
 }
 
 /*
@@ -368,15 +452,19 @@ append_filter(MtScimQuery *query, const MtScimFilter *filter, bool within)
 	}
 }
 
-/* Whether one element of a list meets a filter over its parts. */
+/*
+ * Whether one element of a list meets a filter over its parts. IS TRUE keeps the planner from making a join of it: to order hundreds of them would take it
+ * longer than anything else.
+ */
 static void
 append_exists(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter)
 {
 	appendStringInfoChar(&query->text, '(');
-	append_lookup(query, list, filter);
+	if (append_lookup(query, list, filter))
+		appendStringInfoString(&query->text, " AND ");
 	appendStringInfo(&query->text, "EXISTS (SELECT FROM %s WHERE ", list->source);
 	append_filter(query, filter, true);
-	appendStringInfoString(&query->text, "))");
+	appendStringInfoString(&query->text, ") IS TRUE)");
 }
 
 /* Compares a list: an element has such a part, or is such a value where elements have no parts, or has any part where the list is named alone. */

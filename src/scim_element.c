@@ -10,6 +10,7 @@
 #include "scim_filter.h"
 
 #include "catalog/pg_collation.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 
@@ -21,15 +22,12 @@ comparable(const MtScimAttribute *attribute, const char *text, int length)
 }
 
 static bool
-text_matches(const MtScimFilter *term, const JsonbValue *found)
+texts_match(MtScimOperator operator, const char *left, const char *right)
 {
-	text	   *value = DatumGetTextPP(term->value);
-	char	   *left = comparable(term->attribute, found->val.string.val, found->val.string.len);
-	char	   *right = comparable(term->attribute, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 	size_t		left_length = strlen(left);
 	size_t		right_length = strlen(right);
 
-	switch (term->operator)
+	switch (operator)
 	{
 		case MT_SCIM_EQ:
 			return strcmp(left, right) == 0;
@@ -53,6 +51,19 @@ text_matches(const MtScimFilter *term, const JsonbValue *found)
 			break;
 	}
 	return left_length > 0;
+}
+
+static bool
+text_matches(const MtScimFilter *term, const JsonbValue *found)
+{
+	text	   *value = DatumGetTextPP(term->value);
+	char	   *left = comparable(term->attribute, found->val.string.val, found->val.string.len);
+	char	   *right = comparable(term->attribute, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+	bool		matches = texts_match(term->operator, left, right);
+
+	pfree(left);
+	pfree(right);
+	return matches;
 }
 
 static bool
@@ -107,6 +118,42 @@ mt_scim_element_matches(const MtScimFilter *filter, JsonbContainer *element)
 			break;
 	}
 	elog(ERROR, "a filter over the parts of an element is expected");
+}
+
+/*
+ * How many comparisons a filter has.
+ */
+int
+mt_scim_filter_terms(const MtScimFilter *filter)
+{
+	int			count = filter->kind == MT_SCIM_COMPARE ? 1 : 0;
+	ListCell   *cell;
+
+	check_stack_depth();
+	foreach(cell, filter->arguments)
+		count += mt_scim_filter_terms(lfirst(cell));
+	return count;
+}
+
+/*
+ * How many bytes a filter goes through for so many elements of so many bytes together: those, and the value that they are compared with, each time.
+ */
+int64
+mt_scim_filter_work(const MtScimFilter *filter, int64 elements, int64 bytes)
+{
+	int64		work = 0;
+	ListCell   *cell;
+
+	check_stack_depth();
+	if (filter->kind == MT_SCIM_COMPARE)
+	{
+		bool		text = filter->operator != MT_SCIM_PR && filter->attribute->type != MT_SCIM_BOOLEAN;
+
+		work = bytes + (text ? elements * (int64) VARSIZE_ANY_EXHDR(DatumGetPointer(filter->value)) : 0);
+	}
+	foreach(cell, filter->arguments)
+		work += mt_scim_filter_work(lfirst(cell), elements, bytes);
+	return work;
 }
 
 /*

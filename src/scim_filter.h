@@ -85,6 +85,19 @@ typedef struct MtScimQuery
 	int			base_parameter; /* 0: not bound yet */
 } MtScimQuery;
 
+/* What a filter costs, in comparisons: for each resource, and for each element of lists. */
+typedef struct MtScimListCost
+{
+	const MtScimAttribute *list;
+	int			comparisons;
+} MtScimListCost;
+
+typedef struct MtScimFilterCost
+{
+	int			comparisons;
+	List	   *lists;			/* of MtScimListCost */
+} MtScimFilterCost;
+
 /* scim_parse.c */
 extern const MtScimFilter *mt_scim_parse_filter(const char *text, int length, MtScimResource resource, MtScimFault *fault);
 extern bool mt_scim_parse_path(const char *text, int length, MtScimResource resource, MtScimPath *path, MtScimFault *fault);
@@ -92,12 +105,15 @@ extern bool mt_scim_parse_path(const char *text, int length, MtScimResource reso
 /* scim_condition.c */
 extern void mt_scim_query_begin(MtScimQuery *query, const char *base_url);
 extern int	mt_scim_query_bind(MtScimQuery *query, Oid type, Datum value);
-extern int	mt_scim_filter_cost(const MtScimFilter *filter);
+extern void mt_scim_filter_cost(const MtScimFilter *filter, MtScimFilterCost *cost);
+extern void mt_scim_append_index_part(MtScimQuery *query, const MtScimFilter *filter);
 extern void mt_scim_append_condition(MtScimQuery *query, const MtScimFilter *filter);
 extern bool mt_scim_append_sort_key(MtScimQuery *query, const MtScimReference *reference);
 
 /* scim_element.c */
 extern bool mt_scim_element_matches(const MtScimFilter *filter, JsonbContainer *element);
+extern int	mt_scim_filter_terms(const MtScimFilter *filter);
+extern int64 mt_scim_filter_work(const MtScimFilter *filter, int64 elements, int64 bytes);
 extern List *mt_scim_equal_terms(const MtScimFilter *filter);
 extern void mt_scim_value_as_json(const MtScimFilter *term, JsonbValue *value);
 

@@ -80,9 +80,12 @@ mt_scim_group_render(const MtScimCall *call, const MtScimGroup *group, MtJson *m
 	return resource;
 }
 
-/* Answers with a group as the table has it now. with_body: false answers with the version alone. */
+/*
+ * Answers with a group as the table has it now; status 204 with the version alone. changed: it has been written, so that members who are too many for an
+ * answer are left out of it, where otherwise it is refused.
+ */
 static void
-answer_with_group(MtScimCall *call, const char *id, const MtScimSelection *selection, int status)
+answer_with_group(MtScimCall *call, const char *id, const MtScimSelection *selection, bool changed, int status)
 {
 	MtScimAnswer *answer = call->answer;
 	MtScimGroup group;
@@ -103,9 +106,15 @@ answer_with_group(MtScimCall *call, const char *id, const MtScimSelection *selec
 	answer->location = mt_scim_location(call, mt_scim_resource_types[MT_SCIM_GROUP].endpoint, group.id);
 	if (status == 204)
 		return;
-	if (mt_scim_selects(selection, MT_SCIM_GROUP, "members") &&
-		(members = mt_scim_read_members(call, group.id, MT_SCIM_MEMBERS_SHOWN_MAX)) == NULL)
-		return;
+	if (!call->in_bulk && mt_scim_selects(selection, MT_SCIM_GROUP, "members"))
+	{
+		members = mt_scim_read_members(call, group.id, MT_SCIM_ANSWER_MAX);
+		if (members == NULL && !changed)
+		{
+			mt_scim_refuse_members(call);
+			return;
+		}
+	}
 	answer->body = mt_scim_group_render(call, &group, members, selection);
 }
 
@@ -118,7 +127,7 @@ mt_scim_get_group(MtScimCall *call, const char *id)
 	MtScimSelection selection;
 
 	if (mt_scim_read_selection(call->parameters, MT_SCIM_GROUP, &selection, call->answer))
-		answer_with_group(call, id, &selection, 200);
+		answer_with_group(call, id, &selection, false, 200);
 }
 
 static void
@@ -184,7 +193,7 @@ mt_scim_create_group(MtScimCall *call)
 	id = TextDatumGetCString(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	(void) mt_scim_store_members(&change, id, added, mt_json_array());
 	emit_team_changed(call, "CREATE", id, object, added, NULL);
-	answer_with_group(call, id, &selection, 201);
+	answer_with_group(call, id, &selection, true, 201);
 }
 
 /* Stores what a group has become. Nothing is written where nothing changes. */
@@ -239,7 +248,7 @@ mt_scim_replace_group(MtScimCall *call, const char *id)
 		!mt_scim_check_members(&change))
 		return;
 	store_change(call, &group, object, &change);
-	answer_with_group(call, group.id, &selection, 200);
+	answer_with_group(call, group.id, &selection, true, 200);
 }
 
 /*
@@ -252,7 +261,7 @@ mt_scim_patch_group(MtScimCall *call, const char *id)
 	MtScimGroup group;
 	MtScimMemberChange change;
 	MtScimPatch patch = {
-		.answer = call->answer,.resource = MT_SCIM_GROUP,.id = id,.members = mt_scim_patch_members,.members_state = &change
+		.call = call,.resource = MT_SCIM_GROUP,.id = id,.members = mt_scim_patch_members,.members_state = &change
 	};
 
 	if (!lock_group(call, id, &selection, &group))
@@ -262,7 +271,7 @@ mt_scim_patch_group(MtScimCall *call, const char *id)
 	if (!mt_scim_apply_patch(&patch, call->body) || !mt_scim_check_members(&change))
 		return;
 	store_change(call, &group, patch.object, &change);
-	answer_with_group(call, group.id, &selection, selection.kind == MT_SCIM_SELECT_ALL ? 204 : 200);
+	answer_with_group(call, group.id, &selection, true, selection.kind == MT_SCIM_SELECT_ALL ? 204 : 200);
 }
 
 /*

@@ -25,6 +25,13 @@ typedef struct MtScimGroup
 	MtJson	   *object;			/* displayName and externalId */
 } MtScimGroup;
 
+/* A member as the table has it: his id, and what filters see. */
+typedef struct MtScimStoredMember
+{
+	const char *id;
+	Jsonb	   *element;
+} MtScimStoredMember;
+
 /*
  * What a request does to the members of a group, while it is collected. Whoever is not named stays as he is, or leaves if everybody was removed;
  * so the size of the group does not matter.
@@ -34,8 +41,12 @@ typedef struct MtScimMemberChange
 	const MtScimCall *call;
 	const char *group_id;		/* NULL: a new group */
 	bool		cleared;		/* everybody who is not named leaves */
+	MemoryContext context;		/* what is collected is in it */
 	HTAB	   *named;			/* of NamedMember */
 	int			named_count;	/* in the request, also twice */
+	MtScimStoredMember *stored; /* NULL: not read, as only filters need it */
+	int			stored_count;
+	int64		stored_size;	/* in bytes */
 } MtScimMemberChange;
 
 /* scim_member.c */
@@ -44,7 +55,8 @@ extern bool mt_scim_set_members(MtScimMemberChange *change, const MtJson *list);
 extern bool mt_scim_patch_members(void *state, MtScimPatchKind kind, const MtScimFilter *filter, const MtScimAttribute *sub, const MtJson *value);
 extern bool mt_scim_check_members(MtScimMemberChange *change);
 extern bool mt_scim_store_members(MtScimMemberChange *change, const char *group_id, MtJson *added, MtJson *removed);
-extern MtJson *mt_scim_read_members(const MtScimCall *call, const char *group_id, int most);
+extern MtJson *mt_scim_read_members(const MtScimCall *call, const char *group_id, int64 size_max);
+extern bool mt_scim_refuse_members(const MtScimCall *call);
 
 /* scim_group.c */
 extern void mt_scim_group_from_row(HeapTuple row, TupleDesc descriptor, MtScimGroup *group);

@@ -433,6 +433,20 @@ mt_json_write(StringInfo out, const MtJson *value)
 	}
 }
 
+/*
+ * How many bytes a value is as JSON text.
+ */
+int
+mt_json_length(const MtJson *value)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	mt_json_write(&text, value);
+	pfree(text.data);
+	return text.len;
+}
+
 MtJson *
 mt_json_copy(const MtJson *value)
 {

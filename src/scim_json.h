@@ -34,6 +34,7 @@ extern MtJson *mt_json_parse(const char *bytes, int length, int depth_max, MtFau
 extern MtJson *mt_json_from_jsonb(const Jsonb *document);
 extern Jsonb *mt_json_to_jsonb(const MtJson *value);
 extern void mt_json_write(StringInfo out, const MtJson *value);
+extern int	mt_json_length(const MtJson *value);
 
 extern MtJson *mt_json_null(void);
 extern MtJson *mt_json_boolean(bool boolean);

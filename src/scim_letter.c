@@ -1,90 +1,195 @@
 /*
  * scim_letter.c
- *		Keeps the bodies that SCIM requests were refused for, as dead letters.
+ *		Keeps the bodies that SCIM requests were refused for, as dead letters, without the secrets in them.
  *
- * They are kept as they came but for passwords, which identity providers may send and nobody here wants: a string behind the name "password"
- * becomes asterisks, and where "password" stands elsewhere, as the path of a PATCH, the strings behind "value" and "value" lists do too. This looks
- * at bytes, as what was refused need not be JSON.
+ * Identity providers may send passwords, and nobody here wants them. What is JSON is kept as it came where its tree holds none, else as the tree with
+ * asterisks in the place of what is or may be one: the value under such a name, what stands beside such a name as in an operation of PATCH, and text
+ * that has the name in it as a filter. Of bytes that are no JSON and may hold one nothing but their number is kept. A letter that has lost what
+ * its request would have done cannot be replayed: its reason ends with that (replay.c).
  *
- * Called by scim_request.c.
+ * Called by scim_request.c and scim_bulk.c.
  */
 #include "scim_request.h"
 
 #include "dead_letter.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "scim_attribute.h"
 
-/* Where a word stands in quotes from a place on; NULL: nowhere. The case of letters does not count. */
-static char *
-find_quoted(char *from, const char *end, const char *word)
+#define HIDDEN				"********"
+/* What the reason of a letter that is not whole ends with; replay.c knows it. */
+#define NOT_WHOLE			" (only what is no secret is kept)"
+/* Most bytes of a path that a letter names. */
+#define PATH_SHOWN_MAX		300
+
+/* What has been hidden of a letter. */
+typedef struct Hiding
 {
-	size_t		length = strlen(word);
+	bool		hidden;			/* anything */
+	bool		lost;			/* something that the request might have written */
+} Hiding;
 
-	for (char *c = from; c + length + 2 <= end; c++)
-		if (*c == '"' && c[length + 1] == '"' && pg_strncasecmp(c + 1, word, length) == 0)
-			return c;
-	return NULL;
+static bool
+names_secret(const char *text)
+{
+	return mt_scim_names_secret(text, (int) strlen(text));
 }
 
-static char *
-skip_blanks(char *from, const char *end)
+/* True for the name of a secret attribute, with or without its URN, and nothing else. */
+static bool
+is_secret_name(const char *text)
 {
-	while (from < end && strchr(" \t\r\n", *from) != NULL && *from != '\0')
-		from++;
-	return from;
+	MtScimReference reference;
+
+	return mt_scim_resolve(MT_SCIM_USER, text, (int) strlen(text), &reference) && reference.attribute != NULL &&
+		reference.attribute->mutability == MT_SCIM_WRITE_ONLY;
 }
 
-/* What follows a quoted word and a colon; NULL where no colon follows. */
-static char *
-value_behind(char *quoted, const char *end, const char *word)
+/* True for members whose values tell what an operation is, and nothing of what it writes. */
+static bool
+is_outline(const char *key)
 {
-	char	   *c = skip_blanks(quoted + strlen(word) + 2, end);
+	static const char *const outlines[] = {"op", "path", "method", "bulkId", "schemas"};
 
-	return c < end && *c == ':' ? skip_blanks(c + 1, end) : NULL;
+	for (int i = 0; i < (int) lengthof(outlines); i++)
+		if (pg_strcasecmp(outlines[i], key) == 0)
+			return true;
+	return false;
 }
 
-/* Overwrites the string that begins at a place, up to its end or that of the bytes. */
+/* True where what stands beside an item belongs to a secret that it names: it is the name, or the path or filter that has the name in it. */
+static bool
+points_to_secret(const MtJson *container, int place)
+{
+	const MtJson *item = container->items[place];
+	const char *key = container->type == MT_JSON_OBJECT ? container->keys[place] : "";
+
+	return item->type == MT_JSON_STRING &&
+		(is_secret_name(item->text) || ((pg_strcasecmp(key, "path") == 0 || pg_strcasecmp(key, "filter") == 0) && names_secret(item->text)));
+}
+
+static void hide_secrets(MtJson *value, Hiding *hiding);
+
 static void
-overwrite_string(char *from, const char *end)
+hide_items(MtJson *container, Hiding *hiding)
 {
-	if (from == NULL || from >= end || *from != '"')
-		return;
-	for (char *c = from + 1; c < end && *c != '"'; c++)
+	bool		object = container->type == MT_JSON_OBJECT;
+	bool		beside = false;
+	bool		only_operation = object;
+
+	for (int i = 0; i < container->count; i++)
+		if (points_to_secret(container, i))
+		{
+			beside = true;
+			/* An operation on a secret writes nothing. */
+			only_operation &= object && pg_strcasecmp(container->keys[i], "path") == 0 && is_secret_name(container->items[i]->text);
+		}
+	for (int i = 0; i < container->count; i++)
 	{
-		if (*c == '\\' && c + 1 < end)
-			*c++ = '*';
-		*c = '*';
+		const char *key = object ? container->keys[i] : "";
+		bool		named = object && names_secret(key);
+		bool		exactly = named && is_secret_name(key);
+
+		if (!named && (!beside || is_outline(key) || points_to_secret(container, i)))
+		{
+			hide_secrets(container->items[i], hiding);
+			continue;
+		}
+		if (named && !exactly)
+			container->keys[i] = pstrdup(HIDDEN);
+		container->items[i] = mt_json_string(HIDDEN);
+		hiding->hidden = true;
+		hiding->lost |= named ? !exactly : !only_operation;
 	}
 }
 
 static void
-hide_passwords(char *bytes, const char *end)
+hide_secrets(MtJson *value, Hiding *hiding)
 {
-	bool		elsewhere = false;
-
-	for (char *c = bytes; (c = find_quoted(c, end, "password")) != NULL; c++)
+	check_stack_depth();
+	if (value->type == MT_JSON_ARRAY || value->type == MT_JSON_OBJECT)
+		hide_items(value, hiding);
+	else if (value->type == MT_JSON_STRING && names_secret(value->text) && !is_secret_name(value->text))
 	{
-		char	   *value = value_behind(c, end, "password");
-
-		elsewhere |= value == NULL;
-		overwrite_string(value, end);
+		value->text = pstrdup(HIDDEN);
+		hiding->hidden = true;
+		hiding->lost = true;
 	}
-	for (char *c = bytes; elsewhere && (c = find_quoted(c, end, "value")) != NULL; c++)
-		overwrite_string(value_behind(c, end, "value"), end);
 }
 
 /*
- * Keeps the body of a request that was refused, under the request's method and path, with the refusal as the reason. ERROR 53400 where there is no room.
+ * True where bytes that need not be JSON may hold a secret: its name stands in them, in any of the encodings that JSON has, an escape in which it could
+ * be written, or what no text holds, as something compressed does.
+ */
+bool
+mt_scim_may_hold_secret(const char *bytes, int length)
+{
+	char	   *text = palloc(length + 1);
+	int			text_length = 0;
+
+	for (int i = 0; i < length; i++)
+	{
+		unsigned char c = (unsigned char) bytes[i];
+
+		/* Between the letters of UTF-16 and UTF-32 stand zeros. */
+		if (c == '\0')
+			continue;
+		if (c < ' ' && c != '\t' && c != '\r' && c != '\n')
+			return true;
+		text[text_length++] = (char) c;
+	}
+	text[text_length] = '\0';
+	return mt_scim_names_secret(text, text_length) || strstr(text, "\\u") != NULL;
+}
+
+/* The path as a letter names it. One that cannot be decoded could hold anything. */
+static const char *
+shown_path(const char *path, Hiding *hiding)
+{
+	const char *decoded = mt_scim_unescape(path, (int) strlen(path), false);
+
+	if (decoded != NULL && !names_secret(decoded))
+		return pnstrdup(path, pg_mbcliplen(path, (int) strlen(path), PATH_SHOWN_MAX));
+	hiding->lost = true;
+	return HIDDEN;
+}
+
+/*
+ * Keeps the body of a request that was refused, under the request's method and path, with the refusal as the reason. bytes: the body as it came; what it
+ * was parsed to is the call's body, NULL where it was not. ERROR 53400 where there is no room.
  */
 void
 mt_scim_keep_letter(const MtScimCall *call, const char *method, const char *path, const char *bytes, int length)
 {
 	const MtScimAnswer *answer = call->answer;
+	Hiding		hiding = {false};
+	const char *resource = psprintf("%s %s", method, shown_path(path, &hiding));
 	MtFault		fault = {0};
-	char	   *copy = palloc(length + 1);
+	StringInfoData tree;
 
-	memcpy(copy, bytes, length);
-	hide_passwords(copy, copy + length);
 	fault.field = psprintf("%s:", answer->fault_type == NULL ? "refused" : answer->fault_type);
 	fault.message = answer->fault_detail;
-	if (!mt_keep_dead_letter(call->tenant, "scim", psprintf("%s %s", method, path), &fault, copy, length))
+	if (call->body != NULL)
+	{
+		MtJson	   *copy = mt_json_copy(call->body);
+
+		hide_secrets(copy, &hiding);
+		if (hiding.hidden)
+		{
+			initStringInfo(&tree);
+			mt_json_write(&tree, copy);
+			bytes = tree.data;
+			length = tree.len;
+		}
+	}
+	else if (mt_scim_may_hold_secret(bytes, length))
+	{
+		fault.message = psprintf("%s %d bytes came.", fault.message, length);
+		length = 0;
+		hiding.lost = true;
+	}
+	if (hiding.lost)
+		fault.message = psprintf("%s" NOT_WHOLE, fault.message);
+	if (!mt_keep_dead_letter(call->tenant, "scim", resource, &fault, bytes, length))
 		mt_refuse_dead_letter(call->tenant);
 }

@@ -124,7 +124,7 @@ planning_of(const ListRequest *request)
 	return 0;
 }
 
-/* Begins a statement up to its condition. $1 is the tenant, $2 whether a user's groups are wanted. */
+/* Begins a statement over all resources. $1 is the tenant, $2 whether a user's groups are wanted. */
 static void
 begin_statement(const MtScimCall *call, const ListRequest *request, const char *columns, MtScimQuery *query)
 {
@@ -133,30 +133,61 @@ begin_statement(const MtScimCall *call, const ListRequest *request, const char *
 	(void) mt_scim_query_bind(query, BOOLOID, BoolGetDatum(request->resource == MT_SCIM_USER &&
 														   mt_scim_selects(&request->selection, MT_SCIM_USER, "groups")));
 	appendStringInfo(&query->text, "SELECT %s FROM %s", columns, statements[request->resource].source);
-	if (request->filter != NULL)
-	{
-		appendStringInfoString(&query->text, " AND ");
-		mt_scim_append_condition(query, request->filter);
-	}
+}
+
+static void
+append_filter(const ListRequest *request, MtScimQuery *query)
+{
+	if (request->filter == NULL)
+		return;
+	appendStringInfoString(&query->text, " AND ");
+	mt_scim_append_condition(query, request->filter);
 }
 
 /*
- * False, with a refusal, where a filter is so many comparisons for so many resources that it would be stopped, after it has kept others waiting. What
- * identity providers ask for is far below that.
+ * True where the tenant has more than so many resources that an index finds for the filter, or with a list more elements of it in them. Where it finds
+ * none, all are meant.
+ */
+static bool
+has_more(const MtScimCall *call, const ListRequest *request, const MtScimAttribute *list, int64 most)
+{
+	const char *row = statements[request->resource].row;
+	MtScimQuery query;
+	int			offset;
+
+	begin_statement(call, request, psprintf("FROM (SELECT %s.*", row), &query);
+	mt_scim_append_index_part(&query, request->filter);
+	appendStringInfo(&query.text, ") AS %s", row);
+	if (list != NULL)
+		appendStringInfo(&query.text, " CROSS JOIN LATERAL (SELECT FROM %s) AS elements", list->source);
+	offset = mt_scim_query_bind(&query, INT8OID, Int64GetDatum(most));
+	appendStringInfo(&query.text, " LIMIT 1 OFFSET $%d", offset);
+	return mt_plan_run_text(query.text.data, query.count, query.types, query.values, planning_of(request), SPI_OK_SELECT) > 0;
+}
+
+/*
+ * False, with a refusal, where a filter is so many comparisons for so many resources, and elements of their lists, that it would be stopped, after it has
+ * kept others waiting. What identity providers ask for is far below that.
  */
 static bool
 check_cost(const MtScimCall *call, const ListRequest *request)
 {
-	int			cost = request->filter == NULL ? 0 : mt_scim_filter_cost(request->filter);
-	const char *source = statements[request->resource].source;
-	Oid			types[2] = {TEXTOID, INT8OID};
-	Datum		values[2] = {CStringGetTextDatum(call->tenant), Int64GetDatum(COMPARISONS_MAX / Max(cost, 1))};
+	MtScimFilterCost cost;
+	ListCell   *cell;
+	bool		too_much;
 
-	if (cost <= FREE_COMPARISONS ||
-		mt_plan_run_text(psprintf("SELECT FROM %s LIMIT 1 OFFSET $2", source), 2, types, values, CURSOR_OPT_GENERIC_PLAN, SPI_OK_SELECT) == 0)
+	if (request->filter == NULL)
 		return true;
-	return mt_scim_refuse(call->answer, 400, "tooMany", "The filter is too much for so many %s: ask with fewer comparisons.",
-						  mt_scim_resource_types[request->resource].endpoint);
+	mt_scim_filter_cost(request->filter, &cost);
+	too_much = cost.comparisons > FREE_COMPARISONS && has_more(call, request, NULL, COMPARISONS_MAX / cost.comparisons);
+	foreach(cell, cost.lists)
+	{
+		const MtScimListCost *list_cost = lfirst(cell);
+
+		too_much = too_much || has_more(call, request, list_cost->list, COMPARISONS_MAX / list_cost->comparisons);
+	}
+	return !too_much || mt_scim_refuse(call->answer, 400, "tooMany", "The filter is too much for so many %s: ask with fewer comparisons.",
+									   mt_scim_resource_types[request->resource].endpoint);
 }
 
 static int64
@@ -166,6 +197,7 @@ count_matches(const MtScimCall *call, const ListRequest *request)
 	bool		isnull;
 
 	begin_statement(call, request, "count(*)", &query);
+	append_filter(request, &query);
 	(void) mt_plan_run_text(query.text.data, query.count, query.types, query.values, planning_of(request), SPI_OK_SELECT);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
@@ -192,6 +224,7 @@ read_page(const MtScimCall *call, const ListRequest *request)
 	int			offset;
 
 	begin_statement(call, request, psprintf("%s FROM (SELECT %s.*", statements[request->resource].columns, row), &query);
+	append_filter(request, &query);
 	append_order(request, &query);
 	limit = mt_scim_query_bind(&query, INT8OID, Int64GetDatum(request->count));
 	offset = mt_scim_query_bind(&query, INT8OID, Int64GetDatum(request->start_index - 1));
@@ -200,25 +233,38 @@ read_page(const MtScimCall *call, const ListRequest *request)
 	return mt_plan_run_text(query.text.data, query.count, query.types, query.values, planning_of(request), SPI_OK_SELECT);
 }
 
-static void
+/* Adds a resource to a page. False, with a refusal, where the page is then too large; room is how many bytes it may still have. */
+static bool
+add_resource(const MtScimCall *call, MtJson *resources, MtJson *resource, int64 *room)
+{
+	*room -= mt_json_length(resource);
+	mt_json_append(resources, resource);
+	return *room >= 0 || mt_scim_refuse(call->answer, 400, "tooMany", "The page would be larger than %d bytes; ask for fewer resources, or attributes of them.",
+										MT_SCIM_ANSWER_MAX);
+}
+
+static bool
 render_users(const MtScimCall *call, const ListRequest *request, uint64 count, MtJson *resources)
 {
+	int64		room = MT_SCIM_ANSWER_MAX;
+
 	for (uint64 i = 0; i < count; i++)
 	{
 		MtScimUser	user;
 
 		mt_scim_user_from_row(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, &user);
-		mt_json_append(resources, mt_scim_user_render(call, &user, &request->selection));
+		if (!add_resource(call, resources, mt_scim_user_render(call, &user, &request->selection), &room))
+			return false;
 	}
+	return true;
 }
 
-/* False, with a refusal, where the groups have too many members for one answer. */
 static bool
 render_groups(const MtScimCall *call, const ListRequest *request, uint64 count, MtJson *resources)
 {
 	MtScimGroup *groups = palloc(sizeof(MtScimGroup) * Max(count, 1));
 	bool		with_members = mt_scim_selects(&request->selection, MT_SCIM_GROUP, "members");
-	int			shown = 0;
+	int64		room = MT_SCIM_ANSWER_MAX;
 
 	/* Reading the members replaces the rows. */
 	for (uint64 i = 0; i < count; i++)
@@ -227,14 +273,10 @@ render_groups(const MtScimCall *call, const ListRequest *request, uint64 count, 
 	{
 		MtJson	   *members = NULL;
 
-		if (with_members)
-		{
-			members = mt_scim_read_members(call, groups[i].id, MT_SCIM_MEMBERS_SHOWN_MAX - shown);
-			if (members == NULL)
-				return false;
-			shown += members->count;
-		}
-		mt_json_append(resources, mt_scim_group_render(call, &groups[i], members, &request->selection));
+		if (with_members && (members = mt_scim_read_members(call, groups[i].id, room)) == NULL)
+			return mt_scim_refuse_members(call);
+		if (!add_resource(call, resources, mt_scim_group_render(call, &groups[i], members, &request->selection), &room))
+			return false;
 	}
 	return true;
 }
@@ -256,9 +298,7 @@ answer_list(MtScimCall *call, const MtScimParameters *parameters, MtScimResource
 		shown = read_page(call, &request);
 		if (shown < (uint64) request.count && (shown > 0 || request.start_index == 1))
 			total = request.start_index - 1 + (int64) shown;
-		if (resource == MT_SCIM_USER)
-			render_users(call, &request, shown, resources);
-		else if (!render_groups(call, &request, shown, resources))
+		if (resource == MT_SCIM_USER ? !render_users(call, &request, shown, resources) : !render_groups(call, &request, shown, resources))
 			return;
 	}
 	if (total < 0)

@@ -16,6 +16,11 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+/* Members are read in groups of so many. */
+#define MEMBERS_FETCHED		1000
+/* What it is to look whether a named user matches a filter, in bytes. */
+#define NAMED_WORK			1000
+
 /* One user whom a request names. */
 typedef struct NamedMember
 {
@@ -30,18 +35,28 @@ typedef struct IdList
 	int			count;
 } IdList;
 
+/* Nobody is named yet, or any more. */
+static void
+name_nobody(MtScimMemberChange *change)
+{
+	HASHCTL		control = {.keysize = MT_ID_MAX + 1,.entrysize = sizeof(NamedMember),.hcxt = change->context};
+
+	if (change->named != NULL)
+		hash_destroy(change->named);
+	change->named = hash_create("members of a group", 256, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
 /*
  * Begins to collect what a request does to a group's members.
  */
 void
 mt_scim_begin_members(MtScimMemberChange *change, const MtScimCall *call, const char *group_id)
 {
-	HASHCTL		control = {.keysize = MT_ID_MAX + 1,.entrysize = sizeof(NamedMember),.hcxt = CurrentMemoryContext};
-
 	memset(change, 0, sizeof(MtScimMemberChange));
 	change->call = call;
 	change->group_id = group_id;
-	change->named = hash_create("members of a group", 256, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	change->context = CurrentMemoryContext;
+	name_nobody(change);
 }
 
 static void
@@ -52,17 +67,13 @@ name_member(MtScimMemberChange *change, const char *id, bool present)
 	member->present = present;
 }
 
-/* Everybody leaves. */
+/* Everybody leaves, and who had left needs no name for it. */
 static void
 clear_members(MtScimMemberChange *change)
 {
-	HASH_SEQ_STATUS sequence;
-	NamedMember *member;
-
 	change->cleared = true;
-	hash_seq_init(&sequence, change->named);
-	while ((member = hash_seq_search(&sequence)) != NULL)
-		member->present = false;
+	if (hash_get_num_entries(change->named) > 0)
+		name_nobody(change);
 }
 
 /* The id of a user in a list of members: {"value": id, ...}, or the id alone. NULL, with a refusal, where it is none. */
@@ -122,44 +133,65 @@ mt_scim_set_members(MtScimMemberChange *change, const MtJson *list)
 	return name_members(change, list, true);
 }
 
+/* A member as he stands in the group's resource, from a row of read_members. */
+static MtJson *
+member_from_row(const MtScimCall *call, HeapTuple row, TupleDesc descriptor)
+{
+	MtJson	   *member = mt_json_object();
+	bool		isnull;
+	char	   *id = TextDatumGetCString(SPI_getbinval(row, descriptor, 1, &isnull));
+	Datum		display = SPI_getbinval(row, descriptor, 2, &isnull);
+
+	mt_json_set_text(member, "value", id);
+	mt_json_set_text(member, "$ref", mt_scim_location(call, mt_scim_resource_types[MT_SCIM_USER].endpoint, id));
+	if (!isnull)
+		mt_json_set_text(member, "display", TextDatumGetCString(display));
+	mt_json_set_text(member, "type", "User");
+	return member;
+}
+
 /*
- * The members of a group as they stand in its resource, in the order of their ids. NULL, with a refusal, where there are more than most.
+ * The members of a group as they stand in its resource, in the order of their ids. NULL where they are more than so many bytes as JSON.
  */
 MtJson *
-mt_scim_read_members(const MtScimCall *call, const char *group_id, int most)
+mt_scim_read_members(const MtScimCall *call, const char *group_id, int64 size_max)
 {
 	static MtPlan read = {
 		"SELECT b.user_id, p.display FROM mindtickle.team_member AS b CROSS JOIN LATERAL "
 		"(SELECT CASE WHEN u.attributes ? 'scim' THEN u.attributes #>> '{scim,displayName}' ELSE u.name END AS display "
 		"FROM mindtickle.users AS u WHERE u.tenant_id = $1 AND u.user_id = b.user_id AND " MT_SCIM_USER_VISIBLE_BY_ID " LIMIT 1) AS p "
-		"WHERE b.tenant_id = $1 AND b.team_id = $2 AND b.active ORDER BY b.user_id LIMIT $3",
-		3, {TEXTOID, TEXTOID, INT8OID}
+		"WHERE b.tenant_id = $1 AND b.team_id = $2 AND b.active ORDER BY b.user_id",
+		2, {TEXTOID, TEXTOID}
 	};
-	Datum		values[3] = {CStringGetTextDatum(call->tenant), CStringGetTextDatum(group_id), Int64GetDatum((int64) most + 1)};
-	uint64		count = mt_plan_run(&read, values, NULL, SPI_OK_SELECT);
-	MtJson	   *members = mt_json_array();
+	Datum		values[2] = {CStringGetTextDatum(call->tenant), CStringGetTextDatum(group_id)};
+	MemoryContext context = CurrentMemoryContext;
+	Portal		cursor = mt_plan_open(&read, values, NULL);
+	MtJson	   *members;
 
-	if (count > (uint64) most)
+	/* Opening has left it. */
+	MemoryContextSwitchTo(context);
+	members = mt_json_array();
+	do
 	{
-		mt_scim_refuse(call->answer, 400, "tooMany", "There are too many members for one answer; ask with excludedAttributes=members.");
-		return NULL;
-	}
-	for (uint64 i = 0; i < count; i++)
-	{
-		MtJson	   *member = mt_json_object();
-		bool		isnull;
-		char	   *id = TextDatumGetCString(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
-		Datum		display = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull);
+		SPI_cursor_fetch(cursor, true, MEMBERS_FETCHED);
+		for (uint64 i = 0; i < SPI_processed && size_max >= 0; i++)
+		{
+			mt_json_append(members, member_from_row(call, SPI_tuptable->vals[i], SPI_tuptable->tupdesc));
+			size_max -= mt_json_length(members->items[members->count - 1]);
+		}
+		SPI_freetuptable(SPI_tuptable);
+	} while (SPI_processed == MEMBERS_FETCHED && size_max >= 0);
+	SPI_cursor_close(cursor);
+	return size_max < 0 ? NULL : members;
+}
 
-		mt_json_set_text(member, "value", id);
-		mt_json_set_text(member, "$ref", mt_scim_location(call, mt_scim_resource_types[MT_SCIM_USER].endpoint, id));
-		if (!isnull)
-			mt_json_set_text(member, "display", TextDatumGetCString(display));
-		mt_json_set_text(member, "type", "User");
-		mt_json_append(members, member);
-	}
-	SPI_freetuptable(SPI_tuptable);
-	return members;
+/*
+ * Refuses what would need more members than can be read for one request.
+ */
+bool
+mt_scim_refuse_members(const MtScimCall *call)
+{
+	return mt_scim_refuse(call->answer, 400, "tooMany", "There are too many members for one answer; ask with excludedAttributes=members.");
 }
 
 /* True where a user is a member as the table has it. */
@@ -193,41 +225,78 @@ id_of_filter(const MtScimFilter *filter)
 	return NULL;
 }
 
-/* The members that match a filter, as ids. False, with a refusal, where the group is too large to look. */
+/* Reads the members as the table has them, once for all operations. False, with a refusal, where the group is too large to look. */
 static bool
-matching_members(const MtScimMemberChange *change, const MtScimFilter *filter, List **found)
+read_stored(MtScimMemberChange *change)
 {
-	const char *id = id_of_filter(filter);
-	List	   *ids = NIL;
-	MtJson	   *stored;
+	int64		size_max = Min(MT_SCIM_ANSWER_MAX, (MT_SCIM_WORK_MAX - *change->call->work) / MT_SCIM_READING_WORK);
+	MtJson	   *members;
+
+	if (change->stored != NULL)
+		return true;
+	members = size_max <= 0 ? NULL : mt_scim_read_members(change->call, change->group_id, size_max);
+	/* Other operations of the request are not to read as much again. */
+	if (members == NULL)
+	{
+		(void) mt_scim_count_work(change->call, MT_SCIM_WORK_MAX);
+		return mt_scim_refuse_members(change->call);
+	}
+	change->stored = MemoryContextAlloc(change->context, sizeof(MtScimStoredMember) * Max(members->count, 1));
+	for (int i = 0; i < members->count; i++)
+	{
+		MtScimStoredMember *member = &change->stored[change->stored_count++];
+		Jsonb	   *element = mt_json_to_jsonb(members->items[i]);
+
+		member->id = MemoryContextStrdup(change->context, mt_json_get_text(members->items[i], "value"));
+		member->element = memcpy(MemoryContextAlloc(change->context, VARSIZE(element)), element, VARSIZE(element));
+		change->stored_size += VARSIZE(element);
+	}
+	return mt_scim_count_work(change->call, MT_SCIM_READING_WORK * change->stored_size);
+}
+
+/* Those whom the request itself has added are known by id and type only. */
+static List *
+matching_added(const MtScimMemberChange *change, const MtScimFilter *filter, List *ids)
+{
 	HASH_SEQ_STATUS sequence;
 	NamedMember *named;
+
+	hash_seq_init(&sequence, change->named);
+	while ((named = hash_seq_search(&sequence)) != NULL)
+	{
+		MtJson	   *element;
+
+		if (!named->present)
+			continue;
+		element = mt_json_object();
+		mt_json_set_text(element, "value", named->id);
+		mt_json_set_text(element, "type", "User");
+		if (mt_scim_element_matches(filter, &mt_json_to_jsonb(element)->root))
+			ids = lappend(ids, named->id);
+	}
+	return ids;
+}
+
+/* The members that match a filter, as ids. False, with a refusal, where there are too many to look. */
+static bool
+matching_members(MtScimMemberChange *change, const MtScimFilter *filter, List **found)
+{
+	const char *id = id_of_filter(filter);
+	int64		named = hash_get_num_entries(change->named);
+	List	   *ids = NIL;
 
 	if (id != NULL)
 	{
 		*found = is_member(change, id, is_stored_member(change, id)) ? list_make1(unconstify(char *, id)) : NIL;
 		return true;
 	}
-	stored = mt_scim_read_members(change->call, change->group_id, MT_SCIM_MEMBERS_SHOWN_MAX);
-	if (stored == NULL)
+	if (!read_stored(change) ||
+		!mt_scim_count_work(change->call, mt_scim_filter_work(filter, change->stored_count + named, change->stored_size + named * NAMED_WORK)))
 		return false;
-	for (int i = 0; i < stored->count; i++)
-		if (is_member(change, mt_json_get_text(stored->items[i], "value"), true) &&
-			mt_scim_element_matches(filter, &mt_json_to_jsonb(stored->items[i])->root))
-			ids = lappend(ids, unconstify(char *, mt_json_get_text(stored->items[i], "value")));
-
-	/* Those whom the request itself has added are known by id and type only. */
-	hash_seq_init(&sequence, change->named);
-	while ((named = hash_seq_search(&sequence)) != NULL)
-	{
-		MtJson	   *element = mt_json_object();
-
-		mt_json_set_text(element, "value", named->id);
-		mt_json_set_text(element, "type", "User");
-		if (named->present && mt_scim_element_matches(filter, &mt_json_to_jsonb(element)->root))
-			ids = lappend(ids, named->id);
-	}
-	*found = ids;
+	for (int i = 0; i < change->stored_count; i++)
+		if (is_member(change, change->stored[i].id, true) && mt_scim_element_matches(filter, &change->stored[i].element->root))
+			ids = lappend(ids, unconstify(char *, change->stored[i].id));
+	*found = matching_added(change, filter, ids);
 	return true;
 }
 

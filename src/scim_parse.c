@@ -101,6 +101,18 @@ skip_spaces(Parser *parser)
 		parser->at++;
 }
 
+/* A word as a fault may repeat it: cut, and not at all where the text may hold a secret. */
+static Word
+told(const Parser *parser, Word word)
+{
+	Word		nothing = {"...", 3};
+
+	if (mt_scim_names_secret(parser->start, (int) (parser->end - parser->start)))
+		return nothing;
+	word.length = Min(word.length, ECHO_MAX);
+	return word;
+}
+
 /* At least one space. */
 static bool
 take_space(Parser *parser)
@@ -183,7 +195,9 @@ find_target(Parser *parser, Word name, const MtScimAttribute **attribute, const 
 		reference.attribute = NULL;
 	if (reference.attribute == NULL)
 	{
-		refuse(parser, name.at, "there is no attribute \"%.*s\" here", Min(name.length, ECHO_MAX), name.at);
+		Word		shown = told(parser, name);
+
+		refuse(parser, name.at, "there is no attribute \"%.*s\" here", shown.length, shown.at);
 		return false;
 	}
 	/* A path may name what is accepted without effect. */
@@ -396,10 +410,11 @@ static const MtScimAttribute *
 parse_tail(Parser *parser, const MtScimAttribute *attribute)
 {
 	Word		name = take_word(parser);
+	Word		shown = told(parser, name);
 	const MtScimAttribute *sub = mt_scim_find_attribute(attribute->subs, name.at, name.length);
 
 	if (sub == NULL)
-		refuse(parser, name.at, "%s has no part \"%.*s\"", attribute->name, Min(name.length, ECHO_MAX), name.at);
+		refuse(parser, name.at, "%s has no part \"%.*s\"", attribute->name, shown.length, shown.at);
 	return sub;
 }
 
@@ -533,13 +548,15 @@ mt_scim_parse_path(const char *text, int length, MtScimResource resource, MtScim
 	MtScimReference *reference = &path->reference;
 	Parser		parser;
 	Word		word;
+	Word		shown;
 
 	memset(path, 0, sizeof(MtScimPath));
 	if (!begin(&parser, text, length, resource, true, fault))
 		return false;
 	word = take_word(&parser);
+	shown = told(&parser, word);
 	if (!mt_scim_resolve(resource, word.at, word.length, reference))
-		refuse(&parser, word.at, "there is no attribute \"%.*s\"", Min(word.length, ECHO_MAX), word.at);
+		refuse(&parser, word.at, "there is no attribute \"%.*s\"", shown.length, shown.at);
 	else if (parser.at < parser.end && *parser.at == '[' && reference->attribute != NULL && reference->sub == NULL)
 	{
 		path->filter = parse_brackets(&parser, reference->attribute);

@@ -11,13 +11,14 @@
 
 #include "miscadmin.h"
 #include "scim_value.h"
+#include "utils/memutils.h"
 
 static bool apply_value(MtScimPatch *patch, MtScimPatchKind kind, const MtJson *value);
 
 static bool
 refuse_read_only(MtScimPatch *patch, const char *name)
 {
-	return mt_scim_refuse(patch->answer, 400, "mutability", "%s cannot be changed.", name);
+	return mt_scim_refuse(patch->call->answer, 400, "mutability", "%s cannot be changed.", name);
 }
 
 static bool
@@ -64,7 +65,7 @@ settle_list(MtScimPatch *patch, const MtScimAttribute *attribute, MtJson *list, 
 	for (int i = 0; taken && i < list->count; i++)
 		if (!list_member_ptr(touched, list->items[i]) && mt_json_get(list->items[i], "primary") != NULL)
 			mt_json_set(list->items[i], "primary", mt_json_boolean(false));
-	return mt_scim_check_list(patch->answer, attribute, list);
+	return mt_scim_check_list(patch->call->answer, attribute, list);
 }
 
 /* A value that may stand for a list of one. */
@@ -87,7 +88,7 @@ add_elements(MtScimPatch *patch, const MtScimAttribute *attribute, MtJson *list,
 	MtJson	   *added;
 	List	   *touched = NIL;
 
-	if (!mt_scim_read_value(patch->answer, attribute, as_list(value), &added))
+	if (!mt_scim_read_value(patch->call->answer, attribute, as_list(value), &added))
 		return false;
 	for (int i = 0; added != NULL && i < added->count; i++)
 	{
@@ -197,15 +198,18 @@ apply_to_elements(MtScimPatch *patch, MtScimPatchKind kind, const MtScimPath *pa
 	{
 		if (sub == NULL && given->type == MT_JSON_ARRAY && given->count == 1)
 			given = given->items[0];
-		if (sub == NULL ? !mt_scim_read_element(patch->answer, attribute, given, &value)
-			: !mt_scim_read_value(patch->answer, sub, given, &value))
+		if (sub == NULL ? !mt_scim_read_element(patch->call->answer, attribute, given, &value)
+			: !mt_scim_read_value(patch->call->answer, sub, given, &value))
 			return false;
 	}
+	if (path->filter != NULL &&
+		!mt_scim_count_work(patch->call, mt_scim_filter_work(path->filter, list->count, mt_json_length(list))))
+		return false;
 	for (int i = 0; i < list->count; i++)
 		if (path->filter == NULL || element_matches(path->filter, list->items[i]))
 			touched = lappend(touched, list->items[i]);
 	if (touched == NIL && kind == MT_SCIM_REPLACE && path->filter != NULL)
-		return mt_scim_refuse(patch->answer, 400, "noTarget", "No value of %s matches the filter of the path.", attribute->name);
+		return mt_scim_refuse(patch->call->answer, 400, "noTarget", "No value of %s matches the filter of the path.", attribute->name);
 	if (touched == NIL && kind != MT_SCIM_REMOVE && value != NULL)
 	{
 		mt_json_append(list, path->filter == NULL ? mt_json_object() : element_of_filter(path->filter));
@@ -256,7 +260,7 @@ apply_to_single(MtScimPatch *patch, MtScimPatchKind kind, const MtScimPath *path
 	{
 		if (sub == NULL)
 			given = mt_scim_as_object(attribute, given);
-		if (!mt_scim_read_value(patch->answer, sub == NULL ? attribute : sub, given, &value))
+		if (!mt_scim_read_value(patch->call->answer, sub == NULL ? attribute : sub, given, &value))
 			return false;
 	}
 	if (attribute->type != MT_SCIM_COMPLEX || (sub == NULL && (kind == MT_SCIM_REMOVE || mt_json_is_empty(given))))
@@ -300,7 +304,7 @@ apply_to_schema(MtScimPatch *patch, MtScimPatchKind kind, const MtScimSchema *sc
 		return true;
 	}
 	if (value->type != MT_JSON_OBJECT)
-		return mt_scim_refuse(patch->answer, 400, "invalidValue", "%s must be an object.", schema->urn);
+		return mt_scim_refuse(patch->call->answer, 400, "invalidValue", "%s must be an object.", schema->urn);
 	for (int i = 0; i < value->count; i++)
 	{
 		/* A URN once more would let values nest without end. */
@@ -375,7 +379,7 @@ apply_value(MtScimPatch *patch, MtScimPatchKind kind, const MtJson *value)
 		if (strchr(key, '[') == NULL && !mt_scim_resolve(patch->resource, key, length, &reference))
 			continue;
 		if (!mt_scim_parse_path(key, length, patch->resource, &path, &fault))
-			return mt_scim_refuse(patch->answer, 400, fault.type, "%s", fault.detail);
+			return mt_scim_refuse(patch->call->answer, 400, fault.type, "%s", fault.detail);
 		if (!apply_to_path(patch, kind, &path, value->items[i]))
 			return false;
 	}
@@ -394,7 +398,7 @@ read_kind(MtScimPatch *patch, const MtJson *operation, MtScimPatchKind *kind)
 	else if (word != NULL && pg_strcasecmp(word, "remove") == 0)
 		*kind = MT_SCIM_REMOVE;
 	else
-		return mt_scim_refuse(patch->answer, 400, "invalidSyntax", "op must be add, replace or remove.");
+		return mt_scim_refuse(patch->call->answer, 400, "invalidSyntax", "op must be add, replace or remove.");
 	return true;
 }
 
@@ -408,26 +412,55 @@ apply_operation(MtScimPatch *patch, const MtJson *operation)
 	MtScimFault fault = {0};
 
 	if (operation->type != MT_JSON_OBJECT)
-		return mt_scim_refuse(patch->answer, 400, "invalidSyntax", "An operation must be an object.");
+		return mt_scim_refuse(patch->call->answer, 400, "invalidSyntax", "An operation must be an object.");
 	if (!read_kind(patch, operation, &kind))
 		return false;
 	if (path_text != NULL && path_text->type == MT_JSON_NULL)
 		path_text = NULL;
 	if (path_text == NULL && kind == MT_SCIM_REMOVE)
-		return mt_scim_refuse(patch->answer, 400, "noTarget", "remove needs a path.");
+		return mt_scim_refuse(patch->call->answer, 400, "noTarget", "remove needs a path.");
 	if (value == NULL && kind != MT_SCIM_REMOVE)
-		return mt_scim_refuse(patch->answer, 400, "invalidValue", "add and replace need a value.");
+		return mt_scim_refuse(patch->call->answer, 400, "invalidValue", "add and replace need a value.");
 	if (path_text == NULL)
 	{
 		if (value->type != MT_JSON_OBJECT)
-			return mt_scim_refuse(patch->answer, 400, "invalidValue", "Without a path the value must be an object.");
+			return mt_scim_refuse(patch->call->answer, 400, "invalidValue", "Without a path the value must be an object.");
 		return apply_value(patch, kind, value);
 	}
 	if (path_text->type != MT_JSON_STRING)
-		return mt_scim_refuse(patch->answer, 400, "invalidPath", "path must be a string.");
+		return mt_scim_refuse(patch->call->answer, 400, "invalidPath", "path must be a string.");
 	if (!mt_scim_parse_path(path_text->text, (int) strlen(path_text->text), patch->resource, &path, &fault))
-		return mt_scim_refuse(patch->answer, 400, fault.type, "%s", fault.detail);
+		return mt_scim_refuse(patch->call->answer, 400, fault.type, "%s", fault.detail);
 	return apply_to_path(patch, kind, &path, value);
+}
+
+/*
+ * Runs an operation in memory of its own, of which afterwards only the resource is left, so that a thousand of them need no more than one. False, with a
+ * refusal, also where the resource then is larger than size_max.
+ */
+static bool
+run_operation(MtScimPatch *patch, const MtJson *operation, int size_max, MemoryContext *held)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	MemoryContext working = AllocSetContextCreate(outer, "operation of a PATCH", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext next;
+	bool		done;
+
+	MemoryContextSwitchTo(working);
+	done = apply_operation(patch, operation) && mt_scim_check_size(patch->call->answer, patch->resource, patch->object, size_max);
+	/* What a refusal consists of is there. */
+	if (done)
+	{
+		next = AllocSetContextCreate(outer, "resource of a PATCH", ALLOCSET_DEFAULT_SIZES);
+		MemoryContextSwitchTo(next);
+		patch->object = mt_json_copy(patch->object);
+		MemoryContextDelete(working);
+		if (*held != NULL)
+			MemoryContextDelete(*held);
+		*held = next;
+	}
+	MemoryContextSwitchTo(outer);
+	return done;
 }
 
 /*
@@ -436,16 +469,22 @@ apply_operation(MtScimPatch *patch, const MtJson *operation)
 bool
 mt_scim_apply_patch(MtScimPatch *patch, const MtJson *body)
 {
+	MtScimAnswer *answer = patch->call->answer;
 	const MtJson *operations = mt_json_get(body, "Operations");
+	MemoryContext held = NULL;
+	int			size_max = Max(mt_scim_size(patch->object), MT_SCIM_RESOURCE_MAX);
 
-	if (!mt_scim_require_schema(patch->answer, body, MT_SCIM_PATCH_URN, "invalidSyntax"))
+	if (!mt_scim_require_schema(answer, body, MT_SCIM_PATCH_URN, "invalidSyntax"))
 		return false;
 	if (operations == NULL || operations->type != MT_JSON_ARRAY || operations->count == 0)
-		return mt_scim_refuse(patch->answer, 400, "invalidSyntax", "Operations must be a list of one or more operations.");
+		return mt_scim_refuse(answer, 400, "invalidSyntax", "Operations must be a list of one or more operations.");
 	if (operations->count > MT_SCIM_OPERATIONS_MAX)
-		return mt_scim_refuse(patch->answer, 413, NULL, "A request must not have more than %d operations.", MT_SCIM_OPERATIONS_MAX);
+		return mt_scim_refuse(answer, 413, NULL, "A request must not have more than %d operations.", MT_SCIM_OPERATIONS_MAX);
 	for (int i = 0; i < operations->count; i++)
-		if (!apply_operation(patch, operations->items[i]))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!run_operation(patch, operations->items[i], size_max, &held))
 			return false;
-	return mt_scim_check_resource(patch->answer, patch->resource, patch->object);
+	}
+	return mt_scim_check_resource(answer, patch->resource, patch->object);
 }

@@ -21,7 +21,7 @@ typedef bool (*MtScimPatchMembers) (void *state, MtScimPatchKind kind, const MtS
 /* A PATCH while it is applied. */
 typedef struct MtScimPatch
 {
-	MtScimAnswer *answer;
+	const MtScimCall *call;
 	MtScimResource resource;
 	const char *id;				/* of the resource */
 	MtJson	   *object;			/* the resource as mt_scim_read_resource gives one; it is changed */

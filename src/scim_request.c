@@ -13,7 +13,6 @@
 #include <ctype.h>
 
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "scim_group.h"
 #include "scim_list.h"
 #include "scim_schema.h"
@@ -25,8 +24,6 @@
 /* Where the gateway serves SCIM; paths may be given with or without it. */
 #define SCIM_PREFIX			"/scim/v2"
 #define SEGMENTS_MAX		2
-/* Most bytes of a path that a dead letter names. */
-#define PATH_SHOWN_MAX		300
 
 /* A path's decoded segments; id is NULL where there is only one. */
 typedef struct Route
@@ -247,6 +244,9 @@ read_body(MtScimCall *call, const char *media_type, const char *bytes, int lengt
 	{
 		int			end = (int) strlen(fault.message);
 
+		/* The parser's words repeat what it has met. */
+		if (mt_scim_may_hold_secret(bytes, length))
+			return mt_scim_refuse(call->answer, 400, fault.holds_nul ? "invalidValue" : "invalidSyntax", "The body is no JSON that can be taken in.");
 		/* The parser's own words end with a full stop, ours do not. */
 		if (end > 0 && fault.message[end - 1] == '.')
 			end--;
@@ -300,7 +300,9 @@ answer_request(MtScimCall *call, const char *method, const char *path, const cha
 	int			length = body == NULL ? 0 : (int) VARSIZE_ANY_EXHDR(body);
 	MtScimParameters *parameters = palloc0(sizeof(MtScimParameters));
 	bool		parsed = true;
+	int64		work = 0;
 
+	call->work = &work;
 	call->if_match = headers->if_match;
 	call->if_none_match = headers->if_none_match;
 	call->parameters = parameters;
@@ -311,7 +313,7 @@ answer_request(MtScimCall *call, const char *method, const char *path, const cha
 	if (parsed)
 		mt_scim_dispatch(call, method, path);
 	if (call->answer->status == 400 && length > 0 && has_body(method))
-		mt_scim_keep_letter(call, method, pnstrdup(path, pg_mbcliplen(path, (int) strlen(path), PATH_SHOWN_MAX)), bytes, length);
+		mt_scim_keep_letter(call, method, path, bytes, length);
 }
 
 static char *

@@ -13,6 +13,7 @@ extern void mt_scim_dispatch(MtScimCall *call, const char *method, const char *p
 extern void mt_scim_bulk(MtScimCall *call);
 
 /* scim_letter.c */
+extern bool mt_scim_may_hold_secret(const char *bytes, int length);
 extern void mt_scim_keep_letter(const MtScimCall *call, const char *method, const char *path, const char *bytes, int length);
 
 #endif							/* MT_SCIM_REQUEST_H */

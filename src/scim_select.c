@@ -9,6 +9,24 @@
  */
 #include "scim_select.h"
 
+/* Adds a reference once, so that each attribute of an answer is held against as many as there are attributes, however many names came. */
+static List *
+add_reference(List *references, const MtScimReference *added)
+{
+	MtScimReference *reference;
+	ListCell   *cell;
+
+	foreach(cell, references)
+	{
+		reference = lfirst(cell);
+		if (reference->schema == added->schema && reference->attribute == added->attribute && reference->sub == added->sub)
+			return references;
+	}
+	reference = palloc(sizeof(MtScimReference));
+	*reference = *added;
+	return lappend(references, reference);
+}
+
 static List *
 resolve_names(List *names, MtScimResource resource)
 {
@@ -18,10 +36,10 @@ resolve_names(List *names, MtScimResource resource)
 	foreach(cell, names)
 	{
 		const char *name = lfirst(cell);
-		MtScimReference *reference = palloc(sizeof(MtScimReference));
+		MtScimReference reference;
 
-		if (mt_scim_resolve(resource, name, (int) strlen(name), reference))
-			references = lappend(references, reference);
+		if (mt_scim_resolve(resource, name, (int) strlen(name), &reference))
+			references = add_reference(references, &reference);
 	}
 	return references;
 }

@@ -66,7 +66,7 @@ answer_with_stored(MtScimCall *call, const char *id, const MtScimSelection *sele
 {
 	MtScimUser	user;
 
-	if (!read_user(call, id, mt_scim_selects(selection, MT_SCIM_USER, "groups"), NOT_LOCKED, &user))
+	if (!read_user(call, id, !call->in_bulk && mt_scim_selects(selection, MT_SCIM_USER, "groups"), NOT_LOCKED, &user))
 		elog(ERROR, "a user who was just written is not there");
 	answer_with_user(call, &user, selection, status);
 }
@@ -323,7 +323,7 @@ mt_scim_patch_user(MtScimCall *call, const char *id)
 {
 	MtScimSelection selection;
 	MtScimUser	user;
-	MtScimPatch patch = {.answer = call->answer,.resource = MT_SCIM_USER,.id = id};
+	MtScimPatch patch = {.call = call,.resource = MT_SCIM_USER,.id = id};
 
 	if (!lock_user(call, id, LOCKED_FOR_UPDATE, &selection, &user))
 		return;

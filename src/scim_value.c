@@ -11,6 +11,8 @@
 
 #include <ctype.h>
 
+#include "scim_user.h"
+
 /* A boolean, for "active" also as a string: Entra sends "True". */
 static bool
 read_boolean(MtScimAnswer *answer, const MtScimAttribute *attribute, const MtJson *given, MtJson **value)
@@ -227,6 +229,41 @@ mt_scim_check_resource(MtScimAnswer *answer, MtScimResource resource, const MtJs
 }
 
 /*
+ * How many bytes a resource is as JSON, without what has columns of its own.
+ */
+int
+mt_scim_size(const MtJson *object)
+{
+	return mt_json_length(mt_scim_user_document(object));
+}
+
+/*
+ * Checks that a resource has no larger mt_scim_size than so many bytes.
+ */
+bool
+mt_scim_check_size(MtScimAnswer *answer, MtScimResource resource, const MtJson *object, int size_max)
+{
+	int			largest = 0;
+	int			largest_size = -1;
+
+	/* Most are small even with everything. */
+	if (mt_json_length(object) <= size_max || mt_scim_size(object) <= size_max)
+		return true;
+	for (int i = 0; i < object->count; i++)
+	{
+		int			size = mt_json_length(object->items[i]);
+
+		if (size > largest_size)
+		{
+			largest = i;
+			largest_size = size;
+		}
+	}
+	return mt_scim_refuse(answer, 400, "invalidValue", "A %s must not be larger than %d bytes; %s alone has %d.",
+						  mt_scim_resource_types[resource].name, size_max, object->keys[largest], largest_size);
+}
+
+/*
  * Reads the body of a POST or PUT. False, with a refusal, where something in it is wrong or missing.
  */
 bool
@@ -248,5 +285,5 @@ mt_scim_read_resource(MtScimAnswer *answer, MtScimResource resource, const MtJso
 			!read_extension(answer, type->extension, body->items[i], *object))
 			return false;
 	}
-	return mt_scim_check_resource(answer, resource, *object);
+	return mt_scim_check_size(answer, resource, *object, MT_SCIM_RESOURCE_MAX) && mt_scim_check_resource(answer, resource, *object);
 }

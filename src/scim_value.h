@@ -13,6 +13,8 @@ extern bool mt_scim_read_value(MtScimAnswer *answer, const MtScimAttribute *attr
 extern bool mt_scim_read_element(MtScimAnswer *answer, const MtScimAttribute *attribute, const MtJson *given, MtJson **value);
 extern bool mt_scim_read_resource(MtScimAnswer *answer, MtScimResource resource, const MtJson *body, MtJson **object);
 extern bool mt_scim_check_resource(MtScimAnswer *answer, MtScimResource resource, const MtJson *object);
+extern int	mt_scim_size(const MtJson *object);
+extern bool mt_scim_check_size(MtScimAnswer *answer, MtScimResource resource, const MtJson *object, int size_max);
 extern bool mt_scim_check_list(MtScimAnswer *answer, const MtScimAttribute *attribute, const MtJson *list);
 
 #endif							/* MT_SCIM_VALUE_H */

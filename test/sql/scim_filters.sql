@@ -556,33 +556,33 @@ CREATE FUNCTION pg_temp.short(text text) RETURNS text LANGUAGE sql AS $$ SELECT 
 
 SELECT plan(((SELECT count(*) FROM meets) + (SELECT count(*) FROM refused) + (SELECT count(*) FROM path) + (SELECT count(*) FROM path_refused))::int4 + 28);
 
-SELECT is(pg_temp.scim_find('sf', resource, filter), ids, format('%s: %s', resource, filter)) FROM meets ORDER BY place;
-SELECT matches(pg_temp.scim_find('sf', resource, filter), CASE WHEN reason ~ '^password' THEN '^sensitive' ELSE '^invalidFilter' END || ': The filter is not valid at byte \d+: .*(' || reason || ')', format('refused: %s: %s', resource, pg_temp.short(filter))) FROM refused ORDER BY place;
+SELECT is(pg_temp.scim_found('sf', resource, filter), ids, format('%s: %s', resource, filter)) FROM meets ORDER BY place;
+SELECT matches(pg_temp.scim_found('sf', resource, filter), CASE WHEN reason ~ '^password' THEN '^sensitive' ELSE '^invalidFilter' END || ': The filter is not valid at byte \d+: .*(' || reason || ')', format('refused: %s: %s', resource, pg_temp.short(filter))) FROM refused ORDER BY place;
 SELECT is(i, ROW(NULL::text, NULL::text, p.target, p.matches, p.terms), format('path: %s: %s', p.resource, p.path))
 	FROM path AS p, mindtickle.scim_inspect_path(p.resource, p.path, coalesce(p.element, '{}')) AS i ORDER BY p.place;
 SELECT matches(i.fault_type || ': ' || i.fault, '^invalidPath: The path is not valid at byte \d+: .*(' || p.reason || ')', format('path refused: %s: %s', p.resource, pg_temp.short(p.path)))
 	FROM path_refused AS p, mindtickle.scim_inspect_path(p.resource, p.path, '{}') AS i ORDER BY p.place;
 
 -- Where the fault is.
-SELECT is(pg_temp.scim_find('sf', 'User', 'userName eq "é" x'), 'invalidFilter: The filter is not valid at byte 18: "and", "or" or the end is expected.', 'a fault tells the byte');
-SELECT is((SELECT array_agg(substring(pg_temp.scim_find('sf', 'User', f) FROM 'byte (\d+)') ORDER BY o) FROM unnest(ARRAY['', '  ', 'userName', 'userName ', 'userName eq', 'userName eq ', 'userName eq x', 'title pr and foo pr',
+SELECT is(pg_temp.scim_found('sf', 'User', 'userName eq "é" x'), 'invalidFilter: The filter is not valid at byte 18: "and", "or" or the end is expected.', 'a fault tells the byte');
+SELECT is((SELECT array_agg(substring(pg_temp.scim_found('sf', 'User', f) FROM 'byte (\d+)') ORDER BY o) FROM unnest(ARRAY['', '  ', 'userName', 'userName ', 'userName eq', 'userName eq ', 'userName eq x', 'title pr and foo pr',
 	'emails[type eq 5]', 'emails[type pr].foo pr']) WITH ORDINALITY AS x (f, o)), '{1,3,9,10,12,13,13,14,13,17}', 'whatever it is');
 
 -- Bounds, from both sides.
-SELECT is(pg_temp.scim_find('sf', 'User', 'userName eq "' || repeat('x', 16370) || '"'), '', '16,384 bytes are read');
-SELECT matches(pg_temp.scim_find('sf', 'User', 'userName eq "' || repeat('x', 16371) || '"'), 'it is longer than 16384 bytes', '16,385 are not');
-SELECT matches(pg_temp.scim_find('sf', 'User', repeat('(', 100000)), 'it is longer than 16384 bytes', 'nor are 100,000 parentheses');
-SELECT is(pg_temp.scim_find('sf', 'User', repeat('(', 32) || 'userName eq "bob"' || repeat(')', 32)), 'bob', '32 levels are read');
-SELECT matches(pg_temp.scim_find('sf', 'User', repeat('(', 33) || 'userName eq "bob"' || repeat(')', 33)), 'it is nested deeper than 32', '33 are not');
-SELECT matches(pg_temp.scim_find('sf', 'User', repeat('(', 16384)), 'byte 34: it is nested deeper than 32', 'at the first that is too deep');
-SELECT is(pg_temp.scim_find('sf', 'User', repeat('not (', 32) || 'userName eq "bob"' || repeat(')', 32)), 'bob', '"not" is a level');
-SELECT matches(pg_temp.scim_find('sf', 'User', repeat('not (', 33) || 'userName eq "bob"' || repeat(')', 33)), 'it is nested deeper than 32', 'each');
-SELECT is(pg_temp.scim_find('sf', 'User', repeat('(', 31) || 'emails[type eq "home"]' || repeat(')', 31)), 'ada bob', 'brackets are one');
-SELECT matches(pg_temp.scim_find('sf', 'User', repeat('(', 32) || 'emails[type eq "home"]' || repeat(')', 32)), 'it is nested deeper than 32', 'too');
-SELECT is(pg_temp.scim_find('sf', 'User', '(userName pr)' || repeat(' and (userName pr)', 499)), 'ada bob carol dan eve', 'levels that were left count no more');
-SELECT is(pg_temp.scim_find('sf', 'User', 'id eq "bob"' || repeat(' or title eq "a"', 499)), 'bob', '500 comparisons are read');
-SELECT matches(pg_temp.scim_find('sf', 'User', 'id eq "bob"' || repeat(' or title eq "a"', 500)), 'there are more than 500 comparisons', '501 are not');
-SELECT matches(pg_temp.scim_find('sf', 'User', 'emails[type pr' || repeat(' or type pr', 499) || '].value pr'), 'there are more than 500 comparisons', 'those in brackets and behind them count');
+SELECT is(pg_temp.scim_found('sf', 'User', 'userName eq "' || repeat('x', 16370) || '"'), '', '16,384 bytes are read');
+SELECT matches(pg_temp.scim_found('sf', 'User', 'userName eq "' || repeat('x', 16371) || '"'), 'it is longer than 16384 bytes', '16,385 are not');
+SELECT matches(pg_temp.scim_found('sf', 'User', repeat('(', 100000)), 'it is longer than 16384 bytes', 'nor are 100,000 parentheses');
+SELECT is(pg_temp.scim_found('sf', 'User', repeat('(', 32) || 'userName eq "bob"' || repeat(')', 32)), 'bob', '32 levels are read');
+SELECT matches(pg_temp.scim_found('sf', 'User', repeat('(', 33) || 'userName eq "bob"' || repeat(')', 33)), 'it is nested deeper than 32', '33 are not');
+SELECT matches(pg_temp.scim_found('sf', 'User', repeat('(', 16384)), 'byte 34: it is nested deeper than 32', 'at the first that is too deep');
+SELECT is(pg_temp.scim_found('sf', 'User', repeat('not (', 32) || 'userName eq "bob"' || repeat(')', 32)), 'bob', '"not" is a level');
+SELECT matches(pg_temp.scim_found('sf', 'User', repeat('not (', 33) || 'userName eq "bob"' || repeat(')', 33)), 'it is nested deeper than 32', 'each');
+SELECT is(pg_temp.scim_found('sf', 'User', repeat('(', 31) || 'emails[type eq "home"]' || repeat(')', 31)), 'ada bob', 'brackets are one');
+SELECT matches(pg_temp.scim_found('sf', 'User', repeat('(', 32) || 'emails[type eq "home"]' || repeat(')', 32)), 'it is nested deeper than 32', 'too');
+SELECT is(pg_temp.scim_found('sf', 'User', '(userName pr)' || repeat(' and (userName pr)', 499)), 'ada bob carol dan eve', 'levels that were left count no more');
+SELECT is(pg_temp.scim_found('sf', 'User', 'id eq "bob"' || repeat(' or title eq "a"', 499)), 'bob', '500 comparisons are read');
+SELECT matches(pg_temp.scim_found('sf', 'User', 'id eq "bob"' || repeat(' or title eq "a"', 500)), 'there are more than 500 comparisons', '501 are not');
+SELECT matches(pg_temp.scim_found('sf', 'User', 'emails[type pr' || repeat(' or type pr', 499) || '].value pr'), 'there are more than 500 comparisons', 'those in brackets and behind them count');
 SELECT is((SELECT length(condition) < 1000000 FROM mindtickle.scim_inspect_filter('Group', 'members.display pr' || repeat(' or members.display pr', 499))), true, 'the largest condition is not too large');
 
 -- Nothing of the client's text is in the SQL, and the form of a filter makes the statement.
@@ -598,9 +598,9 @@ SELECT is((SELECT parameter_types FROM mindtickle.scim_inspect_filter('User', 'm
 
 -- What could be stored by hand and is no list of addresses harms nobody.
 UPDATE mindtickle.users SET attributes = '{"scim": {"emails": {"value": "x"}, "roles": "rep", "name": 5, "displayName": ["x"]}}' WHERE tenant_id = 'sf' AND user_id = 'dan';
-SELECT is(pg_temp.scim_find('sf', 'User', 'emails.value eq "x" or roles.value eq "rep" and id eq "dan" or name.givenName pr and id eq "dan"'), '', 'no list where there should be one');
+SELECT is(pg_temp.scim_found('sf', 'User', 'emails.value eq "x" or roles.value eq "rep" and id eq "dan" or name.givenName pr and id eq "dan"'), '', 'no list where there should be one');
 UPDATE mindtickle.users SET attributes = '{"scim": {"emails": [5, null, "x", ["x"], {"value": 5, "primary": "yes"}, {"value": null}], "roles": [null]}}' WHERE tenant_id = 'sf' AND user_id = 'dan';
-SELECT is(pg_temp.scim_find('sf', 'User', 'emails.value eq "x" or roles.value pr and id eq "dan" or emails[primary eq true] and id eq "dan"'), '', 'elements of no use');
+SELECT is(pg_temp.scim_found('sf', 'User', 'emails.value eq "x" or roles.value pr and id eq "dan" or emails[primary eq true] and id eq "dan"'), '', 'elements of no use');
 
 SELECT throws_ok('SELECT mindtickle.scim_inspect_filter(''users'', ''a pr'')', '22023', 'resource must be User or Group', 'inspection knows its resources');
 SELECT is((SELECT bool_or(has_function_privilege('public', p.oid, 'EXECUTE')) FROM pg_proc AS p WHERE proname IN ('scim_inspect_filter', 'scim_inspect_path')), false, 'and is not for everybody');

@@ -1,5 +1,5 @@
 \set ECHO none
--- Random SCIM filters, answered twice: as SQL over the tables, and by a plain reading of RFC 7644 over the documents that the rows stand for. The
+-- Random SCIM filters, answered twice: as SQL over the tables, by itself and as requests run it, and by a plain reading of RFC 7644 over the documents that the rows stand for. The
 -- second shares nothing with the first but lower(). Then the same for the brackets of paths, and filters with characters changed at random, which
 -- must give a fault or a condition that runs, and nothing else.
 \getenv inputdir PG_ABS_SRCDIR
@@ -50,12 +50,6 @@ INSERT INTO mindtickle.team (tenant_id, team_id, name, source, active, scim_exte
 	FROM unnest(ARRAY['sr', 'sr-other']) AS t (tenant), generate_series(1, 10) AS i;
 INSERT INTO mindtickle.team_member (tenant_id, team_id, user_id, source, active)
 	SELECT t.tenant_id, t.team_id, u.user_id, 'scim', random() < 0.8 FROM mindtickle.team AS t JOIN mindtickle.users AS u ON u.tenant_id = t.tenant_id WHERE t.tenant_id IN ('sr', 'sr-other') AND random() < 0.15;
-
--- An id as it stands in a URL.
-CREATE FUNCTION pg_temp.in_url(id text) RETURNS text LANGUAGE sql AS $$
-	SELECT string_agg(CASE WHEN b < 128 AND chr(b) ~ '[A-Za-z0-9._~-]' THEN chr(b) ELSE '%' || upper(lpad(to_hex(b), 2, '0')) END, '' ORDER BY i)
-	FROM (SELECT get_byte(convert_to(id, 'UTF8'), i) AS b, i FROM generate_series(0, octet_length(id) - 1) AS i) AS bytes
-$$;
 
 -- What the rows stand for.
 CREATE TEMP VIEW user_document AS
@@ -234,7 +228,7 @@ CREATE TEMP TABLE filter AS SELECT n, k.kind, pg_temp.random_filter(k.kind, NULL
 	FROM generate_series(1, 700) AS n, LATERAL (SELECT CASE WHEN n % 4 = 0 THEN 'Group' ELSE 'User' END AS kind) AS k;
 ALTER TABLE filter ADD written text;
 UPDATE filter SET written = pg_temp.write_filter(filter);
-CREATE TEMP TABLE answer AS SELECT f.*, pg_temp.scim_find('sr', f.kind, f.written) AS found, (SELECT coalesce(string_agg(r.id, ' ' ORDER BY r.id COLLATE "C"), '') FROM resource AS r
+CREATE TEMP TABLE answer AS SELECT f.*, pg_temp.scim_found('sr', f.kind, f.written) AS found, (SELECT coalesce(string_agg(r.id, ' ' ORDER BY r.id COLLATE "C"), '') FROM resource AS r
 	WHERE r.resource = f.kind AND pg_temp.document_meets(f.filter, r.document)) AS wanted FROM filter AS f;
 SELECT is_empty($$SELECT n, written, found, wanted FROM answer WHERE found <> wanted ORDER BY length(written) LIMIT 3$$, 'SQL finds whom the plain reading finds');
 SELECT cmp_ok((SELECT count(*) FROM answer WHERE found <> '' AND array_length(string_to_array(found, ' '), 1) < (SELECT count(*) FROM resource AS r WHERE r.resource = answer.kind)), '>', 300::bigint, 'many filters find some and leave some');
@@ -264,7 +258,7 @@ $$;
 CREATE TEMP TABLE mangled AS SELECT f.kind, pg_temp.mangle(f.written) AS written FROM filter AS f, generate_series(1, 4);
 CREATE FUNCTION pg_temp.outcome_of(kind text, written text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-	found text := pg_temp.scim_find('sr', kind, written);
+	found text := pg_temp.scim_found('sr', kind, written);
 BEGIN
 	RETURN CASE WHEN found LIKE 'invalidFilter: The filter is not valid at byte %' THEN 'refused' ELSE 'run' END;
 EXCEPTION WHEN OTHERS THEN

@@ -62,7 +62,7 @@ INSERT INTO request (method, url, body, said) VALUES
 	('POST', '/Users/.search', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "attributes": "userName"}', '400 invalidSyntax'), ('POST', '/Users/.search', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "attributes": [7]}', '400 invalidSyntax'),
 	('POST', '/Users/.search', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "attributes": [], "excludedAttributes": ["title"], "filter": null}', '200');
 
-SELECT plan((SELECT count(*) FROM request)::int + 97);
+SELECT plan((SELECT count(*) FROM request)::int + 110);
 SELECT is(pg_temp.said(r.method, r.url, r.body, r.headers), r.said, concat_ws(' ', r.method, left(r.url, 100), replace(left(r.body, 60), E'\t', ' '), r.headers)) FROM (SELECT * FROM request ORDER BY place) AS r;
 SELECT is_empty($$SELECT r.method, left(r.url, 100), a FROM request AS r, pg_temp.ask(r.method, r.url, r.body, r.headers) AS a WHERE a.status >= 400 AND (a.headers ->> 'Content-Type' IS DISTINCT FROM 'application/scim+json'
 	OR a.body::jsonb - 'scimType' <> jsonb_build_object('schemas', '["urn:ietf:params:scim:api:messages:2.0:Error"]'::jsonb, 'status', a.status::text, 'detail', a.body::jsonb -> 'detail')
@@ -85,9 +85,75 @@ BEGIN
 	RETURN (SELECT convert_from(l.raw, 'UTF8') FROM (SELECT d.raw FROM mindtickle.dead_letter AS d WHERE d.tenant_id = 'sc' ORDER BY d.letter_id DESC LIMIT 1) AS l);
 END
 $$;
-SELECT is(pg_temp.kept('POST', '/Users', '{"userName": 7, "password": "se\"cret\\", "PassWord" : "x'), '{"userName": 7, "password": "**********", "PassWord" : "*', 'but for passwords');
-SELECT is(pg_temp.kept('PATCH', '/Users/u1', pg_temp.operations('[{"op": "replace", "path": "password", "value": "secret"}, {"op": "remove"}]')),
-	'{"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [{"op": "replace", "path": "password", "value": "******"}, {"op": "remove"}]}', 'those of a PATCH too');
+SELECT is(pg_temp.kept('POST', '/Users', '{"userName": 7, "password": "se\"cret\\", "title": "x"}'), '{"userName":7,"password":"********","title":"x"}', 'but for passwords');
+SELECT is(pg_temp.kept('PATCH', '/Users/u1', pg_temp.operations('[{"op": "replace", "path": "password", "value": "secret"}, {"op": "add", "path": "title", "value": "kept"}, {"op": "remove"}]')),
+	'{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","path":"password","value":"********"},{"op":"add","path":"title","value":"kept"},{"op":"remove"}]}', 'those of a PATCH too');
+SELECT is(pg_temp.kept('POST', '/Users', '{"userName": 7, "password": "se\"cret\\", "PassWord" : "x'), '', 'of what is no JSON nothing');
+
+-- In whatever form a password comes, nothing of it is kept or told, and what came is a dead letter nevertheless. {s} stands for the password, without quotes.
+CREATE TEMP TABLE secret (place int GENERATED ALWAYS AS IDENTITY, method text, url text, body text);
+INSERT INTO secret (method, url, body) SELECT 'PATCH', '/Users/u1', format('{"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [%s, {"op": "remove"}]}', o) FROM unnest(ARRAY[
+	'{"op": "replace", "path": "urn:ietf:params:scim:schemas:core:2.0:User:password", "value": "{s}"}', '{"op": "replace", "path": "URN:IETF:params:scim:schemas:core:2.0:User:PassWord", "value": {"{s}": {"a": "{s}"}}}',
+	'{"op": "replace", "path": "password", "value": ["{s}", {"value": "{s}"}]}', '{"op": "replace", "path": "password", "VALUES": "{s}"}', '{"op": "replace", "path": "passw\u006frd", "value": "{s}"}', '{"op": "add", "value": {"urn:ietf:params:scim:schemas:core:2.0:User:password": "{s}"}}',
+	'{"op": "add", "value": {"urn:ietf:params:scim:schemas:core:2.0:User": {"password": "{s}"}}}', '{"op": "add", "value": {"password": {"value": "{s}"}}}', '{"op": "add", "value": {"PASSWORD": [["{s}"]]}}', '{"op": "add", "value": {"passw\u006frd": "{s}"}}', '{"op": "add", "value": {"newPassword": "{s}"}}',
+	'{"op": "replace", "path": "password[value eq \"{s}\"]", "value": "x"}', '{"op": "replace", "path": "emails[password eq \"{s}\"].value", "value": "x"}', '{"op": "remove", "path": "emails[{s} eq \"password\"]"}', '{"op": "remove", "path": "password.{s}"}', '{"op": "remove", "path": "emails[type pr].password{s}"}',
+	'{"op": "replace", "path": "urn:other:password", "value": "{s}"}', '{"op": "add", "value": {"password eq {s}": 1}}', '{"op": "add", "value": [["password", "{s}"]]}', '{"op": "add", "value": {"title": "the password is {s}"}}']) AS o;
+INSERT INTO secret (method, url, body) SELECT 'POST', '/Users/.search', jsonb_build_object('schemas', '["urn:ietf:params:scim:api:messages:2.0:SearchRequest"]'::jsonb, 'filter', f)::text FROM unnest(ARRAY['password eq "{s}"', 'PASSWORD sw "{s}" and title pr', 'urn:ietf:params:scim:schemas:core:2.0:User:password eq "{s}"',
+	'not (password eq "{s}")', 'password eq {s}', '{s} eq "password"', 'emails[password eq "{s}"]', 'passw\u006frd eq "password {s}"', 'password{s} eq "x"']) AS f;
+INSERT INTO secret (method, url, body) VALUES
+	('POST', '/Users', '{"password": "{s}"}'), ('POST', '/Users', '{"passw\u006frd": "{s}"}'), ('POST', '/Users', '{"urn:ietf:params:scim:schemas:core:2.0:User:password": "{s}"}'), ('POST', '/Users', '{"x": {"y": [{"Password": {"z": "{s}"}}]}}'), ('POST', '/Users', '{"x": [{"name": "password", "secret": "{s}"}]}'),
+	('POST', '/Users', '{"x": ["password", "{s}", ["{s}"]]}'), ('POST', '/Users', '"password: {s}"'), ('POST', '/Users', '["password", "{s}"]'), ('POST', '/Users', '{"password": {s}}'), ('POST', '/Users', '{"password": "{s}", '), ('POST', '/Users', '{"password": "x", "{s}": 1, "{s}": 2}'), ('POST', '/Users', '{"passw\u006frd": "{s}"'),
+	('POST', '/Users', '{"passw\u006frd": "{s}", "passw\u006frd": "{s}"}'), ('POST', '/Users', E'{"x": "\x01compressed {s}"}'), ('POST', '/Users', '{"password": "{s}\u0000"}'), ('POST', '/Users?count=1&count=2', '{"password": "{s}"}'), ('PUT', '/Users/password%20{s}%zz', '{"password": "{s}"}'), ('PUT', '/Users/%zz', '{"password": "{s}"}'),
+	('POST', '/Users/.search?x=%zz', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "filter": "password eq \"{s}\""}'),
+	('POST', '/Bulk', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [{"method": "POST", "path": "/Users", "data": {"password": "{s}"}}]}'),
+	('POST', '/Bulk', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [{"method": "POST", "path": "/Users", "bulkId": "a", "data": {"password": "{s}"}}]}'),
+	('POST', '/Bulk', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [{"method": "PATCH", "path": "/Users/%zz?password={s}", "data": {"x": 1}}]}');
+CREATE FUNCTION pg_temp.told(method text, url text, body text, OUT answer mindtickle.scim_answer, OUT letters text[]) LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM mindtickle.dead_letter WHERE tenant_id = 'sc';
+	answer := pg_temp.ask(method, replace(url, '{s}', 'Rx7qz'), replace(body, '{s}', 'Rx7qz'));
+	letters := ARRAY(SELECT concat_ws(' ', resource, reason, encode(raw, 'escape')) FROM mindtickle.dead_letter WHERE tenant_id = 'sc' AND source = 'scim');
+END
+$$;
+CREATE TEMP TABLE told AS SELECT s.url, s.body, t.* FROM (SELECT * FROM secret ORDER BY place) AS s, pg_temp.told(s.method, s.url, s.body) AS t;
+SELECT is_empty($$SELECT url, body, answer FROM told WHERE NOT ((answer).status = 400 OR url = '/Bulk' AND (answer).body LIKE '%"status":"400"%')$$, 'each is refused');
+SELECT is_empty($$SELECT url, body, answer, letters FROM told WHERE cardinality(letters) <> 1$$, 'each is a dead letter');
+SELECT is_empty($$SELECT url, body, answer, letters FROM told WHERE concat(answer, letters) ~* 'Rx7qz'$$, 'the password is told nowhere');
+SELECT is((SELECT status FROM mt_scim_request('sc', 'POST', '/Users', NULL, NULL, '\xfffe'::bytea || (SELECT string_agg(set_byte('\x0000', 0, get_byte(t, i)), '' ORDER BY i) FROM (SELECT convert_to('{"password": "Rx7qz"}', 'UTF8') AS t) AS t, generate_series(0, length(t) - 1) AS i))), 400, 'a password in UTF-16');
+SELECT is((SELECT length(raw) FROM mindtickle.dead_letter WHERE tenant_id = 'sc' ORDER BY letter_id DESC LIMIT 1), 0, 'is not kept either');
+-- What lost nothing that is kept can be replayed, anything else cannot.
+CREATE FUNCTION pg_temp.replayed(method text, url text, body text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM mindtickle.dead_letter WHERE tenant_id = 'sc';
+	PERFORM pg_temp.ask(method, url, body);
+	PERFORM mt_configure_tenant('sc', '{"role_map": {"Sales Lead": "manager"}}');
+	RETURN (SELECT mt_replay_dead_letter('sc', letter_id) FROM mindtickle.dead_letter WHERE tenant_id = 'sc')::text;
+EXCEPTION WHEN OTHERS THEN
+	RETURN regexp_replace(SQLSTATE || ' ' || SQLERRM, 'letter \d+', 'letter');
+END
+$$;
+SELECT is(pg_temp.replayed('POST', '/Users', pg_temp.person('{"userName": "secretive", "password": "Rx7qz", "roles": [{"value": "Sales Lead"}]}')), 'true', 'a user whose password was hidden is replayed');
+SELECT is((SELECT user_name || ' ' || role FROM mindtickle.users WHERE tenant_id = 'sc' AND user_name = 'secretive'), 'secretive manager', 'and is there');
+SELECT mt_configure_tenant('sc', '{"role_map": null}') \g /dev/null
+SELECT is(pg_temp.replayed('POST', '/Users', pg_temp.person('{"userName": "teller", "title": "my password is Rx7qz", "roles": [{"value": "Sales Lead"}]}')), '55000 dead letter cannot be replayed: only what is no secret is kept', 'one who has lost his title is not');
+SELECT mt_configure_tenant('sc', '{"role_map": null}') \g /dev/null
+
+-- Operations of a bulk request are kept as if they had come alone.
+CREATE TEMP TABLE operation (place int GENERATED ALWAYS AS IDENTITY, method text, path text, data text);
+INSERT INTO operation (method, path, data) VALUES ('POST', '/Users', '{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":7}'), ('PUT', '/Users/u1', '{"schemas":[]}'), ('PUT', '/Users/none', '{"schemas":[]}'), ('DELETE', '/Users/none', NULL), ('POST', '/Users/.search', '{"schemas":[]}'), ('POST', '/Me', '{"a":[1,null,{"b":"\u00e9"}]}'),
+	('PATCH', '/Users/u1', '{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","path":"password","value":"Rx7qz"},{"op":"replace","path":"nothing","value":"x"}]}'), ('PATCH', '/Groups/t1', '{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[]}'), ('POST', '/Groups', '{"displayName":"x"}');
+CREATE TEMP VIEW letter AS SELECT resource, reason, convert_from(raw, 'UTF8') AS raw FROM mindtickle.dead_letter WHERE tenant_id = 'sc';
+DELETE FROM mindtickle.dead_letter WHERE tenant_id = 'sc';
+SELECT pg_temp.ask(o.method, o.path, replace(o.data, '\u00e9', 'é')) FROM operation AS o WHERE path NOT IN ('/Me', '/Users/.search') \g /dev/null
+CREATE TEMP TABLE alone AS TABLE letter;
+INSERT INTO alone SELECT o.method || ' ' || o.path, 'invalidSyntax: The path of an operation must be that of a resource.', replace(o.data, '\u00e9', 'é') FROM operation AS o WHERE path IN ('/Me', '/Users/.search');
+DELETE FROM mindtickle.dead_letter WHERE tenant_id = 'sc';
+SELECT is(pg_temp.said('POST', '/Bulk', (SELECT format('{"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [%s]}', string_agg(format('{"method": "%s", "path": "%s", "bulkId": "b%s", "data": %s}', method, path, place, coalesce(data, 'null')), ', ' ORDER BY place)) FROM operation)), '200', 'operations at fault in a bulk request');
+SELECT cmp_ok((SELECT count(*) FROM alone), '=', 7::bigint, 'those that have a body and are refused for it');
+SELECT bag_eq('TABLE letter', 'TABLE alone', 'are kept as if each had come alone');
+SELECT pg_temp.ask('POST', '/Bulk', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [{"method": "PATCH", "path": "/Groups/bulkId:g", "data": {"x": "bulkId:g"}}, {"method": "POST", "path": "/Groups", "bulkId": "g", "data": {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "made"}}]}') \g /dev/null
+SELECT is((SELECT resource || raw FROM letter WHERE resource LIKE 'PATCH /Groups/%' AND raw LIKE '{"x"%'), (SELECT format('PATCH /Groups/%s{"x":"%1$s"}', team_id) FROM mindtickle.team WHERE tenant_id = 'sc' AND name = 'made'), 'with the ids that references stood for');
+DELETE FROM mindtickle.team WHERE tenant_id = 'sc' AND name = 'made';
 
 -- Lists: order, pages, numbers.
 DELETE FROM mindtickle.users WHERE tenant_id = 'sc' AND user_id !~ '^u[0-9]$';

@@ -88,7 +88,7 @@ $$;
 \set everything '{"userName": "everything", "externalId": "e", "title": "T", "nickName": "N", "active": false, "displayName": "D", "name": {"givenName": "G"}, "emails": [{"value": "e@x"}], "roles": [{"value": "Boss"}], "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"department": "D", "manager": {"value": "m"}, "division": "v"}}'
 SELECT pg_temp.got('POST', '/Users', pg_temp.person(:'everything')) ->> 'id' AS id \gset
 
-SELECT plan((SELECT count(*) FROM body)::int * 2 + 78);
+SELECT plan((SELECT count(*) FROM body)::int * 2 + 91);
 SELECT is(pg_temp.outcome_of('POST', '/Users', b.document), coalesce(b.said, b.kept::text), 'POST ' || left(b.document, 150)) FROM (SELECT * FROM body ORDER BY place) AS b;
 SELECT is(pg_temp.outcome_of('PUT', '/Users/' || :'id', b.document), coalesce(b.said, b.kept::text), 'PUT ' || left(b.document, 150)) FROM (SELECT * FROM body ORDER BY place) AS b;
 
@@ -207,6 +207,24 @@ SELECT is((SELECT count(*) FROM mindtickle.user_address WHERE user_id = :'id'), 
 UPDATE mindtickle.users SET email = 'upstream@x' WHERE tenant_id = 'sc' AND user_id = :'id';
 SELECT is((SELECT string_agg(address_key, ' ') FROM mindtickle.user_address WHERE user_id = :'id'), 'one@x', 'one that a pull has replaced is noted');
 SELECT is(pg_temp.got('GET', '/Users?filter=emails+eq+"ONE@X"') ->> 'totalResults', '1', 'and found');
+
+-- How large a user may be: 64 KiB of JSON, however he became so.
+CREATE FUNCTION pg_temp.addresses(count int) RETURNS jsonb LANGUAGE sql AS $$ SELECT jsonb_agg(jsonb_build_object('value', n || '@x', 'display', repeat('d', 4096))) FROM generate_series(1, count) AS n $$;
+SELECT pg_temp.got('POST', '/Users', pg_temp.person(jsonb_build_object('userName', 'large', 'emails', pg_temp.addresses(15)))) ->> 'id' AS large \gset
+SELECT is(pg_temp.said('GET', '/Users/' || :'large'), '200', 'a large user');
+SELECT is(b ->> 'scimType' || ' ' || regexp_replace(b ->> 'detail', '\d+\.$', 'n.'), 'invalidValue A User must not be larger than 65536 bytes; emails alone has n.', 'one who is too large, ' || m)
+	FROM (VALUES ('POST', '/Users', pg_temp.person(jsonb_build_object('userName', 'larger', 'emails', pg_temp.addresses(16)))), ('PUT', '/Users/' || :'large', pg_temp.person(jsonb_build_object('userName', 'large', 'emails', pg_temp.addresses(16)))),
+		('PATCH', '/Users/' || :'large', pg_temp.operations(jsonb_build_array(jsonb_build_object('op', 'add', 'path', 'emails', 'value', '{"value": "more@x", "type": "home"}'::jsonb || jsonb_build_object('display', repeat('d', 4096))))))) AS r (m, url, body), pg_temp.got(r.m, r.url, r.body) AS b;
+SELECT is(pg_temp.said('PATCH', '/Users/' || :'large', pg_temp.operations((SELECT jsonb_agg(jsonb_build_object('op', 'replace', 'path', format('emails[value pr %s].display', repeat('and display pr ', 99)), 'value', repeat('e', 4000))) FROM generate_series(1, 80)))), '400 tooMany', 'filters that go through too much');
+SELECT is(pg_temp.said('PATCH', '/Users/' || :'large', pg_temp.operations((SELECT jsonb_agg(jsonb_build_object('op', 'replace', 'path', format('emails[value eq "%s@x"].display', 1 + n % 15), 'value', n::text)) FROM generate_series(1, 1000) AS n))), '200', 'many that do not');
+-- One who was larger before there was a bound may be changed, but not grow.
+UPDATE mindtickle.users SET attributes = jsonb_build_object('scim', jsonb_build_object('nickName', repeat('n', 100000), 'locale', 'en')) WHERE user_id = :'large';
+SELECT is(pg_temp.said('PATCH', '/Users/' || :'large', pg_temp.operations(o::jsonb)), s, 'one who was larger: ' || o) FROM (VALUES ('[{"op": "replace", "path": "active", "value": false}]', '200'), ('[{"op": "replace", "path": "locale", "value": "en-GB"}]', '400 invalidValue'),
+	('[{"op": "replace", "path": "nickName", "value": "N"}, {"op": "replace", "path": "locale", "value": "en-GB"}]', '200')) AS o (o, s);
+-- And a page: 8 MiB.
+INSERT INTO mindtickle.users (tenant_id, user_id, user_name, attributes) SELECT 'sc', 'heavy' || n, 'heavy' || n, jsonb_build_object('scim', jsonb_build_object('nickName', repeat('n', 100000))) FROM generate_series(1, 100) AS n;
+SELECT is(pg_temp.said('GET', '/Users?filter=userName+sw+"heavy"' || q), s, 'a page of large users' || q) FROM (VALUES ('', '400 tooMany'), ('&count=80', '200'), ('&count=84', '400 tooMany'), ('&attributes=userName', '200')) AS q (q, s);
+DELETE FROM mindtickle.users WHERE tenant_id = 'sc' AND user_name LIKE 'heavy%';
 
 -- An address without anything in it is nobody's.
 SELECT mt_provision_user('sc', '{"mindtickleId": "blank-boss", "email": "", "role": "admin"}') \g /dev/null

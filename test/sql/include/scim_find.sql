@@ -38,3 +38,45 @@ BEGIN
 	RETURN (SELECT coalesce(string_agg(f, ' ' ORDER BY f COLLATE "C"), '') FROM unnest(found) AS f);
 END
 $$;
+
+-- A text as it stands in a URL.
+CREATE FUNCTION pg_temp.in_url(text text) RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(CASE WHEN b < 128 AND chr(b) ~ '[A-Za-z0-9._~-]' THEN chr(b) ELSE '%' || upper(lpad(to_hex(b), 2, '0')) END, '' ORDER BY i)
+	FROM (SELECT get_byte(convert_to(text, 'UTF8'), i) AS b, i FROM generate_series(0, octet_length(text) - 1) AS i) AS bytes
+$$;
+
+-- The same as scim_find as a client has it, who asks by the address or by a search; all of them are to be on one page.
+CREATE FUNCTION pg_temp.scim_asked(tenant text, resource text, filter text, search bool) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	answer mindtickle.scim_answer;
+	body jsonb;
+BEGIN
+	IF search THEN
+		answer := mt_scim_request(tenant, 'POST', format('/%ss/.search', resource), NULL, NULL,
+			jsonb_build_object('schemas', '["urn:ietf:params:scim:api:messages:2.0:SearchRequest"]'::jsonb, 'filter', filter, 'count', 200)::text);
+	ELSE
+		answer := mt_scim_request(tenant, 'GET', format('/%ss', resource), 'count=200&filter=' || coalesce(pg_temp.in_url(filter), ''));
+	END IF;
+	body := answer.body::jsonb;
+	IF answer.status <> 200 THEN
+		RETURN concat_ws(': ', body ->> 'scimType', body ->> 'detail');
+	ELSIF (body ->> 'totalResults')::int4 <> jsonb_array_length(body -> 'Resources') OR (body ->> 'itemsPerPage')::int4 <> jsonb_array_length(body -> 'Resources') THEN
+		RETURN 'numbers that are not those of the resources: ' || answer.body;
+	END IF;
+	RETURN (SELECT coalesce(string_agg(r ->> 'id', ' ' ORDER BY r ->> 'id' COLLATE "C"), '') FROM jsonb_array_elements(body -> 'Resources') AS r);
+END
+$$;
+
+-- What all three say; where they differ, what each says. A search may hold what an address must not.
+CREATE FUNCTION pg_temp.scim_found(tenant text, resource text, filter text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	found text := pg_temp.scim_find(tenant, resource, filter);
+	got text := pg_temp.scim_asked(tenant, resource, filter, false);
+	searched text := pg_temp.scim_asked(tenant, resource, filter, true);
+BEGIN
+	IF got = found AND searched = regexp_replace(found, '^sensitive: ', 'invalidFilter: ') THEN
+		RETURN found;
+	END IF;
+	RETURN format('SQL: %s; GET: %s; .search: %s', found, got, searched);
+END
+$$;

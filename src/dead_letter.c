@@ -69,9 +69,9 @@ make_room(const char *tenant)
 		1, {TEXTOID}
 	};
 	static MtPlan push_out = {
-		"DELETE FROM mindtickle.dead_letter AS d USING (SELECT o.letter_id FROM mindtickle.dead_letter AS o WHERE o.tenant_id = $1 "
-		"AND o.replayed_at IS NOT NULL ORDER BY o.letter_id LIMIT " CppAsString2(PUSHED_OUT_MAX) " FOR UPDATE SKIP LOCKED) AS o "
-		"WHERE d.tenant_id = $1 AND d.letter_id = o.letter_id",
+		/* An array: a join could run the inner query again for each row, and skip what it has locked before. */
+		"DELETE FROM mindtickle.dead_letter AS d WHERE d.tenant_id = $1 AND d.letter_id = ANY (ARRAY(SELECT o.letter_id FROM mindtickle.dead_letter AS o "
+		"WHERE o.tenant_id = $1 AND o.replayed_at IS NOT NULL ORDER BY o.letter_id LIMIT " CppAsString2(PUSHED_OUT_MAX) " FOR UPDATE SKIP LOCKED))",
 		1, {TEXTOID}
 	};
 	Datum		values[1] = {CStringGetTextDatum(tenant)};

@@ -24,7 +24,7 @@
 #define LIST_COMPARISONS		20
 #define ELEMENT_COMPARISONS		50
 
-static void append_exists(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter);
+static void append_any_element(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter);
 static void append_list_comparison(MtScimQuery *query, const MtScimFilter *filter);
 
 /*
@@ -441,7 +441,7 @@ append_filter(MtScimQuery *query, const MtScimFilter *filter, bool within)
 			appendStringInfoString(&query->text, ") IS NOT TRUE)");
 			return;
 		case MT_SCIM_ELEMENT:
-			append_exists(query, filter->attribute, linitial(filter->arguments));
+			append_any_element(query, filter->attribute, linitial(filter->arguments));
 			return;
 		case MT_SCIM_COMPARE:
 			if (filter->attribute->source != NULL && !within)
@@ -453,18 +453,18 @@ append_filter(MtScimQuery *query, const MtScimFilter *filter, bool within)
 }
 
 /*
- * Whether one element of a list meets a filter over its parts. IS TRUE keeps the planner from making a join of it: to order hundreds of them would take it
- * longer than anything else.
+ * Whether one element of a list meets a filter over its parts. Not EXISTS, of which the planner may make a join, or a hash of the lists of the whole
+ * tenant: hundreds of them would take it longer than anything else.
  */
 static void
-append_exists(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter)
+append_any_element(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter)
 {
 	appendStringInfoChar(&query->text, '(');
 	if (append_lookup(query, list, filter))
 		appendStringInfoString(&query->text, " AND ");
-	appendStringInfo(&query->text, "EXISTS (SELECT FROM %s WHERE ", list->source);
+	appendStringInfo(&query->text, "(SELECT true FROM %s WHERE ", list->source);
 	append_filter(query, filter, true);
-	appendStringInfoString(&query->text, ") IS TRUE)");
+	appendStringInfoString(&query->text, " LIMIT 1) IS TRUE)");
 }
 
 /* Compares a list: an element has such a part, or is such a value where elements have no parts, or has any part where the list is named alone. */
@@ -472,8 +472,8 @@ static void
 append_list_comparison(MtScimQuery *query, const MtScimFilter *filter)
 {
 	if (filter->operator == MT_SCIM_NE)
-		appendStringInfo(&query->text, "(NOT EXISTS (SELECT FROM %s) OR ", filter->attribute->source);
-	append_exists(query, filter->attribute, part_of_comparison(filter));
+		appendStringInfo(&query->text, "((SELECT true FROM %s LIMIT 1) IS NULL OR ", filter->attribute->source);
+	append_any_element(query, filter->attribute, part_of_comparison(filter));
 	if (filter->operator == MT_SCIM_NE)
 		appendStringInfoChar(&query->text, ')');
 }

@@ -31,7 +31,7 @@ BEGIN
 			WHEN a.atttypid = 'xid8'::regtype THEN '''1'''
 			WHEN a.atttypid = 'pg_snapshot'::regtype THEN '''1:1:'''
 			-- an entry of a user of whom nothing has changed
-			WHEN c.relname ~ '^readiness_delta' AND a.attname = 'entries' THEN format('''\x0020''::bytea || sha256(convert_to(%L, ''UTF8'')) || ''\x00''', mark)
+			WHEN c.relname ~ '^readiness_delta' AND a.attname = 'entries' THEN format('''\x000020''::bytea || sha256(convert_to(%L, ''UTF8'')) || ''\x0000''', mark)
 			WHEN a.atttypid = 'bytea'::regtype THEN format('sha256(convert_to(%L, ''UTF8''))', mark)
 			WHEN a.atttypid = 'int4[]'::regtype THEN format('''{%s}''', number)
 			WHEN a.atttypid = 'text[]'::regtype THEN quote_literal(ARRAY['canary ' || mark])

@@ -606,6 +606,24 @@ answered_well(MtTenant *tenant, MtSlot *slot)
 		failed(tenant, slot, "the answer of the SCIM endpoint is not usable");
 }
 
+/* Frees all who wait for a request; the queue still has them. */
+static void
+let_go_of_waiting(MtTenant *tenant)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &tenant->job->pushes)
+	{
+		MtSlot	   *slot = dlist_container(MtSlot, node, iter.cur);
+
+		if (slot->state != MT_SLOT_WAITING)
+			continue;
+		dlist_delete(&slot->node);
+		mt_pull_free_slot(tenant, slot);
+	}
+	tenant->push_at = mt_now();
+}
+
 /* An answer with a status that says otherwise. */
 static void
 refused(MtTenant *tenant, MtSlot *slot, int status)
@@ -629,6 +647,7 @@ refused(MtTenant *tenant, MtSlot *slot, int status)
 		go_to(slot, push->step);
 		/* Another token may be stored any time, so at first it is tried soon. */
 		rest(tenant, Min(MT_MINUTE << Min(tenant->push_refusals++, 10), MT_REFUSED_PAUSE), psprintf("MindTickle refuses the scim_token (%d): store a valid one with mt_set_credential, or correct the scim_url", status));
+		let_go_of_waiting(tenant);
 	}
 	else if (status / 100 != 4 || status == 408 || status == 425)
 	{

@@ -157,6 +157,7 @@ ok(poll($node, q{SELECT last_error LIKE 'MindTickle refuses the scim_token (40%'
 is(sql(q(SELECT count(*) FROM mindtickle.push_queue WHERE tenant_id = 'acme')), 1, 'and the user waits');
 sql(q(SELECT mt_sync_tenant('acme')));
 ok(wait_for_sync($node, 'acme'), 'pulls go on');
+cmp_ok(scalar(() = slurp_file($node->logfile) =~ /MindTickle refuses the scim_token/g), '<', 5, 'and the endpoint is left alone for a while');
 
 # What the endpoint does not take.
 sql(q(SELECT mt_provision_user('globex', '{"userId": "u-100", "name": "Nameless"}')));

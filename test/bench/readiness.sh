@@ -110,7 +110,8 @@ done
 for i in {1..20}; do
 	sql -c "CALL bench.fill('bench-other-$i', 5000)"
 done
-sql -c 'VACUUM ANALYZE'
+# What loading has left to be written would go on for minutes beside what is measured.
+sql -c 'VACUUM ANALYZE' -c 'CHECKPOINT'
 settle
 for size in "${sizes[@]}"; do
 	write_scripts "bench-$size"
@@ -171,6 +172,7 @@ hold_and_read() {
 		read_round "$1 held $hold s, 8 writers, $size rows" "bench-$size" "$round"
 	done
 	stop_writers
+	settle
 	for ((round = 0; round <= rounds; round++)); do
 		read_round "$1 held $hold s, then idle, $size rows" "bench-$size" "$round"
 	done

@@ -386,6 +386,8 @@ add_cost(MtScimFilterCost *cost, const MtScimFilter *filter)
 	check_stack_depth();
 	if (asks_list(filter))
 	{
+		if (filter->operator != MT_SCIM_NE && lookup_term(filter->attribute, condition_of_element(filter)) != NULL)
+			cost->lookups++;
 		if (finds_element(filter))
 			cost->comparisons += LIST_COMPARISONS;
 		else
@@ -401,14 +403,16 @@ add_cost(MtScimFilterCost *cost, const MtScimFilter *filter)
 }
 
 /*
- * What a filter costs; nothing where it asks for what is unique, so that there are no more resources to look at than it has comparisons.
+ * What a filter costs. Where it asks for what is unique its comparisons are free, as there are no more resources to look at than it has of them; not so
+ * the elements of their lists, of which one resource may have thousands.
  */
 void
 mt_scim_filter_cost(const MtScimFilter *filter, MtScimFilterCost *cost)
 {
 	memset(cost, 0, sizeof(MtScimFilterCost));
-	if (!has_index_part(filter, true))
-		add_cost(cost, filter);
+	add_cost(cost, filter);
+	if (has_index_part(filter, true))
+		cost->comparisons = 0;
 }
 
 /*

@@ -20,7 +20,7 @@
 #define COMPARISONS_MAX		INT64CONST(20000000)
 #define FREE_COMPARISONS	50
 /* Most values of elements that a filter may have looked up: each reads all that have it, as all members of a group, before anything can be bounded by it. */
-#define LOOKUPS_MAX			50
+#define LOOKUPS_MAX			20
 
 /* What is asked for, checked. */
 typedef struct ListRequest

@@ -39,6 +39,7 @@ typedef struct Bulk
 	int			named_count;
 	int64		errors_allowed; /* 0: any number */
 	int			errors;
+	bool		letters_full;	/* no more are tried to be kept: to find that out is to count them */
 	MtJson	   *results;
 } Bulk;
 
@@ -228,17 +229,25 @@ must_wait(const Bulk *bulk, BulkOperation *operation)
 	return operation->awaited != NULL;
 }
 
-/* Keeps the data of an operation that was refused for them, as if it had come alone. */
+/*
+ * Keeps the data of an operation that was refused for them, as if it had come alone. Where there is no room for them that is its answer, and what the others
+ * have done stays.
+ */
 static void
-keep_letter(const MtScimCall *call, const char *method, const char *path)
+keep_letter(Bulk *bulk, const MtScimCall *call, const char *method, const char *path)
 {
 	StringInfoData data;
 
 	if (call->answer->status != 400 || call->body == NULL || strcmp(method, "DELETE") == 0)
 		return;
-	initStringInfo(&data);
-	mt_json_write(&data, call->body);
-	mt_scim_keep_letter(call, method, path, data.data, data.len);
+	if (!bulk->letters_full)
+	{
+		initStringInfo(&data);
+		mt_json_write(&data, call->body);
+		bulk->letters_full = !mt_scim_keep_letter(call, method, path, data.data, data.len);
+	}
+	if (bulk->letters_full)
+		mt_scim_refuse(call->answer, 429, NULL, "The operation is at fault (%s), and there is no room to keep it: send it again later.", call->answer->fault_detail);
 }
 
 static void
@@ -265,7 +274,7 @@ run_operation(Bulk *bulk, BulkOperation *operation)
 			path = psprintf("%.*s%s", (int) (strlen(path) - strlen(target)), path, made->made_id);
 		mt_scim_dispatch(&call, operation->method, path);
 	}
-	keep_letter(&call, operation->method, path);
+	keep_letter(bulk, &call, operation->method, path);
 	if (answer.status == 201)
 		operation->made_id = pstrdup(mt_json_get_text(answer.body, "id"));
 	add_result(bulk, operation, &answer);

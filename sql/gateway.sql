@@ -16,10 +16,10 @@ CREATE FUNCTION mindtickle.refuse_tenant(tenant pg_catalog.text) RETURNS pg_cata
 COMMENT ON FUNCTION mindtickle.refuse_tenant(pg_catalog.text)
 	IS 'the error, and the alert, for a request whose address names another tenant than its token is of';
 
-CREATE FUNCTION mindtickle.json_from_body(body pg_catalog.bytea) RETURNS pg_catalog.jsonb
+CREATE FUNCTION mindtickle.json_from_body(body pg_catalog.bytea, secrets pg_catalog.bool DEFAULT false) RETURNS pg_catalog.jsonb
 	LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mt_json_from_body';
-COMMENT ON FUNCTION mindtickle.json_from_body(pg_catalog.bytea)
-	IS 'the body of a request as jsonb, where it is valid UTF-8, valid JSON, not too deep, and no key stands twice in one object';
+COMMENT ON FUNCTION mindtickle.json_from_body(pg_catalog.bytea, pg_catalog.bool)
+	IS 'the body of a request as jsonb, where it is valid UTF-8, valid JSON, not too deep, and no key stands twice in one object; with secrets errors repeat nothing of a body that may hold one';
 
 CREATE FUNCTION mindtickle.keep_dead_letter(tenant pg_catalog.text, source pg_catalog.text, resource pg_catalog.text, reason pg_catalog.text,
 		raw pg_catalog.bytea) RETURNS pg_catalog.void
@@ -87,7 +87,7 @@ COMMENT ON FUNCTION mindtickle.quiz_result_from_body(pg_catalog.text, pg_catalog
 CREATE FUNCTION mindtickle.scim_event_from_body(body pg_catalog.bytea) RETURNS pg_catalog.json
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN json_build_object('userId', @extschema@.mt_handle_scim_event(mindtickle.json_from_body(body)));
+	RETURN json_build_object('userId', @extschema@.mt_handle_scim_event(mindtickle.json_from_body(body, true)));
 END
 $$;
 COMMENT ON FUNCTION mindtickle.scim_event_from_body(pg_catalog.bytea) IS 'mt_handle_scim_event for the body of a request';

@@ -14,5 +14,5 @@ CREATE TABLE mindtickle.dead_letter (
 );
 -- What is there already is found by its bytes.
 CREATE INDEX dead_letter_raw_idx ON mindtickle.dead_letter (tenant_id, pg_catalog.sha256(raw)) WHERE replayed_at IS NULL;
-COMMENT ON TABLE mindtickle.dead_letter IS 'input that could not be processed, with the reason and the bytes as they came';
+COMMENT ON TABLE mindtickle.dead_letter IS 'input that could not be processed, with the reason and the bytes as they came, of SCIM without the secrets in them';
 COMMENT ON COLUMN mindtickle.dead_letter.resource IS 'what it was to become: users, courses, quiz_results, or progress/ and the user_id';

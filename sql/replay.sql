@@ -43,7 +43,7 @@ COMMENT ON FUNCTION mindtickle.replay_push(pg_catalog.text, pg_catalog.text, pg_
 CREATE FUNCTION mindtickle.replay_http(tenant pg_catalog.text, resource pg_catalog.text, raw pg_catalog.bytea) RETURNS pg_catalog.bool
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	document jsonb := mindtickle.json_from_body(raw);
+	document jsonb := mindtickle.json_from_body(raw, resource = 'scim_events');
 BEGIN
 	CASE resource
 		WHEN 'quiz_results' THEN

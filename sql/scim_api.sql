@@ -13,7 +13,7 @@ CREATE FUNCTION @extschema@.mt_scim_request(tenant pg_catalog.text, method pg_ca
 		headers pg_catalog.jsonb, body pg_catalog.bytea) RETURNS mindtickle.scim_answer
 	LANGUAGE c VOLATILE PARALLEL UNSAFE SET jit TO off AS 'MODULE_PATHNAME', 'mt_scim_request';
 COMMENT ON FUNCTION @extschema@.mt_scim_request(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.bytea)
-	IS 'answers one SCIM 2.0 request of a tenant''s identity provider; what the client does wrong is a status, not an error';
+	IS 'answers one SCIM 2.0 request of a tenant''s identity provider; what the client does wrong is a status, not an error, but for 53400 where a body is refused and there is no room to keep it';
 
 CREATE FUNCTION @extschema@.mt_scim_request(tenant pg_catalog.text, method pg_catalog.text, path pg_catalog.text, query pg_catalog.text DEFAULT NULL,
 		headers pg_catalog.jsonb DEFAULT NULL, body pg_catalog.text DEFAULT NULL) RETURNS mindtickle.scim_answer

@@ -1,6 +1,6 @@
 /*
  * dead_letter.c
- *		Keeps what could not be processed, with its reason and its bytes as they came.
+ *		Keeps what could not be processed, with its reason and its bytes as they came; of SCIM without the secrets in them.
  *
  * The same bytes for the same resource and reason are kept once while they wait: a record that is wrong upstream is met at every pull. Of a long input only the
  * begin is kept; then the reason ends with how much that is, and the letter cannot be replayed (replay.c).
@@ -13,11 +13,14 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "plan.h"
+#include "scim_request.h"
 #include "service_call.h"
 #include "utils/builtins.h"
 
 /* Most bytes that are kept of one input. */
 #define RAW_MAX		65536
+/* The resource of documents of the SCIM webhook, which may have passwords in them. */
+#define SCIM_EVENTS	"scim_events"
 /* So many replayed letters go at once. */
 #define PUSHED_OUT_MAX	100
 
@@ -148,12 +151,16 @@ mt_keep_dead_letter_sql(PG_FUNCTION_ARGS)
 	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char	   *source = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	char	   *resource = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	char	   *reason = text_to_cstring(PG_GETARG_TEXT_PP(3));
+	const char *reason = text_to_cstring(PG_GETARG_TEXT_PP(3));
 	bytea	   *raw = PG_GETARG_BYTEA_PP(4);
+	const char *bytes = VARDATA_ANY(raw);
+	int			length = (int) VARSIZE_ANY_EXHDR(raw);
 	MtServiceCall call;
 
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_WRITER, true);
-	if (!keep(tenant, source, resource, reason, VARDATA_ANY(raw), (int) VARSIZE_ANY_EXHDR(raw)))
+	if (strcmp(resource, SCIM_EVENTS) == 0)
+		reason = mt_scim_conceal_event(&bytes, &length, reason);
+	if (!keep(tenant, source, resource, reason, bytes, length))
 		mt_refuse_dead_letter(tenant);
 	mt_service_leave(&call);
 	PG_RETURN_VOID();

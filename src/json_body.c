@@ -11,6 +11,7 @@
 #include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
 #include "nodes/pg_list.h"
+#include "scim_request.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 
@@ -100,7 +101,8 @@ repeated_key(char *bytes, int length)
 }
 
 /*
- * mindtickle.json_from_body(body bytea) -> jsonb. ERROR 22023, with the field where one can be named, for what is not valid.
+ * mindtickle.json_from_body(body bytea, secrets bool) -> jsonb. ERROR 22023, with the field where one can be named, for what is not valid. secrets: it can have
+ * passwords in it; where it may, the error repeats nothing that it has met.
  */
 Datum
 mt_json_from_body(PG_FUNCTION_ARGS)
@@ -120,6 +122,11 @@ mt_json_from_body(PG_FUNCTION_ARGS)
 
 			mt_fault(&document, psprintf("%.*s", length, repeated), "stands twice in one object");
 		}
+	}
+	if (mt_faulty(&fault) && PG_GETARG_BOOL(1) && mt_scim_may_hold_secret(VARDATA_ANY(body), (int) VARSIZE_ANY_EXHDR(body)))
+	{
+		memset(&fault, 0, sizeof(MtFault));
+		mt_fault(&document, NULL, "must be JSON that can be taken in");
 	}
 	if (mt_faulty(&fault))
 		mt_raise_fault(&fault);

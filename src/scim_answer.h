@@ -27,9 +27,10 @@
 #define MT_SCIM_RESOURCE_MAX	(64 * 1024)
 #define MT_SCIM_ANSWER_MAX		(8 * 1024 * 1024)
 /* Most bytes that the filters in the paths of a request may go through, those of each comparison counted; to read the members of a group is as much as
- * so many comparisons. */
+ * so many comparisons, and to make of a value what a filter can look at, as so many bytes. */
 #define MT_SCIM_WORK_MAX		(INT64CONST(128) * 1024 * 1024)
 #define MT_SCIM_READING_WORK	16
+#define MT_SCIM_MAKING_WORK		1000
 
 typedef struct MtScimAnswer
 {

@@ -14,6 +14,8 @@
 #include "storage/lockdefs.h"
 
 #define REFERENCE_PREFIX	"bulkId:"
+/* Most bytes of an operation's path: more than any id needs, escaped. */
+#define PATH_MAX_BYTES		2048
 
 /* One operation. */
 typedef struct BulkOperation
@@ -37,6 +39,7 @@ typedef struct Bulk
 	int			named_count;
 	int64		errors_allowed; /* 0: any number */
 	int			errors;
+	bool		letters_full;	/* no more are tried to be kept: to find that out is to count them */
 	MtJson	   *results;
 } Bulk;
 
@@ -57,6 +60,8 @@ read_operation(Bulk *bulk, const MtJson *request, BulkOperation *operation)
 			operation->method = methods[i];
 	if (operation->method == NULL || operation->path == NULL)
 		return mt_scim_refuse(bulk->call->answer, 400, "invalidSyntax", "An operation must have a method of POST, PUT, PATCH and DELETE, and a path.");
+	if (strlen(operation->path) > PATH_MAX_BYTES)
+		return mt_scim_refuse(bulk->call->answer, 400, "invalidSyntax", "The path of an operation must not be longer than %d bytes.", PATH_MAX_BYTES);
 	if (strcmp(operation->method, "POST") == 0 && operation->bulk_id == NULL)
 		return mt_scim_refuse(bulk->call->answer, 400, "invalidSyntax", "An operation that is a POST must have a bulkId.");
 	return true;
@@ -134,6 +139,15 @@ refers(const Bulk *bulk, const char *text, const BulkOperation **operation)
 	return true;
 }
 
+/* The operation that a text refers to, where it has not been answered; NULL where there is none. */
+static const BulkOperation *
+awaited_by_text(const Bulk *bulk, const char *text)
+{
+	const BulkOperation *operation;
+
+	return refers(bulk, text, &operation) && operation != NULL && !operation->done ? operation : NULL;
+}
+
 /* An operation that a value refers to and that has not been answered; NULL where there is none. */
 static const BulkOperation *
 find_awaited(const Bulk *bulk, const MtJson *value)
@@ -142,8 +156,8 @@ find_awaited(const Bulk *bulk, const MtJson *value)
 
 	if (value == NULL)
 		return NULL;
-	if (value->type == MT_JSON_STRING && refers(bulk, value->text, &operation))
-		return operation == NULL || operation->done ? NULL : operation;
+	if (value->type == MT_JSON_STRING)
+		return awaited_by_text(bulk, value->text);
 	for (int i = 0; i < value->count; i++)
 	{
 		operation = find_awaited(bulk, value->items[i]);
@@ -173,13 +187,13 @@ resolve_references(const Bulk *bulk, MtJson *value)
 	return true;
 }
 
-/* The last segment of a path as a value, so that it is treated as one. */
-static MtJson *
+/* The last segment of a path, within it. */
+static const char *
 last_segment(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
-	return mt_json_string(slash == NULL ? path : slash + 1);
+	return slash == NULL ? path : slash + 1;
 }
 
 /* Adds what an operation has come to. */
@@ -208,24 +222,32 @@ must_wait(const Bulk *bulk, BulkOperation *operation)
 {
 	if (operation->awaited == NULL || operation->awaited->done)
 	{
-		operation->awaited = find_awaited(bulk, last_segment(operation->path));
+		operation->awaited = awaited_by_text(bulk, last_segment(operation->path));
 		if (operation->awaited == NULL)
 			operation->awaited = find_awaited(bulk, operation->data);
 	}
 	return operation->awaited != NULL;
 }
 
-/* Keeps the data of an operation that was refused for them, as if it had come alone. */
+/*
+ * Keeps the data of an operation that was refused for them, as if it had come alone. Where there is no room for them that is its answer, and what the others
+ * have done stays.
+ */
 static void
-keep_letter(const MtScimCall *call, const char *method, const char *path)
+keep_letter(Bulk *bulk, const MtScimCall *call, const char *method, const char *path)
 {
 	StringInfoData data;
 
 	if (call->answer->status != 400 || call->body == NULL || strcmp(method, "DELETE") == 0)
 		return;
-	initStringInfo(&data);
-	mt_json_write(&data, call->body);
-	mt_scim_keep_letter(call, method, path, data.data, data.len);
+	if (!bulk->letters_full)
+	{
+		initStringInfo(&data);
+		mt_json_write(&data, call->body);
+		bulk->letters_full = !mt_scim_keep_letter(call, method, path, data.data, data.len);
+	}
+	if (bulk->letters_full)
+		mt_scim_refuse(call->answer, 429, NULL, "The operation is at fault (%s), and there is no room to keep it: send it again later.", call->answer->fault_detail);
 }
 
 static void
@@ -234,7 +256,7 @@ run_operation(Bulk *bulk, BulkOperation *operation)
 	MtScimAnswer answer = {0};
 	MtScimParameters parameters = {0};
 	MtScimCall	call = *bulk->call;
-	MtJson	   *target = last_segment(operation->path);
+	const char *target = last_segment(operation->path);
 	const char *path = operation->path;
 	const BulkOperation *made;
 
@@ -244,15 +266,15 @@ run_operation(Bulk *bulk, BulkOperation *operation)
 	call.body = operation->data;
 	call.if_match = mt_json_get_text(operation->request, "version");
 	call.if_none_match = NULL;
-	if (!resolve_references(bulk, operation->data) || (refers(bulk, target->text, &made) && (made == NULL || made->made_id == NULL)))
+	if (!resolve_references(bulk, operation->data) || (refers(bulk, target, &made) && (made == NULL || made->made_id == NULL)))
 		mt_scim_refuse(&answer, 409, "invalidValue", "A bulkId stands for nothing that was made.");
 	else
 	{
-		if (refers(bulk, target->text, &made))
-			path = psprintf("%.*s%s", (int) (strlen(path) - strlen(target->text)), path, made->made_id);
+		if (refers(bulk, target, &made))
+			path = psprintf("%.*s%s", (int) (strlen(path) - strlen(target)), path, made->made_id);
 		mt_scim_dispatch(&call, operation->method, path);
 	}
-	keep_letter(&call, operation->method, path);
+	keep_letter(bulk, &call, operation->method, path);
 	if (answer.status == 201)
 		operation->made_id = pstrdup(mt_json_get_text(answer.body, "id"));
 	add_result(bulk, operation, &answer);

@@ -24,8 +24,8 @@
 #define LIST_COMPARISONS		20
 #define ELEMENT_COMPARISONS		50
 
-static void append_any_element(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter);
-static void append_list_comparison(MtScimQuery *query, const MtScimFilter *filter);
+static void append_any_element(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter, bool lookup);
+static void append_list_comparison(MtScimQuery *query, const MtScimFilter *filter, bool lookup);
 
 /*
  * Begins a query. base_url: what stands before "/Users/..." in locations; it may be empty.
@@ -311,11 +311,42 @@ has_index_part(const MtScimFilter *filter, bool unique)
 	return filter->kind == MT_SCIM_AND ? any : filter->kind == MT_SCIM_OR && all;
 }
 
+/* True where what an index says of the resources that can meet the filter has a look-up in it. */
+static bool
+looks_up(const MtScimFilter *filter)
+{
+	ListCell   *cell;
+
+	check_stack_depth();
+	if (!has_index_part(filter, false))
+		return false;
+	if (asks_list(filter))
+		return true;
+	foreach(cell, filter->arguments)
+		if (looks_up(lfirst(cell)))
+			return true;
+	return false;
+}
+
+/*
+ * True where an argument is to say its look-up: within OR each does, or none where an index does not answer all of it, and of those of AND the first.
+ * An index would go through each pair of what two of them find, if both were about one column. *said: one of AND has.
+ */
+static bool
+says_lookup(const MtScimFilter *filter, const MtScimFilter *argument, bool *said)
+{
+	bool		says = has_index_part(filter, false) && looks_up(argument) && (filter->kind == MT_SCIM_OR || !*said);
+
+	*said |= says;
+	return says;
+}
+
 /* What an index says of the resources that can meet a filter that has such a part. */
 static void
 append_index_part(MtScimQuery *query, const MtScimFilter *filter)
 {
 	const char *separator = "(";
+	bool		said = false;
 	ListCell   *cell;
 
 	check_stack_depth();
@@ -327,7 +358,7 @@ append_index_part(MtScimQuery *query, const MtScimFilter *filter)
 	{
 		foreach(cell, filter->arguments)
 		{
-			if (!has_index_part(lfirst(cell), false))
+			if (!has_index_part(lfirst(cell), false) || (looks_up(lfirst(cell)) && !says_lookup(filter, lfirst(cell), &said)))
 				continue;
 			appendStringInfoString(&query->text, separator);
 			append_index_part(query, lfirst(cell));
@@ -386,6 +417,8 @@ add_cost(MtScimFilterCost *cost, const MtScimFilter *filter)
 	check_stack_depth();
 	if (asks_list(filter))
 	{
+		if (filter->operator != MT_SCIM_NE && lookup_term(filter->attribute, condition_of_element(filter)) != NULL)
+			cost->lookups++;
 		if (finds_element(filter))
 			cost->comparisons += LIST_COMPARISONS;
 		else
@@ -401,23 +434,27 @@ add_cost(MtScimFilterCost *cost, const MtScimFilter *filter)
 }
 
 /*
- * What a filter costs; nothing where it asks for what is unique, so that there are no more resources to look at than it has comparisons.
+ * What a filter costs. Where it asks for what is unique its comparisons are free, as there are no more resources to look at than it has of them; not so
+ * the elements of their lists, of which one resource may have thousands.
  */
 void
 mt_scim_filter_cost(const MtScimFilter *filter, MtScimFilterCost *cost)
 {
 	memset(cost, 0, sizeof(MtScimFilterCost));
-	if (!has_index_part(filter, true))
-		add_cost(cost, filter);
+	add_cost(cost, filter);
+	if (has_index_part(filter, true))
+		cost->comparisons = 0;
 }
 
 /*
- * One filter. within: it is about the element of a list that the row at hand is, so that a list's name stands for the element.
+ * One filter. within: it is about the element of a list that the row at hand is, so that a list's name stands for the element. lookup: an index may be
+ * the way to what meets it, so that it says its look-ups; elsewhere each row would be compared with all that one finds.
  */
 static void
-append_filter(MtScimQuery *query, const MtScimFilter *filter, bool within)
+append_filter(MtScimQuery *query, const MtScimFilter *filter, bool within, bool lookup)
 {
 	const char *separator = "(";
+	bool		said = false;
 	List	   *arguments;
 	ListCell   *cell;
 
@@ -430,22 +467,22 @@ append_filter(MtScimQuery *query, const MtScimFilter *filter, bool within)
 			foreach(cell, arguments)
 			{
 				appendStringInfoString(&query->text, separator);
-				append_filter(query, lfirst(cell), within);
+				append_filter(query, lfirst(cell), within, lookup && says_lookup(filter, lfirst(cell), &said));
 				separator = filter->kind == MT_SCIM_AND ? " AND " : " OR ";
 			}
 			appendStringInfoChar(&query->text, ')');
 			return;
 		case MT_SCIM_NOT:
 			appendStringInfoString(&query->text, "((");
-			append_filter(query, linitial(filter->arguments), within);
+			append_filter(query, linitial(filter->arguments), within, false);
 			appendStringInfoString(&query->text, ") IS NOT TRUE)");
 			return;
 		case MT_SCIM_ELEMENT:
-			append_any_element(query, filter->attribute, linitial(filter->arguments));
+			append_any_element(query, filter->attribute, linitial(filter->arguments), lookup);
 			return;
 		case MT_SCIM_COMPARE:
 			if (filter->attribute->source != NULL && !within)
-				append_list_comparison(query, filter);
+				append_list_comparison(query, filter, lookup);
 			else
 				append_comparison(query, filter->sub != NULL ? filter->sub : filter->attribute, filter->operator, filter->value);
 			return;
@@ -457,23 +494,23 @@ append_filter(MtScimQuery *query, const MtScimFilter *filter, bool within)
  * tenant: hundreds of them would take it longer than anything else.
  */
 static void
-append_any_element(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter)
+append_any_element(MtScimQuery *query, const MtScimAttribute *list, const MtScimFilter *filter, bool lookup)
 {
 	appendStringInfoChar(&query->text, '(');
-	if (append_lookup(query, list, filter))
+	if (lookup && append_lookup(query, list, filter))
 		appendStringInfoString(&query->text, " AND ");
 	appendStringInfo(&query->text, "(SELECT true FROM %s WHERE ", list->source);
-	append_filter(query, filter, true);
+	append_filter(query, filter, true, false);
 	appendStringInfoString(&query->text, " LIMIT 1) IS TRUE)");
 }
 
 /* Compares a list: an element has such a part, or is such a value where elements have no parts, or has any part where the list is named alone. */
 static void
-append_list_comparison(MtScimQuery *query, const MtScimFilter *filter)
+append_list_comparison(MtScimQuery *query, const MtScimFilter *filter, bool lookup)
 {
 	if (filter->operator == MT_SCIM_NE)
 		appendStringInfo(&query->text, "((SELECT true FROM %s LIMIT 1) IS NULL OR ", filter->attribute->source);
-	append_any_element(query, filter->attribute, part_of_comparison(filter));
+	append_any_element(query, filter->attribute, part_of_comparison(filter), lookup);
 	if (filter->operator == MT_SCIM_NE)
 		appendStringInfoChar(&query->text, ')');
 }
@@ -485,7 +522,7 @@ append_list_comparison(MtScimQuery *query, const MtScimFilter *filter)
 void
 mt_scim_append_condition(MtScimQuery *query, const MtScimFilter *filter)
 {
-	append_filter(query, filter, false);
+	append_filter(query, filter, false, true);
 }
 
 /*

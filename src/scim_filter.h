@@ -95,6 +95,7 @@ typedef struct MtScimListCost
 typedef struct MtScimFilterCost
 {
 	int			comparisons;
+	int			lookups;		/* of what an index finds for the value of an element; each reads all of that, whatever else is asked */
 	List	   *lists;			/* of MtScimListCost */
 } MtScimFilterCost;
 

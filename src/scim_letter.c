@@ -7,7 +7,7 @@
  * that has the name in it as a filter. Of bytes that are no JSON and may hold one nothing but their number is kept. A letter that has lost what
  * its request would have done cannot be replayed: its reason ends with that (replay.c).
  *
- * Called by scim_request.c and scim_bulk.c.
+ * Called by scim_request.c and scim_bulk.c, and by dead_letter.c for documents of the webhook.
  */
 #include "scim_request.h"
 
@@ -75,7 +75,7 @@ hide_items(MtJson *container, Hiding *hiding)
 {
 	bool		object = container->type == MT_JSON_OBJECT;
 	bool		beside = false;
-	bool		only_operation = object;
+	bool		only_operation = object && mt_json_get(container, "op") != NULL;
 
 	for (int i = 0; i < container->count; i++)
 		if (points_to_secret(container, i))
@@ -99,7 +99,7 @@ hide_items(MtJson *container, Hiding *hiding)
 			container->keys[i] = pstrdup(HIDDEN);
 		container->items[i] = mt_json_string(HIDDEN);
 		hiding->hidden = true;
-		hiding->lost |= named ? !exactly : !only_operation;
+		hiding->lost |= named ? !exactly : !only_operation || pg_strcasecmp(key, "value") != 0;
 	}
 }
 
@@ -142,54 +142,79 @@ mt_scim_may_hold_secret(const char *bytes, int length)
 	return mt_scim_names_secret(text, text_length) || strstr(text, "\\u") != NULL;
 }
 
-/* The path as a letter names it. One that cannot be decoded could hold anything. */
+/* The path as a letter names it. One that cannot be decoded could hold anything; of a long one the begin is another path. */
 static const char *
 shown_path(const char *path, Hiding *hiding)
 {
-	const char *decoded = mt_scim_unescape(path, (int) strlen(path), false);
+	int			length = (int) strlen(path);
+	int			shown = pg_mbcliplen(path, length, PATH_SHOWN_MAX);
+	const char *decoded = mt_scim_unescape(path, length, false);
+	bool		open = decoded != NULL && !names_secret(decoded);
 
-	if (decoded != NULL && !names_secret(decoded))
-		return pnstrdup(path, pg_mbcliplen(path, (int) strlen(path), PATH_SHOWN_MAX));
-	hiding->lost = true;
-	return HIDDEN;
+	hiding->lost |= !open || shown < length;
+	return open ? pnstrdup(path, shown) : HIDDEN;
+}
+
+/* Makes of a body and of the reason why it was refused what may be kept of them. tree: what the body was parsed to, NULL where it was not. */
+static void
+conceal(const MtJson *tree, Hiding *hiding, const char **bytes, int *length, const char **reason)
+{
+	StringInfoData text;
+
+	if (tree != NULL)
+	{
+		MtJson	   *copy = mt_json_copy(tree);
+
+		hide_secrets(copy, hiding);
+		if (hiding->hidden)
+		{
+			initStringInfo(&text);
+			mt_json_write(&text, copy);
+			*bytes = text.data;
+			*length = text.len;
+		}
+	}
+	else if (mt_scim_may_hold_secret(*bytes, *length))
+	{
+		bool		sentence = **reason != '\0' && (*reason)[strlen(*reason) - 1] == '.';
+
+		*reason = psprintf("%s%s %d bytes came.", *reason, sentence ? "" : ".", *length);
+		*length = 0;
+		hiding->lost = true;
+	}
+	if (hiding->lost)
+		*reason = psprintf("%s" NOT_WHOLE, *reason);
+}
+
+/*
+ * The same for a document of the webhook that was refused: its bytes become those that may be kept, and the reason, which must not repeat any of them, is
+ * returned.
+ */
+const char *
+mt_scim_conceal_event(const char **bytes, int *length, const char *reason)
+{
+	Hiding		hiding = {false};
+	MtFault		fault = {0};
+
+	conceal(mt_json_parse(*bytes, *length, MT_JSON_DEPTH_MAX, &fault), &hiding, bytes, length, &reason);
+	return reason;
 }
 
 /*
  * Keeps the body of a request that was refused, under the request's method and path, with the refusal as the reason. bytes: the body as it came; what it
- * was parsed to is the call's body, NULL where it was not. ERROR 53400 where there is no room.
+ * was parsed to is the call's body, NULL where it was not. False: there is no room for it.
  */
-void
+bool
 mt_scim_keep_letter(const MtScimCall *call, const char *method, const char *path, const char *bytes, int length)
 {
 	const MtScimAnswer *answer = call->answer;
 	Hiding		hiding = {false};
 	const char *resource = psprintf("%s %s", method, shown_path(path, &hiding));
+	const char *reason = answer->fault_detail;
 	MtFault		fault = {0};
-	StringInfoData tree;
 
+	conceal(call->body, &hiding, &bytes, &length, &reason);
 	fault.field = psprintf("%s:", answer->fault_type == NULL ? "refused" : answer->fault_type);
-	fault.message = answer->fault_detail;
-	if (call->body != NULL)
-	{
-		MtJson	   *copy = mt_json_copy(call->body);
-
-		hide_secrets(copy, &hiding);
-		if (hiding.hidden)
-		{
-			initStringInfo(&tree);
-			mt_json_write(&tree, copy);
-			bytes = tree.data;
-			length = tree.len;
-		}
-	}
-	else if (mt_scim_may_hold_secret(bytes, length))
-	{
-		fault.message = psprintf("%s %d bytes came.", fault.message, length);
-		length = 0;
-		hiding.lost = true;
-	}
-	if (hiding.lost)
-		fault.message = psprintf("%s" NOT_WHOLE, fault.message);
-	if (!mt_keep_dead_letter(call->tenant, "scim", resource, &fault, bytes, length))
-		mt_refuse_dead_letter(call->tenant);
+	fault.message = unconstify(char *, reason);
+	return mt_keep_dead_letter(call->tenant, "scim", resource, &fault, bytes, length);
 }

@@ -19,6 +19,8 @@
 /* Most comparisons that a filter may need, and so many for each resource that it may need in any case. */
 #define COMPARISONS_MAX		INT64CONST(20000000)
 #define FREE_COMPARISONS	50
+/* Most values of elements that a filter may have looked up: each reads all that have it, as all members of a group, before anything can be bounded by it. */
+#define LOOKUPS_MAX			20
 
 /* What is asked for, checked. */
 typedef struct ListRequest
@@ -179,6 +181,8 @@ check_cost(const MtScimCall *call, const ListRequest *request)
 	if (request->filter == NULL)
 		return true;
 	mt_scim_filter_cost(request->filter, &cost);
+	if (cost.lookups > LOOKUPS_MAX)
+		return mt_scim_refuse(call->answer, 400, "tooMany", "A filter must not ask for more than %d values of groups, members and emails.", LOOKUPS_MAX);
 	too_much = cost.comparisons > FREE_COMPARISONS && has_more(call, request, NULL, COMPARISONS_MAX / cost.comparisons);
 	foreach(cell, cost.lists)
 	{

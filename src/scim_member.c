@@ -18,8 +18,6 @@
 
 /* Members are read in groups of so many. */
 #define MEMBERS_FETCHED		1000
-/* What it is to look whether a named user matches a filter, in bytes. */
-#define NAMED_WORK			1000
 
 /* One user whom a request names. */
 typedef struct NamedMember
@@ -237,10 +235,7 @@ read_stored(MtScimMemberChange *change)
 	members = size_max <= 0 ? NULL : mt_scim_read_members(change->call, change->group_id, size_max);
 	/* Other operations of the request are not to read as much again. */
 	if (members == NULL)
-	{
-		(void) mt_scim_count_work(change->call, MT_SCIM_WORK_MAX);
-		return mt_scim_refuse_members(change->call);
-	}
+		return mt_scim_count_work(change->call, MT_SCIM_WORK_MAX + 1);
 	change->stored = MemoryContextAlloc(change->context, sizeof(MtScimStoredMember) * Max(members->count, 1));
 	for (int i = 0; i < members->count; i++)
 	{
@@ -291,7 +286,7 @@ matching_members(MtScimMemberChange *change, const MtScimFilter *filter, List **
 		return true;
 	}
 	if (!read_stored(change) ||
-		!mt_scim_count_work(change->call, mt_scim_filter_work(filter, change->stored_count + named, change->stored_size + named * NAMED_WORK)))
+		!mt_scim_count_work(change->call, mt_scim_filter_work(filter, change->stored_count + named, change->stored_size + named * MT_SCIM_MAKING_WORK)))
 		return false;
 	for (int i = 0; i < change->stored_count; i++)
 		if (is_member(change, change->stored[i].id, true) && mt_scim_element_matches(filter, &change->stored[i].element->root))

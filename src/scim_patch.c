@@ -21,10 +21,39 @@ refuse_read_only(MtScimPatch *patch, const char *name)
 	return mt_scim_refuse(patch->call->answer, 400, "mutability", "%s cannot be changed.", name);
 }
 
+/* The elements of a list that match a filter, or with NULL all of them. False, with a refusal, where there is too much to look at. */
 static bool
-element_matches(const MtScimFilter *filter, const MtJson *element)
+find_elements(MtScimPatch *patch, const MtScimFilter *filter, const MtJson *list, List **found)
 {
-	return mt_scim_element_matches(filter, &mt_json_to_jsonb(element)->root);
+	MemoryContext outer = CurrentMemoryContext;
+	MemoryContext working;
+	int64		bytes;
+
+	*found = NIL;
+	if (filter == NULL)
+	{
+		for (int i = 0; i < list->count; i++)
+			*found = lappend(*found, list->items[i]);
+		return true;
+	}
+	bytes = mt_json_length(list) + (int64) list->count * MT_SCIM_MAKING_WORK;
+	if (!mt_scim_count_work(patch->call, mt_scim_filter_work(filter, list->count, bytes)))
+		return false;
+	/* One operation may have tens of thousands of filters, in its keys. */
+	working = AllocSetContextCreate(outer, "element of a list", ALLOCSET_SMALL_SIZES);
+	for (int i = 0; i < list->count; i++)
+	{
+		bool		matches;
+
+		MemoryContextSwitchTo(working);
+		matches = mt_scim_element_matches(filter, &mt_json_to_jsonb(list->items[i])->root);
+		MemoryContextSwitchTo(outer);
+		MemoryContextReset(working);
+		if (matches)
+			*found = lappend(*found, list->items[i]);
+	}
+	MemoryContextDelete(working);
+	return true;
 }
 
 /* True where both elements of a list stand for one thing: the same value of the same type, or else the same in everything. */
@@ -192,7 +221,7 @@ apply_to_elements(MtScimPatch *patch, MtScimPatchKind kind, const MtScimPath *pa
 	const MtScimAttribute *attribute = path->reference.attribute;
 	const MtScimAttribute *sub = path->reference.sub;
 	MtJson	   *value = NULL;
-	List	   *touched = NIL;
+	List	   *touched;
 
 	if (kind != MT_SCIM_REMOVE)
 	{
@@ -202,12 +231,8 @@ apply_to_elements(MtScimPatch *patch, MtScimPatchKind kind, const MtScimPath *pa
 			: !mt_scim_read_value(patch->call->answer, sub, given, &value))
 			return false;
 	}
-	if (path->filter != NULL &&
-		!mt_scim_count_work(patch->call, mt_scim_filter_work(path->filter, list->count, mt_json_length(list))))
+	if (!find_elements(patch, path->filter, list, &touched))
 		return false;
-	for (int i = 0; i < list->count; i++)
-		if (path->filter == NULL || element_matches(path->filter, list->items[i]))
-			touched = lappend(touched, list->items[i]);
 	if (touched == NIL && kind == MT_SCIM_REPLACE && path->filter != NULL)
 		return mt_scim_refuse(patch->call->answer, 400, "noTarget", "No value of %s matches the filter of the path.", attribute->name);
 	if (touched == NIL && kind != MT_SCIM_REMOVE && value != NULL)

@@ -4,7 +4,8 @@
  *
  * The tenant is the argument, which the gateway takes from the token; nothing in the request can name another. What the client does wrong is an
  * answer, not an error, so that the transaction commits and with it the dead letter that keeps a refused body; nothing is written before it
- * is certain that the request will be granted.
+ * is certain that the request will be granted. Where there is no room for that letter it is ERROR 53400; an operation of a bulk request then is
+ * answered 429, and the others stay.
  *
  * Called through SQL by the gateway, and by anybody who may write for the tenant.
  */
@@ -12,6 +13,7 @@
 
 #include <ctype.h>
 
+#include "dead_letter.h"
 #include "funcapi.h"
 #include "scim_group.h"
 #include "scim_list.h"
@@ -312,8 +314,8 @@ answer_request(MtScimCall *call, const char *method, const char *path, const cha
 		parsed = read_body(call, headers->media_type, bytes, length);
 	if (parsed)
 		mt_scim_dispatch(call, method, path);
-	if (call->answer->status == 400 && length > 0 && has_body(method))
-		mt_scim_keep_letter(call, method, path, bytes, length);
+	if (call->answer->status == 400 && length > 0 && has_body(method) && !mt_scim_keep_letter(call, method, path, bytes, length))
+		mt_refuse_dead_letter(call->tenant);
 }
 
 static char *

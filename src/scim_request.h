@@ -14,6 +14,7 @@ extern void mt_scim_bulk(MtScimCall *call);
 
 /* scim_letter.c */
 extern bool mt_scim_may_hold_secret(const char *bytes, int length);
-extern void mt_scim_keep_letter(const MtScimCall *call, const char *method, const char *path, const char *bytes, int length);
+extern const char *mt_scim_conceal_event(const char **bytes, int *length, const char *reason);
+extern bool mt_scim_keep_letter(const MtScimCall *call, const char *method, const char *path, const char *bytes, int length);
 
 #endif							/* MT_SCIM_REQUEST_H */

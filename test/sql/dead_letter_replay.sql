@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(77);
+SELECT plan(85);
 
 CREATE ROLE dl_writer;
 CREATE ROLE dl_reader;
@@ -111,6 +111,21 @@ SELECT matches(pg_temp.as_role('dl_writer', format('SELECT mt_replay_dead_letter
 SELECT is(pg_temp.as_role('none', format('SELECT mt_replay_dead_letter(''dl-other'', %s)', :l)), format('42704: there is no dead letter %s', :l), 'which has not that letter');
 SELECT matches(pg_temp.as_role('dl_writer', $$SELECT mindtickle.replay_pull('dl', 'users', '{}')$$), '^42501: permission denied for function replay_pull', 'what it calls is nobody else''s');
 
+-- Documents of the SCIM webhook are kept without their passwords, which they may have before anything is known of them.
+CREATE FUNCTION pg_temp.event_letter(body text, why text DEFAULT 'why') RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM mindtickle.dead_letter WHERE tenant_id = 'dl' AND resource = 'scim_events';
+	PERFORM pg_temp.service_call(format('SELECT mindtickle.keep_dead_letter(''dl'', ''http'', ''scim_events'', %L, convert_to(%L, ''UTF8''))', why, body));
+	RETURN (SELECT d.reason || ' | ' || convert_from(d.raw, 'UTF8') FROM mindtickle.dead_letter AS d WHERE d.tenant_id = 'dl' AND d.resource = 'scim_events');
+END
+$$;
+SELECT is(pg_temp.event_letter('{"operation":"CREATE","user":{"id":"e1","role":"King","password":"hunter2"}}'), 'why | {"operation":"CREATE","user":{"id":"e1","role":"King","password":"********"}}', 'a password of an event is overwritten');
+SELECT is(pg_temp.event_letter('{"operation": "CREATE", "user": {"id": "e1"}}'), 'why | {"operation": "CREATE", "user": {"id": "e1"}}', 'without one it is kept as it came');
+SELECT is(pg_temp.event_letter('{"user":{"password":hunter2}}'), 'why. 29 bytes came. (only what is no secret is kept) | ', 'of what is no JSON nothing is');
+SELECT is(pg_temp.event_letter('{"user": no'), 'why | {"user": no', 'unless it holds none');
+SELECT is(pg_temp.service_call($$SELECT mindtickle.scim_event_from_body('{"user":{"password":hunter2}}')$$), '22023: the document must be JSON that can be taken in', 'nor is it repeated to who sent it');
+SELECT matches(pg_temp.service_call($$SELECT mindtickle.scim_event_from_body('{"user": hunter2}')$$), '^22023: the document must be valid JSON: .*hunter2', 'who else is told what is at fault');
+
 -- What is longer than is kept of it.
 SELECT pg_temp.service_call($$SELECT mindtickle.keep_dead_letter('dl', 'http', 'quiz_results', 'is too long', convert_to(rpad('{"userId": "u"}', 65536), 'UTF8')), mindtickle.keep_dead_letter('dl', 'http', 'quiz_results', 'is longer', convert_to(rpad('{"userId": "u"}', 65537), 'UTF8'))$$) \g /dev/null
 SELECT is((SELECT octet_length(raw) FROM mindtickle.dead_letter WHERE tenant_id = 'dl' AND reason = 'is too long'), 65536, 'so much is kept');
@@ -140,6 +155,11 @@ SELECT is(pg_temp.keep('c'), '53400: the input is at fault, and tenant "dl" has 
 SELECT is(pg_temp.keep('b1'), '', 'but what waits already');
 SELECT is(pg_temp.as_role('dl_writer', $$SELECT mt_scim_request('dl', 'POST', '/Users', NULL, NULL, '{"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": 8}')$$),
 	'53400: the input is at fault, and tenant "dl" has 10000 dead letters that wait already', 'by SCIM, too');
+-- Of a bulk request only what is at fault is refused.
+SELECT is(pg_temp.as_role('dl_writer', $$SELECT (a.status, (SELECT string_agg(o ->> 'status', ' ' ORDER BY place) FROM jsonb_array_elements(a.body::jsonb -> 'Operations') WITH ORDINALITY AS o (o, place)))
+	FROM mt_scim_request('dl', 'POST', '/Bulk', NULL, NULL, (SELECT jsonb_build_object('schemas', jsonb_build_array('urn:ietf:params:scim:api:messages:2.0:BulkRequest'), 'Operations', jsonb_agg(jsonb_build_object('method', 'POST', 'path', '/Users', 'bulkId', 'b' || n,
+		'data', jsonb_build_object('schemas', jsonb_build_array('urn:ietf:params:scim:schemas:core:2.0:User'), 'userName', CASE WHEN n NOT IN (2, 4) THEN to_jsonb('bulk' || n) ELSE to_jsonb(n) END)) ORDER BY n))::text FROM generate_series(1, 5) AS n)) AS a$$), '(200,"201 429 201 429 201")', 'those operations of a bulk request are refused');
+SELECT is((SELECT string_agg(user_name, ' ' ORDER BY user_name) FROM mindtickle.users WHERE tenant_id = 'dl' AND user_name LIKE 'bulk%'), 'bulk1 bulk3 bulk5', 'and the others are done');
 SELECT is(pg_temp.service_call($$SELECT (s.received, s.changed, s.rejected) FROM mindtickle.store_users('dl', 1, ARRAY['x'::bytea, '{"mindtickleId": "m9", "email": "nine@dl.example"}', 'y']) AS s$$),
 	'(3,1,2)', 'a pull goes on, whose records are upstream still');
 SELECT is(pg_temp.service_call(format('SELECT mindtickle.push_reject(''dl'', %L, 99, ''status 400'', ''{}'')', :'one')), '', 'a push that is not accepted');

@@ -43,7 +43,7 @@ INSERT INTO lookup (resource, filter, ids) VALUES
 	('Group', 'members.value eq "u94"', 'g1 g95'),
 	('Group', 'members eq "u95" or displayName eq "group 97"', 'g1 g96 g97');
 
-SELECT plan((SELECT count(*) FROM lookup)::int4 * 3 + 20);
+SELECT plan((SELECT count(*) FROM lookup)::int4 * 3 + 34);
 
 CREATE FUNCTION pg_temp.plan_of(resource text, filter text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -96,7 +96,19 @@ SELECT is(pg_temp.asked('Users', 'externalId eq "e78" and ' || pg_temp.many('ema
 SELECT is(pg_temp.asked('Users', '(externalId eq "e78" or emails.value eq "user79@example.com") and (title pr or not (userName sw "x")) and ' || pg_temp.many('groups.display ne "{}"', 'and', 400)), '200 2', 'nor two that are found by different indexes');
 SELECT is(pg_temp.asked('Groups', pg_temp.many('members.display ew "{}x"', 'and')), '400 tooMany', 'too many members');
 SELECT is(pg_temp.asked('Groups', 'id eq "g2" and ' || pg_temp.many('members.display ew "{}x"', 'and', 499)), '200 0', 'not those of one group');
-SELECT is(pg_temp.asked('Groups', pg_temp.many('members.value eq "u{}"', 'or')), '200 501', 'nor where each is found by an index');
+SELECT is(pg_temp.asked('Groups', 'id eq "g1" and ' || pg_temp.many('not (members.display eq "z{}")', 'and', 400)), '400 tooMany', 'but those of one that is large');
+SELECT is(pg_temp.asked('Groups', 'id eq "g1" and not (members.display eq "z1")'), '200 1', 'which may be asked less');
+SELECT is(pg_temp.asked('Groups', pg_temp.many('members.value eq "u{}"', 'or', 20)), '200 21', 'nor where each is found by an index');
+SELECT is(pg_temp.asked('Groups', pg_temp.many('members.value eq "u{}"', 'or', 21)), '400 tooMany', 'of which not more are looked up');
+SELECT is(pg_temp.asked('Users', pg_temp.many('groups[value eq "g1" and display eq "{}"]', 'or', 21)), '400 tooMany', 'each of which may have many elements');
+SELECT is(pg_temp.asked('Users', 'id eq "u1" and ' || pg_temp.many('not (groups eq "g1")', 'and', 21)), '400 tooMany', 'nor for one user');
+SELECT is(pg_temp.asked('Users', pg_temp.many('groups eq "g1"', 'or', 20)), '200 10000', 'of a large group as often');
 SELECT is(pg_temp.asked('Groups', 'members.display ew " 77"'), '200 2', 'one comparison of each member');
+-- An index that is asked for two lists at once goes through all pairs of them.
+CREATE FUNCTION pg_temp.looked_up(filter text) RETURNS int4 LANGUAGE sql AS $$ SELECT regexp_count(i.condition, 'ANY \(ARRAY') FROM mindtickle.scim_inspect_filter('User', filter) AS i $$;
+SELECT is(pg_temp.looked_up(filter), looked_up, filter) FROM (VALUES (1, 'groups eq "a" and groups eq "b" and emails eq "c"', 1), (2, 'groups eq "a" or groups eq "b"', 2), (3, 'title pr or groups eq "b"', 0), (4, 'not (groups eq "a")', 0),
+	(5, '(groups eq "a" or groups eq "b") and (groups eq "c" or userName eq "d")', 2), (6, 'title pr and (active eq true and groups[value eq "a"])', 1)) AS v (place, filter, looked_up) ORDER BY place;
+SELECT is(pg_temp.asked('Users', pg_temp.many('groups eq "g1" and groups eq "g{}"', 'and', 5)), '200 0', 'which are all of the tenant''s users five times');
+SELECT is(pg_temp.asked('Users', pg_temp.many('groups eq "g1"', 'and', 20)), '200 10000', 'or twenty times');
 SELECT * FROM finish();
 ROLLBACK;

@@ -143,7 +143,7 @@ $$;
 SELECT pg_temp.got('POST', '/Groups', pg_temp.team('{"displayName": "Sales", "externalId": "g-1", "members": [{"value": "u1"}, {"value": "u2"}]}')) ->> 'id' AS g \gset
 \set group /Groups/ :g
 
-SELECT plan((SELECT count(*) FROM patch)::int + (SELECT count(*) FROM body)::int * 2 + 44);
+SELECT plan((SELECT count(*) FROM patch)::int + (SELECT count(*) FROM body)::int * 2 + 45);
 SELECT is(pg_temp.patched(p.operations), p.outcome, p.place || ' ' || left(p.operations, 150)) FROM (SELECT * FROM patch ORDER BY place) AS p;
 SELECT is(pg_temp.outcome_of('POST', '/Groups', b.document), coalesce('201 | ' || b.outcome, b.said), 'POST ' || left(b.document, 150)) FROM (SELECT * FROM body ORDER BY place) AS b;
 SELECT is(pg_temp.outcome_of('PUT', :'group', b.document), coalesce('200 | ' || b.outcome, b.said), 'PUT ' || left(b.document, 150)) FROM (SELECT * FROM body ORDER BY place) AS b;
@@ -201,6 +201,7 @@ SELECT is(pg_temp.said('GET', '/Groups?filter=displayName+eq+"crowd"'), '400 too
 SELECT is(pg_temp.said('GET', '/Groups/crowd?excludedAttributes=members'), '200', 'without them there are none');
 SELECT is(pg_temp.got('GET', '/Groups?filter=displayName+eq+"crowd"&excludedAttributes=members') ->> 'totalResults', '1', 'in a list neither');
 SELECT is(pg_temp.said('PATCH', '/Groups/crowd', pg_temp.operations('[{"op": "remove", "path": "members[display sw \"x\"]"}]')), '400 tooMany', 'too many to look for one by his name');
+SELECT matches(pg_temp.got('PATCH', '/Groups/crowd', pg_temp.operations('[{"op": "remove", "path": "members[display sw \"x\"]"}]')) ->> 'detail', 'ask with fewer of them, or for members by value', 'for which one asks otherwise');
 SELECT is(pg_temp.said('PATCH', '/Groups/crowd', pg_temp.operations('[{"op": "add", "path": "members", "value": [{"value": "u2"}]}, {"op": "remove", "path": "members[value eq \"crowd7\"]"}]')), '204', 'but not by his id');
 SELECT is((SELECT count(*) || ' ' || count(*) FILTER (WHERE user_id = 'u2') || ' ' || count(*) FILTER (WHERE user_id = 'crowd7') FROM mindtickle.team_member WHERE tenant_id = 'sc' AND team_id = 'crowd'), '100001 1 0', 'one has come and one has gone');
 -- A change that was made is not refused for its answer.

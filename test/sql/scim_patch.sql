@@ -247,7 +247,7 @@ INSERT INTO patch (operations, said, difference) VALUES
 	((SELECT jsonb_agg(jsonb_build_object('op', 'add', 'path', 'emails', 'value', jsonb_build_array(jsonb_build_object('value', n || '@example.com')))) FROM generate_series(1, 99) AS n)::text, '400 invalidValue', '{}'),
 	(format('[{"op": "add", "path": "emails[%s].value", "value": "x"}]', repeat('(', 33) || 'type pr' || repeat(')', 33)), '400 invalidPath', '{}');
 
-SELECT plan((SELECT count(*) FROM patch)::int + 8);
+SELECT plan((SELECT count(*) FROM patch)::int + 10);
 SELECT is(p.said || ' ' || p.difference, c.said || ' ' || c.difference, c.place || ' ' || left(regexp_replace(c.operations, 'urn:ietf:params:scim:schemas:extension:enterprise:2.0:User', 'ENT', 'g'), 150))
 	FROM (SELECT * FROM patch ORDER BY place) AS c, pg_temp.patched(c.operations) AS p;
 
@@ -269,6 +269,14 @@ SELECT is((SELECT role FROM mindtickle.users WHERE user_id = :'pat'), 'rep', 'wi
 SELECT pg_temp.ask('POST', '/Users', pg_temp.person('{"userName": "Taken"}')) \g /dev/null
 SELECT is(pg_temp.said('PATCH', '/Users/' || :'pat', pg_temp.operations('[{"op": "replace", "path": "title", "value": "x"}, {"op": "replace", "path": "userName", "value": "tAKEN"}]')), '409 uniqueness', 'another''s name, in any case');
 SELECT is(pg_temp.columns(:'pat'), 'pat@example.com | x-1 | upstream@example.com | Pat Doe | rep | true | From upstream | Sales | m-1 | 4', 'changes nothing');
+-- Filters in the keys of one value count as those of paths do: this would be two hundred thousand values to look at.
+CREATE FUNCTION pg_temp.keys(count int) RETURNS text LANGUAGE sql AS $$
+	SELECT pg_temp.operations(jsonb_build_array(jsonb_build_object('op', 'add', 'value', (SELECT jsonb_object_agg(format('emails[value eq "k%s"].type', n), null) FROM generate_series(1, count) AS n))))
+$$;
+SELECT pg_temp.ask('PATCH', '/Users/' || :'pat', pg_temp.operations(jsonb_build_array(jsonb_build_object('op', 'replace', 'path', 'emails', 'value', (SELECT jsonb_agg(jsonb_build_object('value', format('a%s@x.example', n))) FROM generate_series(1, 100) AS n))))) \g /dev/null
+SELECT is(pg_temp.said('PATCH', '/Users/' || :'pat', pg_temp.keys(500)), '200', 'hundreds of filters in the keys of a value');
+SELECT is(pg_temp.said('PATCH', '/Users/' || :'pat', pg_temp.keys(2000)), '400 tooMany', 'thousands are too many');
+DELETE FROM mindtickle.dead_letter WHERE tenant_id = 'sc' AND reason LIKE 'tooMany%';
 -- Attributes of the answer.
 SELECT is(pg_temp.got('PATCH', '/Users/' || :'pat' || '?attributes=title', pg_temp.operations('[{"op": "replace", "path": "title", "value": "x"}]')) - 'id',
 	'{"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"], "title": "x"}', 'attributes choose what is answered');

@@ -62,7 +62,7 @@ INSERT INTO request (method, url, body, said) VALUES
 	('POST', '/Users/.search', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "attributes": "userName"}', '400 invalidSyntax'), ('POST', '/Users/.search', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "attributes": [7]}', '400 invalidSyntax'),
 	('POST', '/Users/.search', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "attributes": [], "excludedAttributes": ["title"], "filter": null}', '200');
 
-SELECT plan((SELECT count(*) FROM request)::int + 110);
+SELECT plan((SELECT count(*) FROM request)::int + 115);
 SELECT is(pg_temp.said(r.method, r.url, r.body, r.headers), r.said, concat_ws(' ', r.method, left(r.url, 100), replace(left(r.body, 60), E'\t', ' '), r.headers)) FROM (SELECT * FROM request ORDER BY place) AS r;
 SELECT is_empty($$SELECT r.method, left(r.url, 100), a FROM request AS r, pg_temp.ask(r.method, r.url, r.body, r.headers) AS a WHERE a.status >= 400 AND (a.headers ->> 'Content-Type' IS DISTINCT FROM 'application/scim+json'
 	OR a.body::jsonb - 'scimType' <> jsonb_build_object('schemas', '["urn:ietf:params:scim:api:messages:2.0:Error"]'::jsonb, 'status', a.status::text, 'detail', a.body::jsonb -> 'detail')
@@ -137,6 +137,10 @@ SELECT is((SELECT user_name || ' ' || role FROM mindtickle.users WHERE tenant_id
 SELECT mt_configure_tenant('sc', '{"role_map": null}') \g /dev/null
 SELECT is(pg_temp.replayed('POST', '/Users', pg_temp.person('{"userName": "teller", "title": "my password is Rx7qz", "roles": [{"value": "Sales Lead"}]}')), '55000 dead letter cannot be replayed: only what is no secret is kept', 'one who has lost his title is not');
 SELECT mt_configure_tenant('sc', '{"role_map": null}') \g /dev/null
+SELECT is(pg_temp.replayed('POST', '/Users', pg_temp.person('{"userName": "pathfinder", "path": "password", "roles": [{"value": "Sales Lead"}]}')), '55000 dead letter cannot be replayed: only what is no secret is kept', 'nor one who is no operation and has its path');
+SELECT is(pg_temp.replayed('POST', '/Users', pg_temp.person('{"userName": "operator", "op": "add", "path": "password", "roles": [{"value": "Sales Lead"}]}')), '55000 dead letter cannot be replayed: only what is no secret is kept', 'or its op besides');
+SELECT is(pg_temp.replayed('PUT', '/Users/' || repeat('x', 300), 'no JSON'), '55000 dead letter cannot be replayed: only what is no secret is kept', 'nor what was asked of a longer path');
+SELECT mt_configure_tenant('sc', '{"role_map": null}') \g /dev/null
 
 -- Operations of a bulk request are kept as if they had come alone.
 CREATE TEMP TABLE operation (place int GENERATED ALWAYS AS IDENTITY, method text, path text, data text);
@@ -154,6 +158,8 @@ SELECT bag_eq('TABLE letter', 'TABLE alone', 'are kept as if each had come alone
 SELECT pg_temp.ask('POST', '/Bulk', '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [{"method": "PATCH", "path": "/Groups/bulkId:g", "data": {"x": "bulkId:g"}}, {"method": "POST", "path": "/Groups", "bulkId": "g", "data": {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "made"}}]}') \g /dev/null
 SELECT is((SELECT resource || raw FROM letter WHERE resource LIKE 'PATCH /Groups/%' AND raw LIKE '{"x"%'), (SELECT format('PATCH /Groups/%s{"x":"%1$s"}', team_id) FROM mindtickle.team WHERE tenant_id = 'sc' AND name = 'made'), 'with the ids that references stood for');
 DELETE FROM mindtickle.team WHERE tenant_id = 'sc' AND name = 'made';
+SELECT is(pg_temp.said('POST', '/Bulk', format('{"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [{"method": "DELETE", "path": "%s"}]}', rpad('/Users/', bytes, 'x'))), result, 'an operation with a path of ' || bytes || ' bytes')
+	FROM (VALUES (2048, '200'), (2049, '400 invalidSyntax')) AS v (bytes, result);
 
 -- Lists: order, pages, numbers.
 DELETE FROM mindtickle.users WHERE tenant_id = 'sc' AND user_id !~ '^u[0-9]$';

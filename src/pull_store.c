@@ -144,6 +144,7 @@ store_quiz_result(MtPulledPage *page, MtFields *fields, Jsonb *document)
 		return false;
 	if (result.has_submitted_at)
 		mt_page_note_moment(page, result.submitted_at);
+	result.user_id = mt_user_resolve_pulled(page->tenant, result.user_id);
 	return mt_quiz_result_store(page->tenant, &result, document, "pull");
 }
 

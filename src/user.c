@@ -185,6 +185,22 @@ mt_user_resolve(const char *tenant, Datum id)
 	return id;
 }
 
+/*
+ * The same for an id that MindTickle gives: its own goes first, as another user may have been given the same one here.
+ */
+Datum
+mt_user_resolve_pulled(const char *tenant, Datum id)
+{
+	static MtPlan by_mindtickle_id = {
+		"SELECT user_id FROM mindtickle.users WHERE tenant_id = $1 AND mindtickle_id = $2", 2, {TEXTOID, TEXTOID}
+	};
+	Datum		values[2] = {CStringGetTextDatum(tenant), id};
+
+	if (mt_plan_run(&by_mindtickle_id, values, NULL, SPI_OK_SELECT) > 0)
+		return first_text();
+	return mt_user_resolve(tenant, id);
+}
+
 static void
 note(MtUser *user, MtUserColumn column, MtPresence presence)
 {

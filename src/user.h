@@ -45,6 +45,7 @@ typedef struct MtUser
 } MtUser;
 
 extern Datum mt_user_resolve(const char *tenant, Datum id);
+extern Datum mt_user_resolve_pulled(const char *tenant, Datum id);
 extern bool mt_user_read(MtFields *fields, MtUser *user);
 
 /* What came of storing a user. */

@@ -64,6 +64,7 @@ mt_store_users(PG_FUNCTION_ARGS)
 	MtPulledPage page;
 
 	mt_page_open(&page, fcinfo, 2, "users");
+	mt_lock_people(page.tenant, ExclusiveLock);
 	for (int i = 0; i < page.received; i++)
 	{
 		MtFault		fault = {0};

@@ -6,10 +6,10 @@ CREATE FUNCTION mindtickle.enter_token(token pg_catalog.text, scope pg_catalog.t
 COMMENT ON FUNCTION mindtickle.enter_token(pg_catalog.text, pg_catalog.text)
 	IS 'bounds the service role, until the end of the transaction, to what a token may do in a scope; returns the token''s tenant, empty for metrics';
 
-CREATE FUNCTION mindtickle.check_token(token pg_catalog.text, scope pg_catalog.text) RETURNS pg_catalog.text
+CREATE FUNCTION mindtickle.check_token(token pg_catalog.text, scope pg_catalog.text, refused pg_catalog.bool DEFAULT false) RETURNS pg_catalog.text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_check_token';
-COMMENT ON FUNCTION mindtickle.check_token(pg_catalog.text, pg_catalog.text)
-	IS 'an error where a token is not valid, or lacks a scope that is not null, as in enter_token; returns the token''s tenant and does nothing else';
+COMMENT ON FUNCTION mindtickle.check_token(pg_catalog.text, pg_catalog.text, pg_catalog.bool)
+	IS 'an error where a token is not valid, or lacks a scope that is not null, as in enter_token; returns the token''s tenant and does nothing else, but counts a request that is refused';
 
 CREATE FUNCTION mindtickle.refuse_tenant(tenant pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_refuse_tenant_sql';

@@ -64,6 +64,7 @@ mt_store_users(PG_FUNCTION_ARGS)
 	MtPulledPage page;
 
 	mt_page_open(&page, fcinfo, 2, "users");
+	mt_lock_people(page.tenant, ExclusiveLock);
 	for (int i = 0; i < page.received; i++)
 	{
 		MtFault		fault = {0};
@@ -144,6 +145,7 @@ store_quiz_result(MtPulledPage *page, MtFields *fields, Jsonb *document)
 		return false;
 	if (result.has_submitted_at)
 		mt_page_note_moment(page, result.submitted_at);
+	result.user_id = mt_user_resolve_pulled(page->tenant, result.user_id);
 	return mt_quiz_result_store(page->tenant, &result, document, "pull");
 }
 

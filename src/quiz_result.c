@@ -132,8 +132,8 @@ fill_parameters(const char *tenant, const MtQuizResult *result, const char *sour
 }
 
 /*
- * Records a result, whose user id may be one from outside; true when that changed something. source is 'pull' or 'live' where a pull
- * brought it, which replaces, or who else did. document is what it was read from, for the event. ERROR 23505 where the key is there with other content. Within
+ * Records a result, whose user id is what mt_user_resolve or mt_user_resolve_pulled gave; true when that changed something. source is 'pull' or 'live'
+ * where a pull brought it, which replaces, or who else did. document is what it was read from, for the event. ERROR 23505 where the key is there with other content. Within
  * mt_service_enter/leave.
  */
 bool
@@ -142,7 +142,6 @@ mt_quiz_result_store(const char *tenant, MtQuizResult *result, Jsonb *document, 
 	Datum		values[PARAMETERS];
 	char		nulls[PARAMETERS];
 
-	result->user_id = mt_user_resolve(tenant, result->user_id);
 	fill_parameters(tenant, result, source, values, nulls);
 	if (mt_plan_run(&insert, values, nulls, SPI_OK_INSERT) == 0)
 	{
@@ -162,7 +161,7 @@ mt_quiz_result_store(const char *tenant, MtQuizResult *result, Jsonb *document, 
 }
 
 /*
- * Records the latest attempt of a user at a quiz, in the place of the one that was the latest before; true when that changed something. Within
+ * Records the latest attempt of a user, by our id, at a quiz, in the place of the one that was the latest before; true when that changed something. Within
  * mt_service_enter/leave.
  */
 bool
@@ -217,6 +216,7 @@ mt_process_quiz_result(PG_FUNCTION_ARGS)
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_WRITER, true);
 	if (!mt_fields_open_document(&fields, document, &fault) || !mt_quiz_result_read(&fields, &result))
 		mt_raise_fault(&fault);
+	result.user_id = mt_user_resolve(tenant, result.user_id);
 	recorded = mt_quiz_result_store(tenant, &result, document, "sql");
 	mt_service_leave(&call);
 	PG_RETURN_BOOL(recorded);

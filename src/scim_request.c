@@ -20,6 +20,7 @@
 #include "scim_schema.h"
 #include "scim_user.h"
 #include "service_call.h"
+#include "user.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
@@ -183,7 +184,10 @@ dispatch_other(MtScimCall *call, const Route *route, const char *method)
 	else if (strcmp(collection, "Bulk") == 0 && alone)
 	{
 		if (method_allowed(call, method, "POST") && require_body(call))
+		{
+			mt_lock_people(call->tenant, ExclusiveLock);
 			mt_scim_bulk(call);
+		}
 	}
 	else if ((strcmp(collection, "Me") == 0 || strcmp(collection, ".search") == 0) && alone)
 		mt_scim_refuse(call->answer, 501, NULL, "This service does not offer /%s.", collection);

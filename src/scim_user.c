@@ -270,49 +270,88 @@ mt_scim_create_user(MtScimCall *call)
 	answer_with_stored(call, TextDatumGetCString(user_id), &selection, 201);
 }
 
-/* Stores what a user has become, and answers. */
-static void
-store_change(MtScimCall *call, const MtScimUser *before, const MtJson *after, const MtScimSelection *selection)
-{
-	MtUser		user;
-	Datum		user_id;
-
-	if (!make_change(call, before->object, before->provisioned, after, &user))
-		return;
-	user.user_id = CStringGetTextDatum(before->id);
-	if (user.given != 0 && mt_user_store(call->tenant, &user, &user_id) == MT_USER_KEY_TAKEN)
-		refuse_taken(call);
-	else
-		answer_with_stored(call, before->id, selection, 200);
-}
-
-/* What replacing, patching and deleting begin with: the user, locked. False, with a refusal, where the request has come to its end. */
+/* Reads the user whom a request means. False, with a refusal, where there is none or he is not as the request expects him. */
 static bool
-lock_user(MtScimCall *call, const char *id, RowLock lock, MtScimSelection *selection, MtScimUser *user)
+take_user(MtScimCall *call, const char *id, RowLock lock, MtScimUser *user)
 {
-	if (!mt_scim_read_selection(call->parameters, MT_SCIM_USER, selection, call->answer))
-		return false;
 	if (!read_user(call, id, false, lock, user))
 		return mt_scim_refuse_absent(call->answer);
 	return mt_scim_version_expected(call, user->version);
 }
 
+/* What a request makes of a user: the object that he becomes. False, with a refusal, where that cannot be. It may change the body. */
+typedef bool (*Alteration) (MtScimCall *call, const MtScimUser *before, MtJson *body, MtJson **after);
+
+/* What is left out is cleared; active, which has a default, becomes it. */
+static void
+default_active(MtJson *object)
+{
+	if (mt_json_get(object, "active") == NULL)
+		mt_json_set(object, "active", mt_json_boolean(true));
+}
+
+static bool
+replace_object(MtScimCall *call, const MtScimUser *before, MtJson *body, MtJson **after)
+{
+	if (!mt_scim_read_resource(call->answer, MT_SCIM_USER, body, after))
+		return false;
+	default_active(*after);
+	return true;
+}
+
+static bool
+patch_object(MtScimCall *call, const MtScimUser *before, MtJson *body, MtJson **after)
+{
+	MtScimPatch patch = {.call = call,.resource = MT_SCIM_USER,.id = before->id};
+
+	patch.object = mt_json_copy(before->object);
+	if (!mt_scim_apply_patch(&patch, body))
+		return false;
+	default_active(patch.object);
+	*after = patch.object;
+	return true;
+}
+
 /*
- * PUT /Users/{id}: what the body leaves out is cleared; active, which has a default, becomes it.
+ * Alters a user. Who knows him by his keys locks these first and then his row; so here they are locked first, too, and what they are is found out before
+ * his row is locked, and once more where another one has changed him meanwhile. Should that bring other keys, they are locked behind the row.
+ */
+static void
+alter_user(MtScimCall *call, const char *id, Alteration alter)
+{
+	MtScimSelection selection;
+	MtScimUser	user;
+	MtJson	   *after;
+	MtUser		change;
+	Datum		user_id;
+	int64		version;
+
+	if (!mt_scim_read_selection(call->parameters, MT_SCIM_USER, &selection, call->answer) ||
+		!take_user(call, id, NOT_LOCKED, &user) ||
+		!alter(call, &user, mt_json_copy(call->body), &after) ||
+		!make_change(call, user.object, user.provisioned, after, &change))
+		return;
+	version = user.version;
+	mt_user_lock_change(call->tenant, &change);
+	if (!take_user(call, id, LOCKED_FOR_UPDATE, &user))
+		return;
+	if (user.version != version &&
+		(!alter(call, &user, call->body, &after) || !make_change(call, user.object, user.provisioned, after, &change)))
+		return;
+	change.user_id = CStringGetTextDatum(user.id);
+	if (change.given != 0 && mt_user_store(call->tenant, &change, &user_id) == MT_USER_KEY_TAKEN)
+		refuse_taken(call);
+	else
+		answer_with_stored(call, user.id, &selection, 200);
+}
+
+/*
+ * PUT /Users/{id}
  */
 void
 mt_scim_replace_user(MtScimCall *call, const char *id)
 {
-	MtScimSelection selection;
-	MtScimUser	user;
-	MtJson	   *object;
-
-	if (!lock_user(call, id, LOCKED_FOR_UPDATE, &selection, &user) ||
-		!mt_scim_read_resource(call->answer, MT_SCIM_USER, call->body, &object))
-		return;
-	if (mt_json_get(object, "active") == NULL)
-		mt_json_set(object, "active", mt_json_boolean(true));
-	store_change(call, &user, object, &selection);
+	alter_user(call, id, replace_object);
 }
 
 /*
@@ -321,18 +360,7 @@ mt_scim_replace_user(MtScimCall *call, const char *id)
 void
 mt_scim_patch_user(MtScimCall *call, const char *id)
 {
-	MtScimSelection selection;
-	MtScimUser	user;
-	MtScimPatch patch = {.call = call,.resource = MT_SCIM_USER,.id = id};
-
-	if (!lock_user(call, id, LOCKED_FOR_UPDATE, &selection, &user))
-		return;
-	patch.object = mt_json_copy(user.object);
-	if (!mt_scim_apply_patch(&patch, call->body))
-		return;
-	if (mt_json_get(patch.object, "active") == NULL)
-		mt_json_set(patch.object, "active", mt_json_boolean(true));
-	store_change(call, &user, patch.object, &selection);
+	alter_user(call, id, patch_object);
 }
 
 /*
@@ -345,7 +373,8 @@ mt_scim_delete_user(MtScimCall *call, const char *id)
 	MtScimUser	user;
 
 	mt_lock_members(call->tenant, ExclusiveLock);
-	if (!lock_user(call, id, LOCKED_FOR_DELETE, &selection, &user))
+	if (!mt_scim_read_selection(call->parameters, MT_SCIM_USER, &selection, call->answer) ||
+		!take_user(call, id, LOCKED_FOR_DELETE, &user))
 		return;
 	mt_user_delete(call->tenant, CStringGetTextDatum(user.id));
 	call->answer->status = 204;

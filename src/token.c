@@ -525,11 +525,12 @@ set_for_transaction(const char *name, const char *value)
 }
 
 /*
- * The token that the service role shows for a scope, NULL: for any; tenant, of MT_TENANT_MAX + 1 bytes, gets whose it is. ERROR 28000 for what is no living
- * token, whatever is wrong with it, 42501 where it lacks the scope, or where somebody else shows it.
+ * The token that the service role shows for a scope, NULL: for any; tenant, of MT_TENANT_MAX + 1 bytes, gets whose it is. spends: it is a request of the
+ * tenant, as it is where nothing can follow for want of the scope. ERROR 28000 for what is no living token, whatever is wrong with it, 53400 where the
+ * tenant's request budget is spent, 42501 where the token lacks the scope, or where somebody else shows it.
  */
 static void
-require_token(text *shown, const char *scope, char *tenant, Token *token)
+require_token(text *shown, const char *scope, bool spends, char *tenant, Token *token)
 {
 	mt_hide_tokens_of_statement();
 	if (GetUserId() != mt_service_role(false))
@@ -546,6 +547,8 @@ require_token(text *shown, const char *scope, char *tenant, Token *token)
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
 				 errmsg("the token is not valid"),
 				 errdetail("It is unknown, has expired, or was revoked.")));
+	if (spends || (scope != NULL && !token->scope_held))
+		mt_spend_request(tenant);
 	if (scope != NULL && !token->scope_held)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -554,8 +557,9 @@ require_token(text *shown, const char *scope, char *tenant, Token *token)
 }
 
 /*
- * mindtickle.check_token(token, scope) -> text: for the gateway, what enter_token would say of a token, without its being entered: nothing follows
- * from it, and it is no request of the tenant. scope NULL: any. Returns the token's tenant, empty for scope metrics.
+ * mindtickle.check_token(token, scope, refused) -> text: for the gateway, what enter_token would say of a token, without its being entered: nothing follows
+ * from it. It is a request of the tenant where that is refused, as enter_token does not come to count it then. scope NULL: any. Returns the token's
+ * tenant, empty for scope metrics.
  */
 Datum
 mt_check_token(PG_FUNCTION_ARGS)
@@ -563,9 +567,9 @@ mt_check_token(PG_FUNCTION_ARGS)
 	char		tenant[MT_TENANT_MAX + 1];
 	Token		token;
 
-	if (PG_ARGISNULL(0))
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
-	require_token(PG_GETARG_TEXT_PP(0), PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)), tenant, &token);
+	require_token(PG_GETARG_TEXT_PP(0), PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_GETARG_BOOL(2), tenant, &token);
 	PG_RETURN_TEXT_P(cstring_to_text(tenant));
 }
 
@@ -582,9 +586,7 @@ mt_enter_token(PG_FUNCTION_ARGS)
 	char		token_id[MT_TOKEN_ID_SIZE];
 	Token		token;
 
-	require_token(PG_GETARG_TEXT_PP(0), scope, tenant, &token);
-	mt_spend_request(tenant);
-
+	require_token(PG_GETARG_TEXT_PP(0), scope, true, tenant, &token);
 	pg_lltoa(token.token_id, token_id);
 	set_for_transaction("mindtickle.tenant", tenant);
 	set_for_transaction("mindtickle.token_id", token_id);

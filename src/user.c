@@ -185,6 +185,22 @@ mt_user_resolve(const char *tenant, Datum id)
 	return id;
 }
 
+/*
+ * The same for an id that MindTickle gives: its own goes first, as another user may have been given the same one here.
+ */
+Datum
+mt_user_resolve_pulled(const char *tenant, Datum id)
+{
+	static MtPlan by_mindtickle_id = {
+		"SELECT user_id FROM mindtickle.users WHERE tenant_id = $1 AND mindtickle_id = $2", 2, {TEXTOID, TEXTOID}
+	};
+	Datum		values[2] = {CStringGetTextDatum(tenant), id};
+
+	if (mt_plan_run(&by_mindtickle_id, values, NULL, SPI_OK_SELECT) > 0)
+		return first_text();
+	return mt_user_resolve(tenant, id);
+}
+
 static void
 note(MtUser *user, MtUserColumn column, MtPresence presence)
 {
@@ -360,18 +376,43 @@ lock_folded(const char *tenant, Datum key, uint16 kind)
 }
 
 /*
+ * Until the transaction ends: ExclusiveLock keeps everybody else from making people of the tenant or linking them. For who does that with many, as nobody
+ * can take the locks on the keys of many in an order that goes with all others'. ShareLock is for who does it with one, and taken by the functions below.
+ * Before any other lock here, and before rows of users are locked.
+ */
+void
+mt_lock_people(const char *tenant, LOCKMODE mode)
+{
+	LockDatabaseObject(mt_relation("users_pkey"), (Oid) mt_lock_hash(tenant), 0, mode);
+}
+
+/*
  * Keeps others from making a user of the same keys, none of which needs to be unique, or from linking one to the same id of the identity provider's,
- * until the transaction ends: who comes second finds the first. Before any lock on an id (mt_user_resolve), as everybody takes them in this order.
+ * until the transaction ends: who comes second finds the first. Everybody takes these locks in this order, and before any lock on an id
+ * (mt_user_resolve) and on the row of the user: who knows him by our id, too (mt_user_lock_change).
  */
 void
 mt_user_lock_keys(const char *tenant, const MtUser *user)
 {
+	mt_lock_people(tenant, ShareLock);
 	if (!user->nulls[MT_USER_SCIM_EXTERNAL_ID])
 		lock_key(tenant, TextDatumGetCString(user->values[MT_USER_SCIM_EXTERNAL_ID]), LOCK_EXTERNAL_ID, ExclusiveLock);
 	if (!user->nulls[MT_USER_EMAIL])
 		lock_folded(tenant, user->values[MT_USER_EMAIL], LOCK_EMAIL);
 	if (!user->nulls[MT_USER_USER_NAME])
 		lock_folded(tenant, user->values[MT_USER_USER_NAME], LOCK_USER_NAME);
+}
+
+/*
+ * Takes the locks on keys that mt_user_store will need for a user who is known by our id, so that his row can be locked.
+ */
+void
+mt_user_lock_change(const char *tenant, const MtUser *user)
+{
+	if (user->nulls[MT_USER_SCIM_EXTERNAL_ID] && user->nulls[MT_USER_USER_NAME])
+		mt_lock_people(tenant, ShareLock);
+	else
+		mt_user_lock_keys(tenant, user);
 }
 
 /*
@@ -506,6 +547,8 @@ mt_user_store(const char *tenant, MtUser *user, Datum *user_id)
 	/* Who is most likely not there yet is looked up once. */
 	if (locked)
 		mt_user_lock_keys(tenant, user);
+	else
+		mt_lock_people(tenant, ShareLock);
 	for (;;)
 	{
 		bool		links;

@@ -6,6 +6,7 @@
 #define MT_USER_H
 
 #include "field.h"
+#include "storage/lockdefs.h"
 
 /* Columns of users that a document may give, in the order of the statements in user.c. */
 typedef enum MtUserColumn
@@ -45,6 +46,7 @@ typedef struct MtUser
 } MtUser;
 
 extern Datum mt_user_resolve(const char *tenant, Datum id);
+extern Datum mt_user_resolve_pulled(const char *tenant, Datum id);
 extern bool mt_user_read(MtFields *fields, MtUser *user);
 
 /* What came of storing a user. */
@@ -56,7 +58,9 @@ typedef enum MtUserOutcome
 } MtUserOutcome;
 
 extern bool mt_user_find(const char *tenant, const MtUser *user, Datum *user_id);
+extern void mt_lock_people(const char *tenant, LOCKMODE mode);
 extern void mt_user_lock_keys(const char *tenant, const MtUser *user);
+extern void mt_user_lock_change(const char *tenant, const MtUser *user);
 extern void mt_raise_user_key_taken(void) pg_attribute_noreturn();
 extern bool mt_user_store_stranger(const char *tenant, const MtUser *user, int64 *version, TimestampTz *created_at);
 extern MtUserOutcome mt_user_store(const char *tenant, MtUser *user, Datum *user_id);

@@ -189,6 +189,7 @@ extern void mt_turn_leave(MtHttpRequest *request);
 extern void mt_turn_round(void);
 extern bool mt_turn_knows(const MtHttpRequest *request);
 extern void mt_turn_remember(const MtHttpRequest *request);
+extern void mt_turn_charge(const MtHttpRequest *request, int64 since);
 extern bool mt_turn_waiting(void);
 
 /* gateway_execute.c */
@@ -228,7 +229,7 @@ extern void mt_sql_gateway_listens(const char *address, int port);
 extern void mt_sql_gateway_count(Datum *names, Datum *amounts, int count);
 extern void mt_sql_gateway_report(int64 requests);
 extern void mt_sql_flush_wal(void);
-extern void mt_sql_check_token(const char *token, const char *scope, char *tenant);
+extern void mt_sql_check_token(const char *token, const char *scope, bool refused, char *tenant);
 extern void mt_sql_enter_token(const char *token, const char *scope, char *tenant);
 extern void mt_sql_refuse_tenant(const char *tenant);
 extern void mt_sql_keep_dead_letter(const char *tenant, const char *resource, const char *reason, const StringInfo body);

@@ -49,7 +49,7 @@ token_work(void *argument)
 {
 	MtHttpRequest *request = argument;
 
-	mt_sql_check_token(request->token, mt_route_scope(request), request->tenant);
+	mt_sql_check_token(request->token, mt_route_scope(request), request->answer.status != 0, request->tenant);
 }
 
 static void
@@ -73,15 +73,18 @@ keep_letter(MtHttpRequest *request, const MtFailure *why)
 		return;
 	if (request->answer.status != 400 && request->answer.status != 409)
 		return;
-	if (mt_in_transaction(letter_work, &letter, &failure))
+	if (mt_try_transaction(letter_work, &letter, &failure))
 		return;
 	/* Who sent it may send it again. */
 	if (failure.sqlstate == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED)
+	{
 		mt_answer_failure(request, &failure);
-	else
-		ereport(LOG,
-				(errcode(failure.sqlstate),
-				 errmsg("mindtickle gateway could not keep the body of request %s: %s", request->id, failure.text)));
+		return;
+	}
+	ereport(LOG,
+			(errcode(failure.sqlstate),
+			 errmsg("mindtickle gateway could not keep the body of request %s: %s", request->id, failure.text)));
+	mt_worker_report_failure(&failure);
 }
 
 static bool
@@ -120,20 +123,22 @@ run_request(MtHttpRequest *request)
 
 /*
  * Refuses a request whose token is not valid or lacks the scope of the address, in place of whatever else it may have been answered: before its body is
- * taken in, or before it is told what else is wrong. Costs nothing of the tenant's budget.
+ * taken in, or before it is told what else is wrong; then it counts against the tenant's budget, as it would in mindtickle.enter_token.
  */
 void
 mt_execute_check_token(MtHttpRequest *request)
 {
+	int64		before = mt_now();
 	MtFailure	failure;
 
 	if (mt_try_transaction(token_work, request, &failure))
-	{
 		mt_turn_remember(request);
-		return;
+	else
+	{
+		mt_answer_failure(request, &failure);
+		require_extension(request);
 	}
-	mt_answer_failure(request, &failure);
-	require_extension(request);
+	mt_turn_charge(request, before);
 }
 
 static void

@@ -69,14 +69,14 @@ mt_sql_gateway_report(int64 requests)
 	mt_sql_worker_report(NULL, requests);
 }
 
-/* Shows a token for a scope, NULL: for any. tenant, of MT_TENANT_ID_SIZE bytes, gets whose it is. */
+/* Shows a token for a scope, NULL: for any; refused is for the one statement that takes it. tenant, of MT_TENANT_ID_SIZE bytes, gets whose it is. */
 static void
-show_token(MtStatement *statement, const char *token, const char *scope, char *tenant)
+show_token(MtStatement *statement, const char *token, const char *scope, bool refused, char *tenant)
 {
-	Datum		values[2] = {CStringGetTextDatum(token), scope == NULL ? (Datum) 0 : CStringGetTextDatum(scope)};
+	Datum		values[3] = {CStringGetTextDatum(token), scope == NULL ? (Datum) 0 : CStringGetTextDatum(scope), BoolGetDatum(refused)};
 	char	   *result;
 
-	mt_run_for_row(statement, values, scope == NULL ? " n" : NULL);
+	mt_run_for_row(statement, values, scope == NULL ? " n " : NULL);
 	result = mt_column_text(0, 1, CurrentMemoryContext);
 	if (result == NULL)
 		elog(ERROR, "a token has no tenant");
@@ -85,14 +85,15 @@ show_token(MtStatement *statement, const char *token, const char *scope, char *t
 }
 
 /*
- * Raises the error of a token that is not valid, or lacks the scope; NULL: no scope is asked for. tenant has MT_TENANT_ID_SIZE bytes.
+ * Raises the error of a token that is not valid, or lacks the scope; NULL: no scope is asked for. A request that is refused anyhow counts against the
+ * tenant's budget, which may be spent. tenant has MT_TENANT_ID_SIZE bytes.
  */
 void
-mt_sql_check_token(const char *token, const char *scope, char *tenant)
+mt_sql_check_token(const char *token, const char *scope, bool refused, char *tenant)
 {
-	static MtStatement statement = {"SELECT mindtickle.check_token($1, $2)", 2, {TEXTOID, TEXTOID}};
+	static MtStatement statement = {"SELECT mindtickle.check_token($1, $2, $3)", 3, {TEXTOID, TEXTOID, BOOLOID}};
 
-	show_token(&statement, token, scope, tenant);
+	show_token(&statement, token, scope, refused, tenant);
 }
 
 /*
@@ -103,7 +104,7 @@ mt_sql_enter_token(const char *token, const char *scope, char *tenant)
 {
 	static MtStatement statement = {"SELECT mindtickle.enter_token($1, $2)", 2, {TEXTOID, TEXTOID}};
 
-	show_token(&statement, token, scope, tenant);
+	show_token(&statement, token, scope, false, tenant);
 }
 
 /*

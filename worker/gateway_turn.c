@@ -5,7 +5,8 @@
  * A whole request is executed at once while its tenant has used little time in this round of the loop; what comes beyond that waits in a queue of
  * its tenant. Between two rounds, in which the library reads and writes, the queues are served one request each in turn, for a few milliseconds.
  * So a request of a tenant that asks for little waits for at most two rounds, however much the others ask for; and while one tenant alone asks,
- * nothing waits. Only requests that write always wait for the end of the round: all that have come by then share a flush.
+ * nothing waits. Only requests that write always wait for the end of the round: all that have come by then share a flush. What is refused before it
+ * is whole does not wait, but the time that it took is its tenant's.
  *
  * Whose a request is says its token, as far as it has been seen; requests with unknown tokens share one queue. That decides about turns alone:
  * rights are decided anew for each request, in the database.
@@ -96,6 +97,18 @@ find_share(const MtHttpRequest *request)
 	return share;
 }
 
+/* Puts the time since a moment on the account of the share. */
+static void
+charge(Share *share, int64 since)
+{
+	if (share->round != current_round)
+	{
+		share->round = current_round;
+		share->used = 0;
+	}
+	share->used += mt_now() - since;
+}
+
 /* Executes a request on the account of the share. */
 static void
 execute(Share *share, MtHttpRequest *request)
@@ -103,12 +116,7 @@ execute(Share *share, MtHttpRequest *request)
 	int64		before = mt_now();
 
 	mt_execute(request);
-	if (share->round != current_round)
-	{
-		share->round = current_round;
-		share->used = 0;
-	}
-	share->used += mt_now() - before;
+	charge(share, before);
 	if (share->tenant[0] == '\0')
 		mt_turn_remember(request);
 }
@@ -126,6 +134,15 @@ mt_turn_remember(const MtHttpRequest *request)
 		return;
 	seen = hash_search(tokens, &hash, HASH_ENTER, NULL);
 	strlcpy(seen->tenant, request->tenant, sizeof(seen->tenant));
+}
+
+/*
+ * Puts the time since a moment, of mt_now, on the account of the request's tenant.
+ */
+void
+mt_turn_charge(const MtHttpRequest *request, int64 since)
+{
+	charge(find_share(request), since);
 }
 
 /*

@@ -217,15 +217,24 @@ report_failure(void *argument)
 	mt_sql_worker_failed(argument);
 }
 
-/* A failure shows in mt_stat_worker, if the extension is there at all. */
-static bool
-run_and_report(int isolation, bool flushed, MtWork work, void *argument, MtFailure *failure)
+/*
+ * Shows a failure in mt_stat_worker, if the extension is there at all; for those of mt_try_transaction that are this process's own.
+ */
+void
+mt_worker_report_failure(MtFailure *failure)
 {
 	MtFailure	unreported;
 
+	(void) run_transaction(XACT_READ_COMMITTED, true, report_failure, failure->text, &unreported);
+}
+
+/* A failure shows in mt_stat_worker. */
+static bool
+run_and_report(int isolation, bool flushed, MtWork work, void *argument, MtFailure *failure)
+{
 	if (run_transaction(isolation, flushed, work, argument, failure))
 		return true;
-	(void) run_transaction(XACT_READ_COMMITTED, true, report_failure, failure->text, &unreported);
+	mt_worker_report_failure(failure);
 	return false;
 }
 

@@ -30,6 +30,7 @@ extern bool mt_in_transaction(MtWork work, void *argument, MtFailure *failure);
 extern bool mt_in_unflushed_transaction(MtWork work, void *argument, MtFailure *failure);
 extern bool mt_in_snapshot(MtWork work, void *argument, MtFailure *failure);
 extern bool mt_try_transaction(MtWork work, void *argument, MtFailure *failure);
+extern void mt_worker_report_failure(MtFailure *failure);
 extern void mt_worker_end_gently(void);
 extern bool mt_worker_end_ordered(void);
 extern bool mt_worker_ready(void);

@@ -124,6 +124,20 @@ SELECT is((SELECT string_agg(concat_ws(' ', requests, throttled, errors), ',') F
 SELECT pg_temp.service(format($$SELECT mindtickle.sync_count('pl', %s, 3, 2, 1, 0, 0, 0, 0, 0), mindtickle.sync_count('pl', %s, 3, 2, 0, 0, 0, 0, 1, 0)$$, :job, :job)) \g /dev/null
 SELECT is((SELECT string_agg(concat_ws(' ', requests, throttled, errors), ',') FROM mindtickle.sync_job WHERE tenant_id = 'pl'), '6 4 2', 'add up');
 
+-- MindTickle's id of one may be the id that another was given here: what is pulled is of the one who has it there.
+SAVEPOINT s;
+SELECT pg_temp.as_role('pl_writer', $$SELECT mt_provision_user('pl', '{"userId": "mt7", "mindtickleId": "mt8"}')$$) \g /dev/null
+SELECT pg_temp.store(:'users', pg_temp.json('{"mindtickleId": "mt7", "name": "Bob"}')) \g /dev/null
+SELECT pg_temp.store(:'results', pg_temp.json('{"resultId": "71", "userId": "mt7", "courseId": "c1", "quizId": "q7", "submittedAt": "2026-01-01", "score": 70}'), pg_temp.json('{"resultId": "72", "userId": "mt8", "courseId": "c1", "quizId": "q8", "submittedAt": "2026-01-01", "score": 80}')) \g /dev/null
+INSERT INTO mindtickle.course (tenant_id, course_id, source, kind) VALUES ('pl', 'assessment', 'pull', 'ASSESSMENT');
+SELECT pg_temp.store(format('reports(''pl'', %s, '''',', :job), pg_temp.json('{"userId": "mt7", "courseId": "assessment", "status": "completed", "rawScore": 7, "maxScore": 10, "completedAt": "2026-01-02"}')) \g /dev/null
+SELECT results_eq($$SELECT s.quiz_id COLLATE "default", u.name FROM mindtickle.quiz_submission AS s JOIN mindtickle.users AS u USING (tenant_id, user_id) WHERE s.tenant_id = 'pl' AND s.quiz_id IN ('q7', 'q8', 'assessment') ORDER BY s.quiz_id$$,
+	$$VALUES ('assessment', 'Bob'), ('q7', 'Bob'), ('q8', NULL)$$, 'results');
+SELECT results_eq($$SELECT p.course_id COLLATE "default", u.name FROM mindtickle.course_progress AS p JOIN mindtickle.users AS u USING (tenant_id, user_id) WHERE p.tenant_id = 'pl' AND p.course_id = 'assessment'$$, $$VALUES ('assessment', 'Bob')$$, 'and progress');
+SELECT is(pg_temp.as_role('pl_writer', $$SELECT mt_process_quiz_result('pl', '{"userId": "mt7", "courseId": "c1", "quizId": "q9", "submittedAt": "2026-01-01", "score": 90}')$$), 'true', 'who else brings one');
+SELECT is((SELECT user_id FROM mindtickle.quiz_submission WHERE tenant_id = 'pl' AND quiz_id = 'q9'), 'mt7', 'means our id first');
+ROLLBACK TO s;
+
 -- Who is absent from a complete listing is deactivated, unless it is not sure who was in it.
 SELECT count(*) AS active FROM mindtickle.users WHERE tenant_id = 'pl' AND active \gset
 CREATE FUNCTION pg_temp.finish(job bigint, complete bool) RETURNS text LANGUAGE plpgsql AS $$

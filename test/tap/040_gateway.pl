@@ -112,6 +112,7 @@ is($node->safe_psql('postgres', q(SELECT count(*) FROM mt_dead_letters)), 3, 'an
 $node->safe_psql('postgres', q(INSERT INTO mindtickle.dead_letter (tenant_id, source, resource, reason, raw) SELECT 'acme', 'http', 'quiz_results', 'one of many', convert_to(n::text, 'UTF8') FROM generate_series(1, 10000) AS n));
 $answer = $post->(body => '{"userId": 7}');
 is("$answer->{status} $answer->{json}{code} " . ($answer->{headers}{'retry-after'} // ''), '429 too_many_requests 1', 'what cannot be kept is left to who sent it');
+is($node->safe_psql('postgres', q(SELECT count(*) > 0 AND sum(errors) = 0 FROM mt_stat_worker WHERE kind ~ '^gateway')), 't', 'and is no failure of the gateway');
 $node->safe_psql('postgres', q(DELETE FROM mindtickle.dead_letter WHERE reason = 'one of many'));
 ok(poll($node, q(SELECT count(*) = 1 FROM mt_events WHERE tenant_id = 'acme' AND topic = 'quiz.completed')), 'the one that was recorded is an event');
 

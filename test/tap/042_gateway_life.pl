@@ -58,6 +58,26 @@ foreach my $i (1 .. 60)
 }
 ok($count{200} >= 10 && $count{429} > 0, 'a tenant gets its burst, and then no more') or diag(explain(\%count));
 is(ask($node, GET => '/api/tenants/globex/readiness', token => token($node, 'globex', 'read'))->{status}, 200, 'another tenant has its own');
+
+# What is refused before it comes to its turn counts, too, whatever it is refused for; but not for who shows no valid token.
+$node->append_conf('postgresql.conf', 'mindtickle.gateway_requests_per_second = 1');
+$node->reload;
+ok(poll($node, q(SELECT current_setting('mindtickle.gateway_requests_per_second') = '1')), 'a budget of 1 a second');
+foreach my $refused (['GET', '/nothing', 404], ['PUT', '/api/tenants/globex/readiness', 405], ['POST', '/api/tenants/globex/quiz-results', 415], ['GET', '/api/tenants/globex/courses', 403])
+{
+	my ($method, $target, $status) = @$refused;
+	my $other = token($node, 'globex', $status == 403 || $status == 415 ? 'quiz' : 'read');
+	my %seen;
+
+	foreach my $i (1 .. 60)
+	{
+		$seen{ ask($node, $method => $target, token => $other, http => $connections[ $i % 3 ], $status == 415 ? (body => 'x', headers => { 'Content-Type' => 'text/plain' }) : ())->{status} }++;
+		last if $seen{429};
+	}
+	ok($seen{429}, "$method $target is refused in the end for the tenant's budget") or diag(explain(\%seen));
+	is(join(' ', sort grep { $_ != 429 } keys %seen), $status, "and with $status before") if $status == 404;
+	is(ask($node, $method => $target, token => 'mtk_' . '0' x 64, http => $connections[0])->{status}, 401, 'an invalid token is that first');
+}
 $node->append_conf('postgresql.conf', 'mindtickle.gateway_requests_per_second = 0');
 $node->reload;
 

@@ -69,8 +69,11 @@ CREATE FUNCTION mindtickle.sync_pass_phase(tenant pg_catalog.text, job_id pg_cat
 	LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 	-- Results came with the progress, or this source has none: readiness must not wait for them.
 	INSERT INTO mindtickle.sync_resource AS r (tenant_id, resource, data_as_of, finished_at, listed_at)
-		SELECT sync_pass_phase.tenant, sync_pass_phase.phase, j.started_at, clock_timestamp(), j.started_at FROM mindtickle.sync_job AS j
-		WHERE j.tenant_id = sync_pass_phase.tenant AND j.job_id = sync_pass_phase.job_id AND sync_pass_phase.phase = 'quiz_results'
+		SELECT sync_pass_phase.tenant, sync_pass_phase.phase, j.started_at, clock_timestamp(), CASE WHEN NOT j.source_changed THEN j.started_at END
+		FROM mindtickle.tenant AS t, mindtickle.sync_job AS j
+		WHERE t.tenant_id = sync_pass_phase.tenant AND j.tenant_id = sync_pass_phase.tenant AND j.job_id = sync_pass_phase.job_id
+			AND j.state = 'running' AND sync_pass_phase.phase = 'quiz_results'
+		FOR NO KEY UPDATE OF t FOR UPDATE OF j
 		ON CONFLICT (tenant_id, resource) DO UPDATE
 			SET data_as_of = excluded.data_as_of, finished_at = excluded.finished_at, error = NULL, error_at = NULL, listed_at = excluded.listed_at,
 				awaited_since = NULL

@@ -32,22 +32,41 @@ CREATE FUNCTION mindtickle.request_sync(tenant pg_catalog.text, asked_by pg_cata
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	job int8;
+	begun timestamptz;
 BEGIN
 	PERFORM mindtickle.require_source(tenant);
+	PERFORM FROM mindtickle.tenant AS t WHERE t.tenant_id = tenant FOR NO KEY UPDATE;
 	-- The job that is in the way may end before it is looked at.
 	WHILE job IS NULL LOOP
 		INSERT INTO mindtickle.sync_job (tenant_id, kind, requested_by) VALUES (tenant, 'full', asked_by)
 			ON CONFLICT DO NOTHING RETURNING job_id INTO job;
 		IF NOT FOUND THEN
-			SELECT j.job_id INTO job FROM mindtickle.sync_job AS j
-				WHERE j.tenant_id = tenant AND j.kind = 'full' AND j.state = ANY (ARRAY['queued', 'running']);
+			SELECT j.job_id, j.started_at INTO job, begun FROM mindtickle.sync_job AS j
+				WHERE j.tenant_id = tenant AND j.kind = 'full' AND j.state = ANY (ARRAY['queued', 'running']) FOR UPDATE;
 		END IF;
 	END LOOP;
+	-- Of a pull that the interval has brought nobody has waited for the end; now somebody does, for what it has not brought yet.
+	UPDATE mindtickle.sync_resource AS r SET awaited_since = now()
+		WHERE r.tenant_id = tenant AND r.resource = ANY (ARRAY['roster', 'progress', 'quiz_results']) AND r.awaited_since IS NULL
+			AND begun IS NOT NULL AND coalesce(greatest(r.finished_at, r.error_at) < begun, true);
 	UPDATE mindtickle.tenant AS t SET open_job_id = job WHERE t.tenant_id = tenant AND t.open_job_id IS DISTINCT FROM job;
 	RETURN job;
 END
 $$;
 COMMENT ON FUNCTION mindtickle.request_sync(pg_catalog.text, pg_catalog.name) IS 'queues a full pull, or names the one that waits or runs';
+
+CREATE FUNCTION mindtickle.forget_listings(tenant pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM mindtickle.tenant AS t WHERE t.tenant_id = forget_listings.tenant FOR NO KEY UPDATE;
+	-- A pull that is running brings records of what was the source when it began.
+	UPDATE mindtickle.sync_job AS j SET source_changed = true
+		WHERE j.tenant_id = forget_listings.tenant AND j.state = 'running' AND NOT j.source_changed;
+	UPDATE mindtickle.sync_resource AS r SET listed_at = NULL WHERE r.tenant_id = forget_listings.tenant AND r.listed_at IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION mindtickle.forget_listings(pg_catalog.text)
+	IS 'settings or secrets change: records of another source or account are all new, so the next pull asks for everything';
 
 CREATE FUNCTION @extschema@.mt_sync_tenant(tenant pg_catalog.text) RETURNS pg_catalog.int8
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_sync_tenant';

@@ -5,6 +5,7 @@ CREATE FUNCTION mindtickle.cancel_job(tenant pg_catalog.text, job_id pg_catalog.
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
+	PERFORM FROM mindtickle.tenant AS t WHERE t.tenant_id = cancel_job.tenant FOR NO KEY UPDATE;
 	UPDATE mindtickle.sync_job AS j
 		SET state = 'cancelled', finished_at = clock_timestamp(), error = format('cancelled by %s', asked_by), position = '{}'
 		WHERE j.tenant_id = tenant AND j.job_id = cancel_job.job_id AND j.state = ANY (ARRAY['queued', 'running']);

@@ -1,5 +1,7 @@
 /*
  * The state of pulling: jobs with their saved position, the last good pull of each resource, what a listing has shown so far, and the budget.
+ *
+ * Whoever locks several rows of a tenant's does so in this order: that of tenant, of sync_job, of sync_resource.
  */
 CREATE TABLE mindtickle.sync_job (
 	tenant_id pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
@@ -22,9 +24,11 @@ CREATE TABLE mindtickle.sync_job (
 	phase_started_at pg_catalog.timestamptz,
 	finished_at pg_catalog.timestamptz,
 	error pg_catalog.text,
+	source_changed pg_catalog.bool NOT NULL DEFAULT false,
 	PRIMARY KEY (tenant_id, job_id)
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE mindtickle.sync_job IS 'pulls of a tenant: asked for, under way, ended';
+COMMENT ON COLUMN mindtickle.sync_job.source_changed IS 'settings or secrets have changed since it began: it counts for no pull of everything';
 COMMENT ON COLUMN mindtickle.sync_job.requested_by IS 'the role that asked; NULL: the interval';
 CREATE UNIQUE INDEX sync_job_open_idx ON mindtickle.sync_job (tenant_id)
 	WHERE kind OPERATOR(pg_catalog.=) 'full' AND state OPERATOR(pg_catalog.=) ANY (ARRAY['queued', 'running']);

@@ -145,10 +145,13 @@ BEGIN
 
 	SELECT j.* INTO job FROM mindtickle.sync_job AS j
 		WHERE j.tenant_id = sync_open.tenant AND j.kind = 'full' AND j.state = ANY (ARRAY['queued', 'running']);
-	IF NOT FOUND THEN
-		IF state_of.next_sync_at IS NULL OR state_of.next_sync_at > now() THEN
-			RETURN;
-		END IF;
+	IF NOT FOUND AND (state_of.next_sync_at IS NULL OR state_of.next_sync_at > now()) THEN
+		RETURN;
+	END IF;
+	IF job.state IS DISTINCT FROM 'running' THEN
+		PERFORM FROM mindtickle.tenant AS t WHERE t.tenant_id = sync_open.tenant FOR NO KEY UPDATE;
+	END IF;
+	IF job.job_id IS NULL THEN
 		INSERT INTO mindtickle.sync_job (tenant_id, kind) VALUES (sync_open.tenant, 'full') RETURNING * INTO job;
 	END IF;
 	UPDATE mindtickle.tenant AS t SET open_job_id = job.job_id
@@ -206,7 +209,12 @@ BEGIN
 			changed = j.changed + sync_advance.changed, rejected = j.rejected + sync_advance.rejected,
 			phase_started_at = CASE WHEN j.phase = sync_advance.phase THEN j.phase_started_at ELSE now() END
 		WHERE j.tenant_id = sync_advance.tenant AND j.job_id = sync_advance.job_id AND j.state = 'running';
-	RETURN FOUND;
+	IF NOT FOUND THEN
+		-- A listing that was cancelled has shown nothing: also not what was stored of it meanwhile.
+		DELETE FROM mindtickle.sync_seen AS s WHERE s.tenant_id = sync_advance.tenant AND s.job_id = sync_advance.job_id;
+		RETURN false;
+	END IF;
+	RETURN true;
 END
 $$;
 COMMENT ON FUNCTION mindtickle.sync_advance(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int8, pg_catalog.int8,
@@ -244,13 +252,19 @@ CREATE FUNCTION mindtickle.sync_finish_phase(tenant pg_catalog.text, job_id pg_c
 #variable_conflict use_column
 DECLARE
 	began timestamptz;
+	listed timestamptz;
 BEGIN
-	SELECT coalesce(j.phase_started_at, now()) INTO began FROM mindtickle.sync_job AS j
-		WHERE j.tenant_id = sync_finish_phase.tenant AND j.job_id = sync_finish_phase.job_id;
+	PERFORM FROM mindtickle.tenant AS t WHERE t.tenant_id = sync_finish_phase.tenant FOR NO KEY UPDATE;
+	SELECT coalesce(j.phase_started_at, now()), CASE WHEN everything AND NOT j.source_changed THEN coalesce(j.phase_started_at, now()) END
+		INTO began, listed FROM mindtickle.sync_job AS j
+		WHERE j.tenant_id = sync_finish_phase.tenant AND j.job_id = sync_finish_phase.job_id AND j.state = 'running' FOR UPDATE;
+	-- What a listing that was cancelled has shown is forgotten, so nothing can be told from it.
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
 	IF complete THEN
 		INSERT INTO mindtickle.sync_resource AS r (tenant_id, resource, data_as_of, finished_at, latest, listed_at)
-			VALUES (sync_finish_phase.tenant, sync_finish_phase.phase, began, clock_timestamp(), sync_finish_phase.latest,
-					CASE WHEN everything THEN began END)
+			VALUES (sync_finish_phase.tenant, sync_finish_phase.phase, began, clock_timestamp(), sync_finish_phase.latest, listed)
 			ON CONFLICT (tenant_id, resource) DO UPDATE
 				SET data_as_of = excluded.data_as_of, finished_at = excluded.finished_at, error = NULL, error_at = NULL,
 					latest = greatest(r.latest, excluded.latest), listed_at = coalesce(excluded.listed_at, r.listed_at), awaited_since = NULL;
@@ -273,7 +287,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mindtickle.sync_finish_phase(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.bool, pg_catalog.timestamptz)
-	IS 'ends the pull of one resource; a complete listing tells who and what is gone; everything: it was not asked for changes alone; latest: the latest moment that a record bore';
+	IS 'ends the pull of one resource, unless the job is not running any more; a complete listing tells who and what is gone; everything: it was not asked for changes alone; latest: the latest moment that a record bore';
 
 CREATE FUNCTION mindtickle.next_pull(tenant pg_catalog.text) RETURNS pg_catalog.timestamptz
 	LANGUAGE sql STRICT VOLATILE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -296,6 +310,7 @@ DECLARE
 	ended_phase text;
 	begun timestamptz;
 BEGIN
+	PERFORM FROM mindtickle.tenant AS t WHERE t.tenant_id = sync_close.tenant FOR NO KEY UPDATE;
 	UPDATE mindtickle.sync_job AS j
 		SET state = sync_close.state, error = sync_close.error, finished_at = clock_timestamp(), position = '{}'
 		WHERE j.tenant_id = sync_close.tenant AND j.job_id = sync_close.job_id AND j.state = 'running'

@@ -183,9 +183,10 @@ store_credential(Datum tenant, const char *name, const JsonbValue *value)
 Datum
 mt_set_credential(PG_FUNCTION_ARGS)
 {
+	static MtPlan forget = {
+		"SELECT mindtickle.forget_listings($1)", 1, {TEXTOID}
+	};
 	static MtPlan note = {
-		/* Another account's records are all new, so the next pull asks for everything. */
-		"WITH forgotten AS (UPDATE mindtickle.sync_resource SET listed_at = NULL WHERE tenant_id = $1 AND listed_at IS NOT NULL) "
 		"UPDATE mindtickle.tenant AS t SET source_configured = c.present, last_error = NULL, last_error_at = NULL, backoff_until = NULL, "
 		"next_sync_at = CASE WHEN c.present THEN now() END "
 		"FROM (SELECT count(*) > 0 AS present FROM mindtickle.credential WHERE tenant_id = $1) AS c WHERE t.tenant_id = $1",
@@ -219,6 +220,7 @@ mt_set_credential(PG_FUNCTION_ARGS)
 		(void) JsonbIteratorNext(&iterator, &value, true);
 		store_credential(tenant_datum, name, &value);
 	}
+	mt_plan_run(&forget, &tenant_datum, NULL, SPI_OK_SELECT);
 	mt_plan_run(&note, &tenant_datum, NULL, SPI_OK_UPDATE);
 	mt_wake_worker_at_commit(MT_WORKER_SYNC);
 	mt_mark_readiness(MT_MARK_RERUNS);

@@ -19,6 +19,7 @@
 #include "service_call.h"
 #include "tenant_context.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/snapmgr.h"
@@ -59,7 +60,7 @@ PG_FUNCTION_INFO_V1(mt_aggregate_readiness);
 PG_FUNCTION_INFO_V1(mt_readiness_reruns_due);
 PG_FUNCTION_INFO_V1(mt_lock_reruns_at_once);
 
-/* The function's result type, which both functions have, looked up once. */
+/* The function's result type, which both functions have, kept as long as it is the same: it goes and comes with the extension. */
 static TupleDesc
 report_type(FunctionCallInfo fcinfo)
 {
@@ -67,13 +68,15 @@ report_type(FunctionCallInfo fcinfo)
 	TupleDesc	descriptor;
 	MemoryContext previous;
 
-	if (kept != NULL)
+	if (kept != NULL && kept->tdtypeid == get_func_rettype(fcinfo->flinfo->fn_oid))
 		return kept;
 	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE || descriptor->natts != REPORT_COLUMNS)
 		elog(ERROR, "a readiness function must return a report");
 	previous = MemoryContextSwitchTo(TopMemoryContext);
-	descriptor = BlessTupleDesc(CreateTupleDescCopy(descriptor));
+	descriptor = CreateTupleDescCopy(descriptor);
 	MemoryContextSwitchTo(previous);
+	if (kept != NULL)
+		FreeTupleDesc(kept);
 	kept = descriptor;
 	return kept;
 }

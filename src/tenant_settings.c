@@ -28,9 +28,10 @@ PG_FUNCTION_INFO_V1(mt_configure_tenant);
 Datum
 mt_configure_tenant(PG_FUNCTION_ARGS)
 {
+	static MtPlan forget = {
+		"SELECT mindtickle.forget_listings($1)", 1, {TEXTOID}
+	};
 	static MtPlan merge = {
-		/* Another source's records are all new, so the next pull asks for everything. */
-		"WITH forgotten AS (UPDATE mindtickle.sync_resource SET listed_at = NULL WHERE tenant_id = $1 AND listed_at IS NOT NULL) "
 		"UPDATE mindtickle.tenant SET settings = mindtickle.merge_settings(settings, $2, $3) WHERE tenant_id = $1 RETURNING settings",
 		3, {TEXTOID, JSONBOID, BOOLOID}
 	};
@@ -45,6 +46,7 @@ mt_configure_tenant(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("settings must not be larger than %d bytes", SETTINGS_MAX)));
+	mt_plan_run(&forget, values, NULL, SPI_OK_SELECT);
 	if (mt_plan_run(&merge, values, NULL, SPI_OK_UPDATE_RETURNING) == 0)
 		elog(ERROR, "tenant \"%s\" has no row", tenant);
 	settings = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(90);
+SELECT plan(106);
 
 DROP ROLE IF EXISTS pl_writer;
 CREATE ROLE pl_writer;
@@ -163,6 +163,51 @@ SELECT is((SELECT count(*) FROM mindtickle.users WHERE tenant_id = 'pl-other' AN
 SELECT is((SELECT array_agg(payload #>> '{user,userId}') FROM pg_temp.events('pl') WHERE payload ->> 'operation' = 'DELETE'), ARRAY['gone'], 'event DELETE');
 SELECT is((SELECT count(*) FROM mindtickle.sync_seen WHERE tenant_id = 'pl' AND phase = 'roster'), 0::bigint, 'what the listing had shown is forgotten');
 SELECT is(pg_temp.store(:'users', pg_temp.json('{"mindtickleId": "gone", "active": true}')), '1 1 0 1', 'who comes back upstream is active again');
+
+-- One that is cancelled while its last page is stored.
+SAVEPOINT s;
+SELECT pg_temp.store(:'users', pg_temp.json('{"mindtickleId": "m1"}')) \g /dev/null
+SELECT is(mt_cancel_job('pl', :job), true, 'cancelled');
+SELECT pg_temp.store(:'users', pg_temp.json('{"mindtickleId": "m2"}')) \g /dev/null
+SELECT data_as_of AS pulled FROM mindtickle.sync_resource WHERE tenant_id = 'pl' AND resource = 'roster' \gset
+UPDATE mindtickle.sync_resource SET error = 'before' WHERE tenant_id = 'pl' AND resource = 'roster';
+SELECT is(pg_temp.finish(:job, true), 'nobody', 'the page that comes after that is not the whole listing: nobody is deactivated');
+SELECT is((SELECT error FROM mindtickle.sync_resource WHERE tenant_id = 'pl' AND resource = 'roster'), 'before', 'and the resource has not been pulled');
+SELECT is(pg_temp.service(format($$SELECT mindtickle.sync_advance('pl', %s, 'catalog', '{}', 1, 1)$$, :job)), 'false', 'the worker is told');
+SELECT is((SELECT count(*) FROM mindtickle.sync_seen WHERE tenant_id = 'pl'), 0::bigint, 'and nothing stays of the listing');
+ROLLBACK TO s;
+
+-- Settings or secrets that change while it runs.
+CREATE FUNCTION pg_temp.listed(job bigint, change text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	result text;
+BEGIN
+	UPDATE mindtickle.sync_resource SET listed_at = now(), awaited_since = NULL WHERE tenant_id = 'pl';
+	PERFORM pg_temp.outcome(change);
+	PERFORM pg_temp.service(format('SELECT mindtickle.sync_finish_phase(''pl'', %s, r, true, NULL, true) FROM unnest(''{roster,progress}''::text[]) AS r', job));
+	PERFORM pg_temp.service(format('SELECT mindtickle.sync_pass_phase(''pl'', %s, ''quiz_results'')', job));
+	SELECT string_agg(concat_ws(' ', resource, finished_at IS NOT NULL, listed_at IS NOT NULL), ', ' ORDER BY resource) INTO result
+		FROM mindtickle.sync_resource WHERE tenant_id = 'pl';
+	RETURN result;
+END
+$$;
+SELECT is(pg_temp.listed(:job, 'SELECT 1'), 'progress t t, quiz_results t t, roster t t', 'a pull of everything counts as one');
+SAVEPOINT s;
+SELECT is(pg_temp.listed(:job, $$SELECT mt_configure_tenant('pl', '{"freshness": "3 hours"}')$$), 'progress t f, quiz_results t f, roster t f', 'but not when the settings have changed since it began');
+ROLLBACK TO s;
+SELECT is(pg_temp.listed(:job, $$SELECT mt_set_credential('pl', '{"api_key": "other"}')$$), 'progress t f, quiz_results t f, roster t f', 'or the secrets');
+ROLLBACK TO s;
+
+-- Joining one that the interval has brought.
+CREATE FUNCTION pg_temp.awaited() RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(resource, ' ' ORDER BY resource) FROM mindtickle.sync_resource WHERE tenant_id = 'pl' AND awaited_since IS NOT NULL
+$$;
+UPDATE mindtickle.sync_resource SET finished_at = now() - interval '1 hour', error_at = now() - interval '2 hours' WHERE tenant_id = 'pl' AND resource <> 'roster';
+SELECT is(pg_temp.awaited(), NULL, 'it goes on all day, so nobody waits for it');
+SELECT is(pg_temp.as_role('pl_writer', $$SELECT mt_sync_tenant('pl')$$)::bigint, :job::bigint, 'whoever asks for a pull meanwhile is told this one');
+SELECT is(pg_temp.awaited(), 'progress quiz_results', 'and waits for its end, but not for what it has brought already');
+SELECT matches((SELECT provisional_reason FROM mt_readiness('pl')), 'progress', 'so that the figures are provisional');
+ROLLBACK TO s;
 
 -- Ending it.
 SELECT is(pg_temp.service(format($$SELECT mindtickle.sync_close('pl', %s, 'failed', 'upstream answers 500')$$, :job)), '', 'failed');

@@ -156,7 +156,8 @@ CREATE FUNCTION pg_temp.reason() RETURNS text LANGUAGE sql AS $$
 $$;
 CREATE FUNCTION pg_temp.due() RETURNS bool LANGUAGE sql AS $$ SELECT 'rd' IN (SELECT mindtickle.readiness_reruns_due()) $$;
 SELECT mt_set_credential('rd', '{"api_key": "k"}') \g /dev/null
-SELECT pg_temp.pull('roster', 'progress', 'quiz_results', 'done', 'due', 'open') \g /dev/null
+-- The pull that was under way when the secret changed counts for nothing; the next one brings everything.
+SELECT pg_temp.pull('done', 'due', 'open', 'roster', 'progress', 'quiz_results', 'done', 'due', 'open') \g /dev/null
 SELECT is(pg_temp.reason(), '-', 'a pull that the interval brings is not waited for');
 SELECT pg_temp.pull('roster', 'progress', 'quiz_results', 'done'), mt_sync_tenant('rd') \g /dev/null
 SELECT is(pg_temp.reason(), '-', 'one that is asked for is not while it waits itself');

@@ -89,7 +89,7 @@ SELECT is(pg_temp.columns_of('mindtickle.sync_budget'),
 SELECT is(pg_temp.columns_of('mindtickle.sync_job'),
 	'tenant_id text C !, job_id bigint !, kind text C !, state text C !, phase text C !, position jsonb !, done bigint !, total bigint, '
 	'requests bigint !, throttled bigint !, errors bigint !, rejected bigint !, changed bigint !, requested_by name C, '
-	'requested_at timestamptz !, started_at timestamptz, phase_started_at timestamptz, finished_at timestamptz, error text', 'columns of sync_job');
+	'requested_at timestamptz !, started_at timestamptz, phase_started_at timestamptz, finished_at timestamptz, error text, source_changed boolean !', 'columns of sync_job');
 SELECT is(pg_temp.columns_of('mindtickle.sync_resource'),
 	'tenant_id text C !, resource text C !, data_as_of timestamptz, finished_at timestamptz, error text, error_at timestamptz, latest timestamptz, listed_at timestamptz, awaited_since timestamptz', 'columns of sync_resource');
 SELECT is(pg_temp.columns_of('mindtickle.sync_seen'),

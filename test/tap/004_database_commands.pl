@@ -53,6 +53,14 @@ $node->safe_psql('one', 'DROP EXTENSION mindtickle; CREATE EXTENSION mindtickle;
 $node->safe_psql('one', q(SELECT mt_create_tenant('acme', 'Acme'); SELECT mt_provision_user('acme', '{"email": "a@acme.example"}')));
 ok($node->poll_query_until('one', 'SELECT count(*) = 1 FROM mt_events'), 'events are published after DROP and CREATE EXTENSION');
 
+my $figures = $node->safe_psql('one', q(
+	SELECT (mt_readiness('acme')).learners, (mt_aggregate_readiness('acme')).learners;
+	DROP EXTENSION mindtickle; CREATE EXTENSION mindtickle; SELECT mt_setup(); SELECT mt_create_tenant('acme', 'Acme');
+	SELECT (mt_readiness('acme')).learners, (mt_aggregate_readiness('acme')).learners, r FROM mt_readiness('acme') AS r;));
+like($figures, qr/^1\|1\n.*\n0\|0\|\(acme,,,0,.*\)$/s, 'a session that has read reports before reads those of the new extension');
+$node->safe_psql('one', q(SELECT mt_provision_user('acme', '{"email": "a@acme.example"}')));
+ok($node->poll_query_until('one', 'SELECT count(*) = 2 FROM mt_events'), 'and the workers serve it');
+
 # A role that may not drop the database cannot send its workers away.
 my $before = worker_pid($node, 'mindtickle sync', "0 AND datname = 'one'");
 $node->safe_psql('postgres', 'CREATE ROLE passer_by');

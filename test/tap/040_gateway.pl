@@ -197,6 +197,13 @@ $node->safe_psql('postgres', q(SELECT mt_configure_tenant('acme', '{"role_map": 
 is($node->safe_psql('postgres', q(SELECT mt_replay_dead_letter('acme', max(letter_id)) FROM mt_dead_letters WHERE tenant_id = 'acme' AND resource = 'scim_events')), 't', 'is replayed when it has one');
 is($node->safe_psql('postgres', q(SELECT role FROM mt_users WHERE tenant_id = 'acme' AND user_id = 'w2')), 'admin', 'and applied');
 
+# Passwords are nobody's here, even of what is refused.
+$answer = $event->('{"operation": "CREATE", "user": {"id": "w4", "role": "king", "password": "hunter2"}}');
+my $broken = $event->('{"operation": "CREATE", "user": {"id": "w4", "password": hunter2}}');
+is("$answer->{status} $broken->{status}", '400 400', 'events with a password that are refused');
+unlike($answer->{content} . $broken->{content}, qr/hunter2/, 'do not get it back');
+is($node->safe_psql('postgres', q(SELECT count(*) || ' ' || count(*) FILTER (WHERE concat(reason, encode(raw, 'escape')) LIKE '%hunter2%') FROM (SELECT * FROM mt_dead_letters WHERE tenant_id = 'acme' AND resource = 'scim_events' ORDER BY letter_id DESC LIMIT 2) AS l WHERE concat(reason, encode(raw, 'escape')) ~ 'password|bytes came')), '2 0', 'nor is it kept');
+
 is($event->(qq({"operation": "CREATE", "user": {"id": "w3", "role": "$_"}}))->{status}, 200, "a role of ours that the tenant has no word for: $_") foreach qw(admin manager);
 is($node->safe_psql('postgres', q(SELECT role FROM mt_users WHERE tenant_id = 'acme' AND user_id = 'w3')), 'rep', 'makes nobody more than a rep');
 

@@ -14,7 +14,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = start_node('primary', configuration => "jit = off\nmax_wal_size = 8GB\nfsync = off\nmax_prepared_transactions = 10\n");
+my $node = start_node('primary', configuration => "jit = off\nmax_wal_size = 8GB\nfsync = off\nmax_prepared_transactions = 20\n");
 add_extension($node);
 $node->safe_psql('postgres', q(SELECT mt_create_tenant('rt-a', 'A'), mt_create_tenant('rt-b', 'B');
 	CREATE FUNCTION long(text, int4) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT rpad($1 || $2, 200, ''x'')';
@@ -175,7 +175,15 @@ $node->safe_psql('postgres', q(DO $$ BEGIN FOR i IN 1 .. 100 LOOP PERFORM pg_cur
 $node->safe_psql('postgres', q(INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source) VALUES ('rt-b', 'only', 'c', 'q', '2026-01-02Z', 60, 'sql')));
 settle('with many write transactions open');
 cmp_ok($node->safe_psql('postgres', $listed), '>=', 8, 'a fold notes them');
+ok(poll($node, q(SELECT detail_cursor::text = cursor::text FROM (TABLE mindtickle.readiness_summary_0 UNION ALL TABLE mindtickle.readiness_summary_1) AS s
+	WHERE tenant_id = 'rt-b' ORDER BY fold DESC LIMIT 1)), 'figures of users and courses are folded');
+# Not while many others are under way: what would be noted then is no better, and so on as long as they follow each other.
+my $worn = q(SELECT count(*) FROM mindtickle.tenants_to_fold() AS t (tenant_id) WHERE tenant_id = 'rt-b');
+$node->safe_psql('postgres', "BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'next $_'") foreach 1 .. 8;
+$node->safe_psql('postgres', q(DO $$ BEGIN FOR i IN 1 .. 100 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$));
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'open $_'") foreach 1 .. 8;
+is($node->safe_psql('postgres', $worn), 0, 'while as many others are open the notes stay');
+$node->safe_psql('postgres', "ROLLBACK PREPARED 'next $_'") foreach 1 .. 8;
 $node->safe_psql('postgres', q(SELECT pg_terminate_backend(pid) FROM mt_stat_worker WHERE database = current_database() AND kind = 'aggregator'));
 ok(poll($node, "SELECT ($listed) < 4"), 'and they are not noted any more after they have ended');
 settle('after them');

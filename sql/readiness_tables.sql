@@ -50,7 +50,7 @@ CREATE TABLE mindtickle.readiness_delta_0 (
 	entries pg_catalog.bytea,
 	PRIMARY KEY (tenant_id, xid, part)
 ) WITH (autovacuum_enabled = false);
-ALTER TABLE mindtickle.readiness_delta_0 ALTER COLUMN entries SET STORAGE PLAIN;
+ALTER TABLE mindtickle.readiness_delta_0 ALTER COLUMN entries SET STORAGE PLAIN, ALTER COLUMN tenant_id SET STORAGE PLAIN;
 CREATE TABLE mindtickle.readiness_delta_1 (LIKE mindtickle.readiness_delta_0 INCLUDING ALL) WITH (autovacuum_enabled = false);
 CREATE TABLE mindtickle.readiness_delta_2 (LIKE mindtickle.readiness_delta_0 INCLUDING ALL) WITH (autovacuum_enabled = false);
 CREATE TABLE mindtickle.readiness_delta_3 (LIKE mindtickle.readiness_delta_0 INCLUDING ALL) WITH (autovacuum_enabled = false);
@@ -75,6 +75,7 @@ CREATE TABLE mindtickle.readiness_summary_0 (
 	people_since pg_catalog.xid8 NOT NULL,
 	PRIMARY KEY (tenant_id, fold)
 ) WITH (autovacuum_enabled = false);
+ALTER TABLE mindtickle.readiness_summary_0 ALTER COLUMN tenant_id SET STORAGE PLAIN;
 CREATE TABLE mindtickle.readiness_summary_1 (LIKE mindtickle.readiness_summary_0 INCLUDING ALL) WITH (autovacuum_enabled = false);
 COMMENT ON TABLE mindtickle.readiness_summary_0 IS 'the figures of a tenant that count, as far as deltas are taken in; the row with the highest fold is the newest';
 COMMENT ON TABLE mindtickle.readiness_summary_1 IS 'as readiness_summary_0';

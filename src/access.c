@@ -259,11 +259,15 @@ Datum
 mt_return_tenants(FunctionCallInfo fcinfo, MtTenantTest test)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext context;
+	MemoryContext previous;
 	Datum	   *tenants;
 	int			count;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	deconstruct_array(mt_all_tenants(), TEXTOID, -1, false, TYPALIGN_INT, &tenants, NULL, &count);
+	context = AllocSetContextCreate(CurrentMemoryContext, "test of a tenant", ALLOCSET_DEFAULT_SIZES);
+	previous = MemoryContextSwitchTo(context);
 	for (int i = 0; i < count; i++)
 	{
 		bool		isnull = false;
@@ -271,7 +275,10 @@ mt_return_tenants(FunctionCallInfo fcinfo, MtTenantTest test)
 		CHECK_FOR_INTERRUPTS();
 		if (test(TextDatumGetCString(tenants[i]), GetActiveSnapshot()))
 			tuplestore_putvalues(result->setResult, result->setDesc, &tenants[i], &isnull);
+		MemoryContextReset(context);
 	}
+	MemoryContextSwitchTo(previous);
+	MemoryContextDelete(context);
 	return (Datum) 0;
 }
 

@@ -85,9 +85,21 @@ hidden(uint64 xid, uint64 next_xid, Snapshot snapshot)
 	return next_xid - xid < COMPARABLE_IDS && !TransactionIdIsCurrentTransactionId(short_xid) && XidInMVCCSnapshot(short_xid, snapshot);
 }
 
+/* How many transactions a cursor that is this snapshot, of now, would have looked up one by one. */
+static int
+lookups_behind(Snapshot snapshot)
+{
+	int			lookups = 0;
+
+	for (uint32 i = 0; i < snapshot->xcnt; i++)
+		if (snapshot->xmax - snapshot->xip[i] > NARROW_RANGE)
+			lookups++;
+	return lookups;
+}
+
 /*
- * True when each scan looks up many transactions of which there will never be anything new, since they were in progress then and have ended: what is taken
- * in anew, be it nothing, has a cursor without them.
+ * True when each scan looks up many transactions of which there will never be anything new, since they were in progress then and have ended, and what is
+ * taken in anew, be it nothing, has a cursor that is better: while many others are long under way it would be worn itself as soon as they end.
  */
 bool
 mt_cursor_worn(const MtCursor *cursor, Snapshot snapshot)
@@ -98,7 +110,7 @@ mt_cursor_worn(const MtCursor *cursor, Snapshot snapshot)
 	for (int i = 0; i < cursor->count && cursor->in_progress[i] + NARROW_RANGE < cursor->xmax; i++)
 		if (!hidden(cursor->in_progress[i], next_xid, snapshot))
 			lookups++;
-	return lookups > LOOKUPS_MAX;
+	return lookups > LOOKUPS_MAX && lookups_behind(snapshot) <= LOOKUPS_MAX;
 }
 
 /*

@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/tuptable.h"
+#include "miscadmin.h"
 #include "readiness_row.h"
 #include "readiness_store.h"
 #include "shared_state.h"
@@ -149,8 +150,10 @@ collect(Collection *collection, Tuplestorestate *rows, TupleDesc descriptor, MtR
 	tuplestore_rescan(rows);
 	while (tuplestore_gettupleslot(rows, true, false, row))
 	{
-		MemoryContext previous = MemoryContextSwitchTo(collection->ids);
+		MemoryContext previous;
 
+		CHECK_FOR_INTERRUPTS();
+		previous = MemoryContextSwitchTo(collection->ids);
 		if (!collection->recount)
 		{
 			collect_row(&collection->entries, row, read_row, factor);

@@ -58,8 +58,6 @@ PGDLLEXPORT void mt_aggregator_main(Datum argument);
 /* How long a tenant or chore rests after a failure, at first and at most. */
 #define FIRST_PAUSE		MT_SECOND
 #define LAST_PAUSE		MT_MINUTE
-/* A tenant that is counted anew again and again rests longer for so many times. */
-#define COUNTS_REST		3
 
 /* What there is to do for a tenant; a tenant without anything is not kept. */
 typedef struct Account
@@ -416,20 +414,46 @@ count_work(void *argument)
 	mt_sql_worker_report(NULL, 1);
 }
 
-/* Has a large tenant counted anew, one at a time; here where no other process is to be had. It is folded when that is done, and rests until it may be. */
+static void
+report_count(void *argument)
+{
+	mt_sql_worker_failed(argument);
+}
+
+/* Tells that a tenant was counted anew and is not folded. The counter itself can only say so in the log. */
+static void
+count_was_in_vain(const Account *account)
+{
+	char		text[200];
+	MtFailure	failure;
+
+	snprintf(text, sizeof(text), "the rows of tenant \"%s\" must be counted anew once more: that failed, or very much has changed meanwhile",
+			 account->tenant_id);
+	(void) mt_try_transaction(report_count, text, &failure);
+	if (account->counts == 1)
+		ereport(LOG, (errmsg("%s", text), errdetail("It is tried again. Repetitions are not logged.")));
+}
+
+/*
+ * Has a large tenant counted anew, one at a time; here where no other process is to be had. It is folded when that is done, and rests until it may be, the
+ * longer the more often that was in vain.
+ */
 static void
 count_anew(Account *account)
 {
 	AccountWork work = {.account = account};
 
 	account->large = true;
-	account->not_before = mt_now() + rest_after(Min(account->counts, COUNTS_REST));
+	account->not_before = mt_now() + rest_after(account->counts);
 	if (mt_counter_running())
 		return;
-	if (account->counts++ == 0)
+	if (account->counts > 0)
+		count_was_in_vain(account);
+	else
 		ereport(LOG, (errmsg("the rows of tenant \"%s\" are counted anew for its readiness", account->tenant_id)));
-	if (!mt_counter_start(account->tenant_id))
+	if (!mt_counter_start(account->tenant_id, account->counts > 0))
 		(void) account_work(&work, count_work, false);
+	account->counts++;
 }
 
 /* Folds a tenant, its totals or all. True when it is folded. */
@@ -548,6 +572,9 @@ serve_accounts(void)
 		if (worked && now >= end)
 			break;
 		if (account->not_before > now || !(details_due(account, now) || account->rerun))
+			continue;
+		/* A report would count its rows here; it waits for the count. */
+		if (account->large && !details_due(account, now))
 			continue;
 		worked = true;
 		serve(account);

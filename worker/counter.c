@@ -6,7 +6,7 @@
  * and DROP EXTENSION do, sends the counter away too. It does one transaction and ends. What it could not do is found by the aggregator, to whom the tenant
  * is still one to be folded.
  *
- * It has no slot in shared memory and does not show in mt_stat_worker; it shows in pg_stat_activity.
+ * It has no slot in shared memory and shows in pg_stat_activity; that it has failed is told by the aggregator in mt_stat_worker.
  */
 #include "counter.h"
 
@@ -23,6 +23,15 @@
 #define TITLE	"mindtickle counter"
 
 PGDLLEXPORT void mt_counter_main(Datum argument);
+
+/* What a counter is told, in bgw_extra. */
+typedef struct CounterOrder
+{
+	char		tenant_id[MT_TENANT_ID_SIZE];
+	bool		again;			/* one before it has told already what was wrong */
+} CounterOrder;
+
+StaticAssertDecl(sizeof(CounterOrder) <= BGW_EXTRALEN, "what a counter is told must fit");
 
 /* In the aggregator: the counter that it has started last; NULL: it has ended. */
 static BackgroundWorkerHandle *counter = NULL;
@@ -52,11 +61,13 @@ end_counter(int code, Datum argument)
 }
 
 /*
- * Has a tenant of this database counted anew. False where no slot for a background worker is free. Only while none is running.
+ * Has a tenant of this database counted anew, once more where the last count was in vain. False where no slot for a background worker is free. Only while
+ * none is running.
  */
 bool
-mt_counter_start(const char *tenant_id)
+mt_counter_start(const char *tenant_id, bool again)
 {
+	CounterOrder order = {.again = again};
 	static bool watched = false;
 	BackgroundWorker registration = {0};
 	MemoryContext previous = MemoryContextSwitchTo(TopMemoryContext);
@@ -73,8 +84,8 @@ mt_counter_start(const char *tenant_id)
 	strlcpy(registration.bgw_name, TITLE, sizeof(registration.bgw_name));
 	strlcpy(registration.bgw_type, TITLE, sizeof(registration.bgw_type));
 	registration.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
-	StaticAssertStmt(sizeof(registration.bgw_extra) >= MT_TENANT_ID_SIZE, "a tenant's id must fit");
-	strlcpy(registration.bgw_extra, tenant_id, sizeof(registration.bgw_extra));
+	strlcpy(order.tenant_id, tenant_id, sizeof(order.tenant_id));
+	memcpy(registration.bgw_extra, &order, sizeof(order));
 	registration.bgw_notify_pid = MyProcPid;
 	started = RegisterDynamicBackgroundWorker(&registration, &counter);
 	MemoryContextSwitchTo(previous);
@@ -100,17 +111,19 @@ count_work(void *argument)
 void
 mt_counter_main(Datum argument)
 {
+	CounterOrder order;
 	MtFailure	failure;
 
+	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
 	mt_worker_start(DatumGetObjectId(argument), NULL, TITLE);
 	/* A count that is lost in a crash is made again. */
 	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_SESSION);
 	mt_worker_busy("counting a tenant anew");
-	if (!mt_try_transaction(count_work, MyBgworkerEntry->bgw_extra, &failure))
-		ereport(LOG,
+	if (!mt_try_transaction(count_work, order.tenant_id, &failure))
+		ereport(order.again ? DEBUG1 : LOG,
 				(errcode(failure.sqlstate),
-				 errmsg("readiness of tenant \"%s\" could not be counted anew: %s", MyBgworkerEntry->bgw_extra, failure.text),
-				 errdetail("It is tried again.")));
+				 errmsg("readiness of tenant \"%s\" could not be counted anew: %s", order.tenant_id, failure.text),
+				 errdetail("It is tried again. Repetitions are logged at DEBUG1.")));
 	proc_exit(0);
 }

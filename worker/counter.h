@@ -8,6 +8,6 @@
 #include "postgres.h"
 
 extern bool mt_counter_running(void);
-extern bool mt_counter_start(const char *tenant_id);
+extern bool mt_counter_start(const char *tenant_id, bool again);
 
 #endif							/* MT_COUNTER_H */

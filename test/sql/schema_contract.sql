@@ -4,7 +4,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(96);
+SELECT plan(97);
 
 CREATE TEMP VIEW extension_object AS
 	SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
@@ -349,6 +349,11 @@ SELECT is_empty($$SELECT t.relname, g.tgname FROM extension_table AS t JOIN pg_t
 	'every trigger is ENABLE ALWAYS, but for those of readiness that replicated rows do not fire, and the one that only they do');
 SELECT is((SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('mindtickle.tenant_grant'::regclass, 'mindtickle.tenant'::regclass)
 	AND tgfoid = 'mindtickle.forget_access()'::regprocedure), 2::bigint, 'tenants and grants are watched');
+
+-- Beside a column that is near its bound, a tenant's id stays in the row, where scans that open no TOAST table read it.
+SELECT is((SELECT string_agg(c.relname, ' ' ORDER BY c.relname) FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+	WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relkind = 'r' AND a.attname = 'tenant_id' AND a.attstorage = 'p'),
+	'readiness_delta_0 readiness_delta_1 readiness_delta_2 readiness_delta_3 readiness_summary_0 readiness_summary_1', 'tenant ids that are kept out of TOAST');
 
 -- Constraints of the tables.
 SELECT throws_ok($$INSERT INTO mindtickle.tenant (tenant_id, display_name) VALUES ('Upper', 'x')$$, '23514', NULL, 'a tenant id has its form in the table too');

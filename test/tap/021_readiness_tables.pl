@@ -14,7 +14,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = start_node('primary', configuration => "jit = off\nmax_wal_size = 8GB\nfsync = off\nmax_prepared_transactions = 10\n");
+my $node = start_node('primary', configuration => "jit = off\nmax_wal_size = 8GB\nfsync = off\nmax_prepared_transactions = 20\n");
 add_extension($node);
 $node->safe_psql('postgres', q(SELECT mt_create_tenant('rt-a', 'A'), mt_create_tenant('rt-b', 'B');
 	CREATE FUNCTION long(text, int4) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT rpad($1 || $2, 200, ''x'')';
@@ -175,7 +175,15 @@ $node->safe_psql('postgres', q(DO $$ BEGIN FOR i IN 1 .. 100 LOOP PERFORM pg_cur
 $node->safe_psql('postgres', q(INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source) VALUES ('rt-b', 'only', 'c', 'q', '2026-01-02Z', 60, 'sql')));
 settle('with many write transactions open');
 cmp_ok($node->safe_psql('postgres', $listed), '>=', 8, 'a fold notes them');
+ok(poll($node, q(SELECT detail_cursor::text = cursor::text FROM (TABLE mindtickle.readiness_summary_0 UNION ALL TABLE mindtickle.readiness_summary_1) AS s
+	WHERE tenant_id = 'rt-b' ORDER BY fold DESC LIMIT 1)), 'figures of users and courses are folded');
+# Not while many others are under way: what would be noted then is no better, and so on as long as they follow each other.
+my $worn = q(SELECT count(*) FROM mindtickle.tenants_to_fold() AS t (tenant_id) WHERE tenant_id = 'rt-b');
+$node->safe_psql('postgres', "BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'next $_'") foreach 1 .. 8;
+$node->safe_psql('postgres', q(DO $$ BEGIN FOR i IN 1 .. 100 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$));
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'open $_'") foreach 1 .. 8;
+is($node->safe_psql('postgres', $worn), 0, 'while as many others are open the notes stay');
+$node->safe_psql('postgres', "ROLLBACK PREPARED 'next $_'") foreach 1 .. 8;
 $node->safe_psql('postgres', q(SELECT pg_terminate_backend(pid) FROM mt_stat_worker WHERE database = current_database() AND kind = 'aggregator'));
 ok(poll($node, "SELECT ($listed) < 4"), 'and they are not noted any more after they have ended');
 settle('after them');
@@ -195,6 +203,8 @@ my $counting = q(EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'mind
 ok(poll($node, "SELECT $counting"), 'it is counted in a process of its own, which waits');
 $node->safe_psql('postgres', q(INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source) VALUES ('rt-a', long('u', 1), 'c', 'meanwhile', '2026-01-01Z', 100, 'sql')));
 ok(poll($node, "SELECT $counting AND 'rt-a' NOT IN (SELECT mindtickle.tenants_to_fold()) AND 'rt-b' IN (SELECT mindtickle.tenants_to_fold())"), 'and another tenant is folded meanwhile');
+my $in_vain = q(SELECT last_error LIKE 'the rows of tenant "rt-b" must be counted anew once more: %' FROM mt_stat_worker WHERE database = current_database() AND kind = 'aggregator');
+ok(poll($node, $in_vain), 'a count that fails shows in mt_stat_worker');
 $holder->query_safe('COMMIT');
 $holder->quit;
 settle('after it');
@@ -225,6 +235,6 @@ $locker->query_safe('COMMIT');
 $locker->quit;
 write_batches(10);
 ok(poll($node, q(SELECT count(*) < 3 FROM pg_class WHERE relname ~ '^readiness_delta_[0-9]$' AND pg_relation_size(oid) > 0)), 'they are when they can be');
-is($node->safe_psql('postgres', q(SELECT count(*) FROM mt_stat_worker WHERE errors > 0)), 0, 'and no worker has met an error');
+is($node->safe_psql('postgres', q(SELECT count(*) FROM mt_stat_worker WHERE errors > 0 AND last_error NOT LIKE 'the rows of tenant "rt-b" must be counted anew once more: %')), 0, 'and no worker has met another error');
 $node->stop('fast');
 done_testing();

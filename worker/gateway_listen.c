@@ -14,7 +14,6 @@
 #include "gateway.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -496,7 +495,8 @@ mt_listen_timeout(void)
 }
 
 /*
- * The descriptors to wait for, of which there are at most MT_LISTEN_SOCKETS_MAX. Returns how many. Those of the first *accepting have mt_listen_accept called.
+ * The descriptors to wait for, of which there are at most MT_LISTEN_SOCKETS_MAX. Returns how many. Where one of the first *accepting is ready,
+ * mt_listen_accept is to be called.
  */
 int
 mt_listen_sockets(int *sockets, int *accepting)

@@ -22,6 +22,7 @@ OBJS = \
 	src/cache_change.o \
 	src/cache_stats.o \
 	src/dead_letter.o \
+	src/empty_table.o \
 	src/event.o \
 	src/event_consumer.o \
 	src/event_flush.o \

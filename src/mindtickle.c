@@ -9,6 +9,7 @@
 
 #include "access.h"
 #include "alert.h"
+#include "empty_table.h"
 #include "gateway_state.h"
 #include "log_redaction.h"
 #include "miscadmin.h"
@@ -38,6 +39,7 @@ _PG_init(void)
 		mt_request_shared_state();
 		mt_request_alert_memory();
 		mt_request_ring_memory();
+		mt_request_empty_table_memory();
 		mt_request_gateway_memory();
 		mt_request_slot_memory();
 		mt_request_cache_memory();

@@ -147,6 +147,7 @@ collect(Collection *collection, Tuplestorestate *rows, TupleDesc descriptor, MtR
 	if (rows == NULL)
 		return;
 	row = MakeSingleTupleTableSlot(descriptor, &TTSOpsMinimalTuple);
+	mt_reserve_entries(&collection->entries, (int) Min(tuplestore_tuple_count(rows), ENTRIES_MAX));
 	tuplestore_rescan(rows);
 	while (tuplestore_gettupleslot(rows, true, false, row))
 	{

@@ -10,6 +10,7 @@
  */
 #include "readiness_entry.h"
 
+#include "common/hashfn.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
@@ -22,11 +23,18 @@
 /* An activity went that may have been the user's latest. */
 #define LOST_LATEST		0x10
 
-/*
- * A score, numeric(7,4), in units of 0.0001.
- */
-int64
-mt_score_units(Datum score)
+/* Scores that were met lately, as they lie in a row, and what they are: there are few different ones. */
+#define KEPT_SCORES			256
+#define KEPT_SCORE_BYTES	15
+typedef struct KeptScore
+{
+	uint8		length;			/* 0: none */
+	char		bytes[KEPT_SCORE_BYTES];
+	int64		units;
+} KeptScore;
+
+static int64
+compute_score_units(Datum score)
 {
 	static Numeric units_in_one = NULL;
 
@@ -38,6 +46,33 @@ mt_score_units(Datum score)
 		MemoryContextSwitchTo(previous);
 	}
 	return DatumGetInt64(DirectFunctionCall1(numeric_int8, DirectFunctionCall2(numeric_mul, score, NumericGetDatum(units_in_one))));
+}
+
+/*
+ * A score, numeric(7,4), in units of 0.0001.
+ */
+int64
+mt_score_units(Datum score)
+{
+	static KeptScore kept_scores[KEPT_SCORES];
+	const char *bytes = DatumGetPointer(score);
+	KeptScore  *kept;
+	Size		length;
+
+	if (VARATT_IS_EXTENDED(bytes) && !VARATT_IS_SHORT(bytes))
+		return compute_score_units(score);
+	length = VARSIZE_ANY(bytes);
+	if (length > KEPT_SCORE_BYTES)
+		return compute_score_units(score);
+	kept = &kept_scores[hash_bytes((const unsigned char *) bytes, (int) length) % KEPT_SCORES];
+	if (kept->length != length || memcmp(kept->bytes, bytes, length) != 0)
+	{
+		kept->length = 0;
+		kept->units = compute_score_units(score);
+		memcpy(kept->bytes, bytes, length);
+		kept->length = (uint8) length;
+	}
+	return kept->units;
 }
 
 /*
@@ -77,6 +112,19 @@ mt_figures_empty(const MtFigures *figures)
 }
 
 /*
+ * Makes room for so many further entries at once.
+ */
+void
+mt_reserve_entries(MtEntries *entries, int count)
+{
+	if (entries->count + count <= entries->allocated)
+		return;
+	entries->allocated = entries->count + count;
+	entries->entries = entries->entries == NULL ? MemoryContextAllocHuge(CurrentMemoryContext, sizeof(MtEntry) * (Size) entries->allocated)
+		: repalloc_huge(entries->entries, sizeof(MtEntry) * (Size) entries->allocated);
+}
+
+/*
  * A further entry, empty.
  */
 MtEntry *
@@ -85,11 +133,7 @@ mt_new_entry(MtEntries *entries)
 	MtEntry    *entry;
 
 	if (entries->count == entries->allocated)
-	{
-		entries->allocated = Max(entries->allocated * 2, 16);
-		entries->entries = entries->entries == NULL ? palloc(sizeof(MtEntry) * entries->allocated)
-			: repalloc_huge(entries->entries, sizeof(MtEntry) * (Size) entries->allocated);
-	}
+		mt_reserve_entries(entries, Max(entries->allocated, 16));
 	entry = &entries->entries[entries->count++];
 	memset(entry, 0, sizeof(MtEntry));
 	entry->gained = entry->lost = DT_NOBEGIN;

@@ -54,6 +54,7 @@ extern int64 mt_score_units(Datum score);
 extern int	mt_compare_ids(MtId first, MtId second);
 extern void mt_add_figures(MtFigures *sum, const MtFigures *figures, int factor);
 extern bool mt_figures_empty(const MtFigures *figures);
+extern void mt_reserve_entries(MtEntries *entries, int count);
 extern MtEntry *mt_new_entry(MtEntries *entries);
 extern void mt_merge_entries(MtEntries *entries);
 extern void mt_pack_entry(StringInfo buffer, const MtEntry *entry, const MtEntry *before);

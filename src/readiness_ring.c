@@ -13,6 +13,7 @@
 #include "access.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "empty_table.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "readiness_change.h"
@@ -147,8 +148,30 @@ empty_delta_table(MtTenantTable *table)
 	FoundObstacle found = {OBSTACLE_NONE};
 
 	if (mt_empty_table(table, deltas_needed, &found))
+	{
+		(void) mt_table_emptied(mt_relation_oid(&table->table));
 		return psprintf("emptied %s", table->table.name);
+	}
 	return found.obstacle == OBSTACLE_DETAILS ? psprintf("details:%s", found.tenant) : NULL;
+}
+
+/*
+ * Makes known which of the tables that are not written to are empty: since the server has started nobody may have emptied them. A step a table.
+ */
+static char *
+note_empty_tables(MtTableKind kind, MtTenantTable *tables, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		Oid			relation = mt_relation_oid(&tables[i].table);
+
+		if (i == mt_table_in_use(kind) || mt_table_known_empty(relation, GetActiveSnapshot()) || mt_blocks_of(&tables[i]) > 0 ||
+			!mt_lock_table_at_once(&tables[i]))
+			continue;
+		if (mt_blocks_of(&tables[i]) == 0 && mt_table_emptied(relation))
+			return psprintf("found that %s is empty", tables[i].table.name);
+	}
+	return NULL;
 }
 
 /* Goes over to the other table of a kind where one of the tables in use has grown and the other is empty. */
@@ -222,6 +245,7 @@ empty_left_tables(void)
 	for (int i = 0; i < (int) lengthof(left); i++)
 		if (mt_blocks_of(left[i]) > 0)
 			mt_truncate_table(left[i]);
+	(void) mt_table_emptied(mt_relation_oid(&left[0]->table));
 	first_summary_blocks = mt_blocks_of(&mt_summary_tables[mt_table_in_use(MT_SUMMARIES)]);
 	first_user_blocks = mt_blocks_of(&mt_user_tables[mt_table_in_use(MT_DETAILS)]);
 	first_course_blocks = mt_blocks_of(&mt_course_tables[mt_table_in_use(MT_DETAILS)]);
@@ -245,6 +269,10 @@ mt_tend_readiness(PG_FUNCTION_ARGS)
 			step = empty_delta_table(&mt_delta_tables[table]);
 	if (step == NULL)
 		step = empty_left_tables();
+	if (step == NULL)
+		step = note_empty_tables(MT_DELTAS, mt_delta_tables, MT_DELTA_TABLES);
+	if (step == NULL)
+		step = note_empty_tables(MT_SUMMARIES, mt_summary_tables, MT_SUMMARY_TABLES);
 	if (step == NULL)
 		step = change_table(MT_SUMMARIES, mt_summary_tables, first_summary_blocks, SUMMARY_BLOCKS);
 	if (step == NULL)

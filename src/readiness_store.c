@@ -13,8 +13,10 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
+#include "empty_table.h"
 #include "miscadmin.h"
 #include "readiness_row.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
@@ -63,6 +65,17 @@ MtTenantTable mt_course_tables[MT_SUMMARY_TABLES] = {
 	{{"readiness_course_1"}, {"readiness_course_1_pkey"}}
 };
 
+/* Appends a row to a table that is not known to be empty any more. */
+static void
+append(MtTenantTable *table, Datum *values, bool *nulls)
+{
+	Oid			relation = mt_relation_oid(&table->table);
+
+	LockRelationOid(relation, RowExclusiveLock);
+	mt_table_filled(relation);
+	mt_tenant_table_append(table, values, nulls);
+}
+
 /*
  * Appends entries of a tenant, packed; bytes NULL: the tenant is to be counted anew. At most some 8000 bytes.
  */
@@ -85,7 +98,7 @@ mt_write_delta(MtId tenant, const char *bytes, int length)
 	values[DELTA_PART - 1] = Int32GetDatum(part++);
 	values[DELTA_ENTRIES - 1] = bytes == NULL ? (Datum) 0 : PointerGetDatum(cstring_to_text_with_len(bytes, length));
 	nulls[DELTA_ENTRIES - 1] = bytes == NULL;
-	mt_tenant_table_append(&mt_delta_tables[mt_table_of_transaction(MT_DELTAS)], values, nulls);
+	append(&mt_delta_tables[mt_table_of_transaction(MT_DELTAS)], values, nulls);
 }
 
 /* Reads the deltas that the scan finds. False: one asks for a new count. */
@@ -119,6 +132,8 @@ mt_read_deltas(const char *tenant, const MtCursor *cursor, Snapshot snapshot, Mt
 	{
 		MtNewScan	scan;
 
+		if (mt_table_known_empty(mt_relation_oid(&mt_delta_tables[table].table), snapshot))
+			continue;
 		mt_new_scan_open(&scan, &mt_delta_tables[table], tenant, cursor, snapshot);
 		known = !mt_tenant_table_newer(RelationGetRelid(scan.scan.relation), snapshot) && take_deltas(&scan, id, entries);
 		mt_new_scan_close(&scan);
@@ -176,6 +191,8 @@ mt_read_summary(const char *tenant, Snapshot snapshot, MtSummary *summary)
 	{
 		MtTenantScan scan;
 
+		if (mt_table_known_empty(mt_relation_oid(&mt_summary_tables[table].table), snapshot))
+			continue;
 		mt_tenant_scan_open(&scan, &mt_summary_tables[table], tenant, snapshot, 0);
 		known = !mt_tenant_table_newer(RelationGetRelid(scan.relation), snapshot);
 		mt_tenant_scan_start(&scan, NULL, 0);
@@ -238,7 +255,7 @@ mt_write_summary(const char *tenant, const MtSummary *summary)
 	nulls[SUMMARY_DETAIL_CURSOR - 1] = summary->detail_cursor == (Datum) 0;
 	values[SUMMARY_DETAIL_TABLE - 1] = Int16GetDatum(summary->detail_table);
 	values[SUMMARY_PEOPLE_SINCE - 1] = FullTransactionIdGetDatum(FullTransactionIdFromU64(summary->people_since));
-	mt_tenant_table_append(&mt_summary_tables[summary->table], values, nulls);
+	append(&mt_summary_tables[summary->table], values, nulls);
 }
 
 /*

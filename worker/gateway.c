@@ -32,7 +32,6 @@ PGDLLEXPORT void mt_gateway_main(Datum argument);
 
 /* How long requests under way may take when the process ends; the statement_timeout bounds each of them, too. */
 #define DRAIN_TIME	(3 * MT_SECOND)
-#define SOCKETS_MAX	4
 /* Memory in pieces of this size or more goes back to the system when it is freed: documents and what they are made of would leave gaps otherwise. */
 #define GIVEN_BACK	(64 * 1024)
 
@@ -129,22 +128,39 @@ reload(void)
 	return wanted() && memcmp(&before, &now, sizeof(before)) == 0 && mt_listen_reload();
 }
 
+/* Events of the sockets of which the first few have connections to be accepted; the library's carry NULL. */
 static WaitEventSet *
 make_wait_set(void)
 {
-	int			sockets[SOCKETS_MAX];
-	int			count = mt_listen_sockets(sockets);
+	static char accept_mark;
+	int			sockets[MT_LISTEN_SOCKETS_MAX];
+	int			accepting;
+	int			count = mt_listen_sockets(sockets, &accepting);
 #if PG_VERSION_NUM >= 170000
-	WaitEventSet *set = CreateWaitEventSet(NULL, SOCKETS_MAX + 2);
+	WaitEventSet *set = CreateWaitEventSet(NULL, MT_LISTEN_SOCKETS_MAX + 2);
 #else
-	WaitEventSet *set = CreateWaitEventSet(TopMemoryContext, SOCKETS_MAX + 2);
+	WaitEventSet *set = CreateWaitEventSet(TopMemoryContext, MT_LISTEN_SOCKETS_MAX + 2);
 #endif
 
 	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	for (int i = 0; i < count; i++)
-		AddWaitEventToSet(set, WL_SOCKET_READABLE, sockets[i], NULL, NULL);
+		AddWaitEventToSet(set, WL_SOCKET_READABLE, sockets[i], NULL, i < accepting ? &accept_mark : NULL);
 	return set;
+}
+
+/* Waits until there is something to do, and accepts the connections that there are. */
+static void
+wait_and_accept(WaitEventSet *wait_set, long milliseconds)
+{
+	WaitEvent	events[MT_LISTEN_SOCKETS_MAX];
+	int			count = WaitEventSetWait(wait_set, milliseconds, events, lengthof(events), PG_WAIT_EXTENSION);
+	bool		accept = false;
+
+	for (int i = 0; i < count; i++)
+		accept |= events[i].user_data != NULL;
+	if (accept && !mt_gateway_draining)
+		mt_listen_accept();
 }
 
 /* Milliseconds until there is something to do that no event tells of; -1: never. */
@@ -210,11 +226,10 @@ mt_gateway_main(Datum argument)
 	mt_worker_idle("serving HTTP");
 	for (;;)
 	{
-		WaitEvent	event;
 		bool		reloading;
 		bool		told;
 
-		(void) WaitEventSetWait(wait_set, time_to_wait(drain_until), &event, 1, PG_WAIT_EXTENSION);
+		wait_and_accept(wait_set, time_to_wait(drain_until));
 		told = MyLatch->is_set;
 		if (told)
 			ResetLatch(MyLatch);

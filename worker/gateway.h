@@ -139,19 +139,31 @@ extern MemoryContext mt_gateway_context;
 extern bool mt_gateway_draining;
 
 /* gateway_listen.c */
+#define MT_LISTEN_SOCKETS_MAX	6
 extern void mt_listen_open(void);
 extern void mt_gateway_run_or_end(MtWork work, void *argument);
 extern bool mt_listen_reload(void);
 extern void mt_listen_quiesce(void);
+extern void mt_listen_accept(void);
 extern void mt_listen_run(void);
 extern void mt_listen_send(void);
 extern bool mt_listen_idle(void);
 extern int64 mt_listen_timeout(void);
-extern int	mt_listen_sockets(int *sockets);
+extern int	mt_listen_sockets(int *sockets, int *accepting);
 extern bool mt_listen_changed(void);
 
+/* gateway_share.c */
+extern void mt_share_join(void);
+extern void mt_share_cease(void);
+extern void mt_share_count(int connections);
+extern bool mt_share_give(int connection);
+extern bool mt_share_take(int *connection);
+extern void mt_share_taken(void);
+extern int	mt_share_socket(void);
+
 /* gateway_request.c */
-extern struct MHD_Daemon *mt_serve_start(int listening, const char *certificate, const char *key);
+extern struct MHD_Daemon *mt_serve_start(const char *certificate, const char *key);
+extern bool mt_serve_has_room(void);
 extern void mt_serve_respond(MtHttpRequest *request);
 extern void mt_serve_suspend(MtHttpRequest *request);
 extern bool mt_serve_take_resumed(void);

@@ -2,18 +2,18 @@
  * gateway_listen.c
  *		Where the gateway listens: the socket, its TLS files, and the library's daemons that serve it.
  *
- * All processes of the gateway listen on the same port (SO_REUSEPORT), and the kernel spreads connections over them. That would also let in the
- * gateway of another server of the same user, and each would get half of the other's requests. So the first process takes the port for itself
- * alone and shares it only when it has it; the others share it where one of theirs (gateway_state.c) listens already.
+ * All processes of the gateway listen on the same port (SO_REUSEPORT), and the kernel spreads connections over them; gateway_share.c makes that even.
+ * It would also let in the gateway of another server of the same user, and each would get half of the other's requests. So the first process takes
+ * the port for itself alone and shares it only when it has it; the others share it where one of theirs (gateway_state.c) listens already.
  *
- * A changed certificate makes a new daemon on the same socket; the one before accepts nothing more and ends with its last connection.
+ * Connections are accepted here and given to the library's daemon. A changed certificate makes a new daemon; the one before gets nothing more and
+ * ends with its last connection.
  *
  * Called by gateway.c. Never calls the database but for those two questions.
  */
 #include "gateway.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -28,7 +28,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
-/* Daemons at once: the one that accepts, and those that end. */
+/* Daemons at once: the one that gets connections, and those that end. */
 #define DAEMONS_MAX		4
 #define BACKLOG			1024
 /* Largest certificate with its chain, or key, in bytes. */
@@ -37,19 +37,22 @@
 #define QUICK_PAUSE		100
 #define SLOW_PAUSE		5000
 #define QUICK_TRIES		10
+/* Before another try to accept, when the system has no descriptor or no memory for a connection. */
+#define ACCEPT_PAUSE	MT_SECOND
 
 typedef struct Listener
 {
 	struct MHD_Daemon *daemon;
-	int			socket;			/* a descriptor of its own for the same socket, -1: it accepts nothing more */
 	char	   *certificate;	/* PEM; NULL: no TLS */
 	char	   *key;
 } Listener;
 
-/* The one that accepts is the first. */
+/* The one that gets connections is the first. */
 static Listener listeners[DAEMONS_MAX];
 static int	listener_count = 0;
 static int	listening_socket = -1;
+static bool full = false;		/* connections wait in the kernel until there is room */
+static int64 accept_at = 0;		/* not before */
 static bool changed = false;
 
 typedef struct Address
@@ -246,36 +249,20 @@ end_listener(int index)
 	changed = true;
 }
 
-/* The daemon accepts nothing more. */
-static void
-quiesce(Listener *listener)
-{
-	if (listener->socket < 0)
-		return;
-	MHD_quiesce_daemon(listener->daemon);
-	close(listener->socket);
-	listener->socket = -1;
-}
-
-/* Starts a daemon on the socket, in front of those that there are, which takes the PEM over. False where the library refuses. */
+/* Starts a daemon in front of those that there are, which takes the PEM over. False where the library refuses. */
 static bool
 start_daemon(char *certificate, char *key)
 {
-	/* The library closes what it was given when it fails, but not always. */
-	int			descriptor = fcntl(listening_socket, F_DUPFD_CLOEXEC, 0);
-	struct MHD_Daemon *daemon = descriptor < 0 ? NULL : mt_serve_start(descriptor, certificate, key);
+	struct MHD_Daemon *daemon = mt_serve_start(certificate, key);
 
 	if (daemon == NULL)
 	{
-		(void) close(descriptor);
 		free_pem(certificate);
 		free_pem(key);
 		return false;
 	}
-	if (listener_count > 0)
-		quiesce(&listeners[0]);
 	memmove(&listeners[1], &listeners[0], sizeof(Listener) * (Size) listener_count);
-	listeners[0] = (Listener) {daemon, descriptor, certificate, key};
+	listeners[0] = (Listener) {daemon, certificate, key};
 	listener_count++;
 	changed = true;
 	return true;
@@ -326,6 +313,7 @@ mt_listen_open(void)
 		mt_worker_idle("waiting: the TLS files cannot be used");
 		pause_and_service(SLOW_PAUSE);
 	}
+	mt_share_join();
 }
 
 static bool
@@ -362,24 +350,91 @@ mt_listen_reload(void)
 	return true;
 }
 
+/* Gives a connection to the library, which closes it where it cannot have it. */
+static void
+serve(int connection)
+{
+	struct sockaddr_storage address;
+	socklen_t	length = sizeof(address);
+
+	if (getpeername(connection, (struct sockaddr *) &address, &length) != 0)
+		close(connection);
+	else
+		(void) MHD_add_connection(listeners[0].daemon, connection, (struct sockaddr *) &address, length);
+	mt_share_taken();
+}
+
+/* Takes what other processes have handed over. */
+static void
+take_connections(void)
+{
+	int			connection;
+
+	while (mt_share_take(&connection))
+		serve(connection);
+}
+
+/* Accepts the next connection; -1: there is none, or it cannot be had now. */
+static int
+accept_connection(void)
+{
+	for (;;)
+	{
+		int			connection = accept4(listening_socket, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (connection >= 0 || errno == EAGAIN || errno == EWOULDBLOCK)
+			return connection;
+		/* Whoever is gone already is no reason to let the next one wait. */
+		if (errno == EINTR || errno == ECONNABORTED)
+			continue;
+		ereport(LOG, (errcode_for_socket_access(), errmsg("mindtickle gateway could not accept a connection: %m")));
+		accept_at = mt_now() + ACCEPT_PAUSE;
+		return -1;
+	}
+}
+
 /*
- * Accepts nothing more; who had been let in by the kernel already is still served.
+ * Accepts what waits at the socket, as far as there is room.
+ */
+void
+mt_listen_accept(void)
+{
+	int			connection;
+
+	take_connections();
+	while (mt_serve_has_room() && accept_at <= mt_now() && (connection = accept_connection()) >= 0)
+		if (!mt_share_give(connection))
+			serve(connection);
+}
+
+/* Waits for the socket only while there is room. */
+static void
+look_for_room(void)
+{
+	bool		now_full = !mt_serve_has_room() || (accept_at > 0 && accept_at > mt_now());
+
+	changed |= now_full != full;
+	full = now_full;
+}
+
+/*
+ * Accepts nothing more; who had been let in by the kernel already, or by another process, is still served.
  */
 void
 mt_listen_quiesce(void)
 {
-	struct sockaddr_storage address;
-	socklen_t	length = sizeof(address);
-	int			descriptor;
+	int			connection;
 
-	quiesce(&listeners[0]);
-	while ((descriptor = accept4(listening_socket, (struct sockaddr *) &address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
-	{
-		(void) MHD_add_connection(listeners[0].daemon, descriptor, (struct sockaddr *) &address, length);
-		length = sizeof(address);
-	}
+	if (listening_socket < 0)
+		return;
+	mt_share_cease();
+	take_connections();
+	while ((connection = accept_connection()) >= 0)
+		if (!mt_share_give(connection))
+			serve(connection);
 	close(listening_socket);
 	listening_socket = -1;
+	changed = true;
 }
 
 /*
@@ -393,6 +448,7 @@ mt_listen_run(void)
 	for (int i = listener_count - 1; i > 0; i--)
 		if (MHD_get_daemon_info(listeners[i].daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections == 0)
 			end_listener(i);
+	look_for_room();
 }
 
 /*
@@ -433,19 +489,29 @@ mt_listen_timeout(void)
 		if (MHD_get_timeout(listeners[i].daemon, &milliseconds) == MHD_YES)
 			soonest = Min(soonest, (int64) Min(milliseconds, 3600000) * MT_MILLISECOND);
 	}
+	if (full && accept_at > mt_now())
+		soonest = Min(soonest, accept_at - mt_now());
 	return soonest;
 }
 
 /*
- * The descriptors to wait for, of which there are at most 4. Returns how many.
+ * The descriptors to wait for, of which there are at most MT_LISTEN_SOCKETS_MAX. Returns how many. Where one of the first *accepting is ready,
+ * mt_listen_accept is to be called.
  */
 int
-mt_listen_sockets(int *sockets)
+mt_listen_sockets(int *sockets, int *accepting)
 {
+	int			count = 0;
+
+	if (listening_socket >= 0 && !full)
+		sockets[count++] = listening_socket;
+	if (listening_socket >= 0 && mt_share_socket() >= 0)
+		sockets[count++] = mt_share_socket();
+	*accepting = count;
 	for (int i = 0; i < listener_count; i++)
-		sockets[i] = MHD_get_daemon_info(listeners[i].daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+		sockets[count++] = MHD_get_daemon_info(listeners[i].daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 	changed = false;
-	return listener_count;
+	return count;
 }
 
 /*

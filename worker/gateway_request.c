@@ -73,7 +73,7 @@ connection_callback(void *cls, struct MHD_Connection *handle, void **socket_cont
 		if (connection != NULL)
 		{
 			dlist_delete(&connection->node);
-			connection_count--;
+			mt_share_count(--connection_count);
 			free(connection);
 		}
 		*socket_context = NULL;
@@ -87,7 +87,7 @@ connection_callback(void *cls, struct MHD_Connection *handle, void **socket_cont
 	connection->tls = cls != NULL;
 	connection->since = mt_now();
 	dlist_push_tail(&connections, &connection->node);
-	connection_count++;
+	mt_share_count(++connection_count);
 	mt_count_connection();
 	/* Where the last places are taken, the one that has done nothing for the longest makes room. */
 	if (connection_count >= mt_gateway_settings.connections - SPARE_CONNECTIONS)
@@ -524,11 +524,20 @@ panic_callback(void *cls, const char *file, unsigned int line, const char *reaso
 }
 
 /*
- * Starts the library's part on a listening socket; certificate and key are PEM, NULL for HTTP without TLS, and must stay. NULL, and logged,
+ * True when one more connection can be served.
+ */
+bool
+mt_serve_has_room(void)
+{
+	return connection_count < mt_gateway_settings.connections;
+}
+
+/*
+ * Starts the library's part, which is given its connections; certificate and key are PEM, NULL for HTTP without TLS, and must stay. NULL, and logged,
  * where it cannot.
  */
 struct MHD_Daemon *
-mt_serve_start(int listening, const char *certificate, const char *key)
+mt_serve_start(const char *certificate, const char *key)
 {
 	static char tls;
 	struct MHD_OptionItem tls_options[] = {
@@ -538,7 +547,7 @@ mt_serve_start(int listening, const char *certificate, const char *key)
 		{MHD_OPTION_END, 0, NULL}
 	};
 	struct MHD_OptionItem no_options[] = {{MHD_OPTION_END, 0, NULL}};
-	unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+	unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET;
 	struct MHD_Daemon *daemon;
 
 	MHD_set_panic_func(panic_callback, NULL);
@@ -548,7 +557,6 @@ mt_serve_start(int listening, const char *certificate, const char *key)
 	 */
 	daemon = MHD_start_daemon(flags | (certificate != NULL ? MHD_USE_TLS : 0), 0, NULL, NULL, request_callback, NULL,
 							  MHD_OPTION_EXTERNAL_LOGGER, log_callback, NULL,
-							  MHD_OPTION_LISTEN_SOCKET, listening,
 							  MHD_OPTION_ARRAY, certificate != NULL ? tls_options : no_options,
 							  MHD_OPTION_CONNECTION_LIMIT, (unsigned int) mt_gateway_settings.connections,
 							  MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned int) mt_gateway_settings.connections_per_address,

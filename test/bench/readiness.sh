@@ -3,7 +3,7 @@
 # compared with what.
 #
 #   READINESS_SIZES    rows of each kind of the measured tenants ("10000 100000 1000000"; with BENCH_LARGE=1 also 10000000, which takes 8 GB and half an hour)
-#   READINESS_ROUNDS   rounds of each comparison (3)
+#   READINESS_ROUNDS   rounds of each comparison (3); of what writers pay, where the disk makes more of a difference than what is compared, twice as many and one
 #   READINESS_SECONDS  how long one side runs in a round (3)
 #   READINESS_HOLD     how long transactions are held open while others write, in seconds (75)
 
@@ -139,7 +139,7 @@ write_scripts bench-other-1
 for kind in single batch; do
 	for commit in on off; do
 		for clients in 1 8; do
-			for ((round = 0; round <= rounds; round++)); do
+			for ((round = 0; round <= 2 * rounds + 1; round++)); do
 				sides=(mindtickle bench)
 				[ $((round % 2)) -eq 0 ] || sides=(bench mindtickle)
 				for side in "${sides[@]}"; do

@@ -2,8 +2,8 @@
 # and another process fold, while snapshots and write transactions are held open, across kills of the postmaster, and for transactions that are
 # prepared before a kill and committed after it.
 #
-# READINESS_SNAPSHOTS (150) is the number of snapshots. READINESS_KILLS (3) is how often the postmaster is killed; before each kill a tenth of that number
-# is taken again, at least 10. Many of both take longer than a suite may by itself, which TEST_SECONDS of "make test" changes:
+# READINESS_SNAPSHOTS (150) is the number of snapshots. READINESS_KILLS (3) is how often the postmaster is killed; as many snapshots are taken again,
+# spread over the kills where these are 10 or more. Many of both take longer than a suite may by itself, which TEST_SECONDS of "make test" changes:
 #
 #   READINESS_SNAPSHOTS=1000 READINESS_KILLS=20 TEST_SECONDS=20000 make test TESTS=tap/019_readiness_exact
 
@@ -13,6 +13,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 
+use List::Util qw(max min);
 use MindTickle::Readiness;
 use MindTickle::Test;
 use PostgreSQL::Test::Cluster;
@@ -21,7 +22,9 @@ use Test::More;
 
 my $snapshots = $ENV{READINESS_SNAPSHOTS} // 150;
 my $kills = $ENV{READINESS_KILLS} // 3;
-my $before_kill = $snapshots < 100 ? 10 : int($snapshots / 10);
+my $before_kill = max(10, int($snapshots / max($kills, 10)));
+# While transactions are prepared nothing can be vacuumed, and each snapshot takes longer than the one before.
+use constant KILLS_WHILE_PREPARED => 3;
 
 my $node = start_node('primary', configuration => "max_prepared_transactions = 4\njit = off\ndeadlock_timeout = 50ms\nlog_statement = none\nmax_wal_size = 4GB\n");
 add_extension($node);
@@ -74,8 +77,9 @@ is(inexact($node), '', 'the figures are exact once all is quiet');
 is(parts_differ($node), '', 'and so does the drill-down add up');
 
 # Killed again and again.
-for my $round (1 .. $kills)
+sub kill_in_mid_write
 {
+	my ($round) = @_;
 	$writers = start_writers($node);
 	($equal, $seen, $differing) = take_snapshots($node, $before_kill);
 	is($equal, $before_kill, "round $round: every snapshot is exact") or diag($differing);
@@ -83,6 +87,7 @@ for my $round (1 .. $kills)
 	stop_writers($writers);
 	is(inexact($node), '', "round $round: the figures are exact after kill -9 of the postmaster");
 }
+kill_in_mid_write($_) foreach 1 .. min($kills, KILLS_WHILE_PREPARED);
 
 # Prepared before all that.
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_prepared_xacts'), 2, 'two transactions are still prepared');
@@ -96,6 +101,12 @@ is($equal, 20, 'and after it') or diag($differing);
 is($node->safe_psql('postgres', $held), 202, 'one of them was committed');
 is(stop_writers($writers), '', 'no writer failed');
 is(inexact($node) . parts_differ($node), '', 'all is exact in the end');
+
+foreach my $round (KILLS_WHILE_PREPARED + 1 .. $kills)
+{
+	$node->safe_psql('postgres', 'VACUUM');
+	kill_in_mid_write($round);
+}
 
 # With nothing to be called by, what is left is folded, and the figures stay.
 my $in_the_end = $node->safe_psql('postgres', $figures);

@@ -173,7 +173,21 @@ mt_table_filled(Oid relation)
 }
 
 /*
- * True when a table has no row that the snapshot could show, and none that it has shown is gone. False: that is not known.
+ * Forgets all that is known. When a database is dropped: another one may get its oid, and with a template the oids of its tables.
+ */
+void
+mt_forget_empty_tables(void)
+{
+	if (notes == NULL)
+		return;
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	forget_all();
+	LWLockRelease(lock);
+}
+
+/*
+ * True when a table has no row that the snapshot could show, and none that it has shown is gone. False: that is not known, or the reader must leave its
+ * traces in the table, for serializable transactions.
  */
 bool
 mt_table_known_empty(Oid relation, Snapshot snapshot)
@@ -182,7 +196,7 @@ mt_table_known_empty(Oid relation, Snapshot snapshot)
 	TransactionId noted_by = InvalidTransactionId;
 	const Note *note;
 
-	if (notes == NULL)
+	if (notes == NULL || IsolationIsSerializable())
 		return false;
 	LWLockAcquire(lock, LW_SHARED);
 	note = hash_search(notes, &key, HASH_FIND, NULL);

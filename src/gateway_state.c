@@ -30,6 +30,8 @@
 #define COUNTS_MAX		512
 #define COUNT_NAME_SIZE	128
 #define ADDRESS_SIZE	48
+/* At least what the processes themselves keep of their connections (worker/gateway_share.c), in bytes. */
+#define SHARE_MEMORY	(16 * 1024)
 
 typedef struct BudgetKey
 {
@@ -79,7 +81,7 @@ request_memory(void)
 {
 	if (previous_request_hook)
 		previous_request_hook();
-	RequestAddinShmemSpace(add_size(MAXALIGN(sizeof(GatewayState)),
+	RequestAddinShmemSpace(add_size(MAXALIGN(sizeof(GatewayState)) + SHARE_MEMORY,
 									add_size(hash_estimate_size(BUDGETS_MAX, sizeof(Budget)), hash_estimate_size(COUNTS_MAX, sizeof(Count)))));
 	RequestNamedLWLockTranche("mindtickle_gateway", 1);
 }

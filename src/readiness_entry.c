@@ -59,7 +59,7 @@ mt_score_units(Datum score)
 	KeptScore  *kept;
 	Size		length;
 
-	if (VARATT_IS_EXTENDED(bytes) && !VARATT_IS_SHORT(bytes))
+	if (VARATT_IS_EXTERNAL(bytes) || VARATT_IS_COMPRESSED(bytes))
 		return compute_score_units(score);
 	length = VARSIZE_ANY(bytes);
 	if (length > KEPT_SCORE_BYTES)

@@ -69,9 +69,14 @@ MtTenantTable mt_course_tables[MT_SUMMARY_TABLES] = {
 static void
 append(MtTenantTable *table, Datum *values, bool *nulls)
 {
-	Oid			relation = mt_relation_oid(&table->table);
+	Oid			relation;
 
-	LockRelationOid(relation, RowExclusiveLock);
+	/* The extension may have been dropped and made again while the lock was waited for. */
+	do
+	{
+		relation = mt_relation_oid(&table->table);
+		LockRelationOid(relation, RowExclusiveLock);
+	} while (relation != mt_relation_oid(&table->table));
 	mt_table_filled(relation);
 	mt_tenant_table_append(table, values, nulls);
 }

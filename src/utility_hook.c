@@ -18,6 +18,7 @@
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "empty_table.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "shared_state.h"
@@ -136,6 +137,8 @@ process_utility(PlannedStmt *planned, const char *query, bool read_only_tree, Pr
 		next(planned, query, read_only_tree, context, parameters, environment, destination, completion);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(admit_database, ObjectIdGetDatum(database));
+	if (IsA(planned->utilityStmt, DropdbStmt))
+		mt_forget_empty_tables();
 	mt_admit_database(database);
 	mt_wake_launcher_at_commit();
 }

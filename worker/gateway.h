@@ -154,8 +154,9 @@ extern bool mt_listen_changed(void);
 
 /* gateway_share.c */
 extern void mt_share_join(void);
-extern void mt_share_cease(void);
+extern void mt_share_take_part(bool taking);
 extern void mt_share_count(int connections);
+extern int	mt_share_load(void);
 extern bool mt_share_give(int connection);
 extern bool mt_share_take(int *connection);
 extern void mt_share_taken(void);

@@ -39,6 +39,8 @@
 #define QUICK_TRIES		10
 /* Before another try to accept, when the system has no descriptor or no memory for a connection. */
 #define ACCEPT_PAUSE	MT_SECOND
+/* Connections that are accepted at once, before others have their turn. */
+#define ACCEPTED_MAX	64
 
 typedef struct Listener
 {
@@ -52,7 +54,8 @@ static Listener listeners[DAEMONS_MAX];
 static int	listener_count = 0;
 static int	listening_socket = -1;
 static bool full = false;		/* connections wait in the kernel until there is room */
-static int64 accept_at = 0;		/* not before */
+static bool resting = false;	/* they do, and those that were handed over, until then */
+static int64 accept_at = 0;
 static bool changed = false;
 
 typedef struct Address
@@ -361,17 +364,19 @@ serve(int connection)
 		close(connection);
 	else
 		(void) MHD_add_connection(listeners[0].daemon, connection, (struct sockaddr *) &address, length);
+#if MHD_VERSION >= 0x01000000
+	/* It only queues them. */
+	MHD_run(listeners[0].daemon);
+#endif
 	mt_share_taken();
 }
 
-/* Takes what other processes have handed over. */
+/* The system has no descriptor, or no memory, for another connection: none is accepted for a while. */
 static void
-take_connections(void)
+rest_from_accepting(void)
 {
-	int			connection;
-
-	while (mt_share_take(&connection))
-		serve(connection);
+	ereport(LOG, (errcode_for_socket_access(), errmsg("mindtickle gateway could not accept a connection: %m")));
+	accept_at = mt_now() + ACCEPT_PAUSE;
 }
 
 /* Accepts the next connection; -1: there is none, or it cannot be had now. */
@@ -387,38 +392,54 @@ accept_connection(void)
 		/* Whoever is gone already is no reason to let the next one wait. */
 		if (errno == EINTR || errno == ECONNABORTED)
 			continue;
-		ereport(LOG, (errcode_for_socket_access(), errmsg("mindtickle gateway could not accept a connection: %m")));
-		accept_at = mt_now() + ACCEPT_PAUSE;
+		rest_from_accepting();
 		return -1;
 	}
 }
 
+/* Takes a connection that another process has handed over. False: there is none, or it cannot be had now. */
+static bool
+take_connection(int *connection)
+{
+	if (mt_share_take(connection))
+		return true;
+	if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+		rest_from_accepting();
+	return false;
+}
+
 /*
- * Accepts what waits at the socket, as far as there is room.
+ * Takes what other processes have handed over, and accepts what waits at the socket, as far as there is room.
  */
 void
 mt_listen_accept(void)
 {
 	int			connection;
 
-	take_connections();
-	while (mt_serve_has_room() && accept_at <= mt_now() && (connection = accept_connection()) >= 0)
+	for (int i = 0; i < ACCEPTED_MAX && accept_at <= mt_now() && take_connection(&connection); i++)
+		serve(connection);
+	for (int i = 0; i < ACCEPTED_MAX && mt_serve_has_room() && accept_at <= mt_now() && (connection = accept_connection()) >= 0; i++)
 		if (!mt_share_give(connection))
 			serve(connection);
 }
 
-/* Waits for the socket only while there is room. */
+/* Decides which sockets to wait for, and whether other processes may hand over connections. Those that they have already count towards what there is room for. */
 static void
 look_for_room(void)
 {
-	bool		now_full = !mt_serve_has_room() || (accept_at > 0 && accept_at > mt_now());
+	bool		now_full = !mt_serve_has_room();
+	bool		now_resting = accept_at > 0 && accept_at > mt_now();
 
-	changed |= now_full != full;
+	if ((now_full == full && now_resting == resting) || listening_socket < 0)
+		return;
 	full = now_full;
+	resting = now_resting;
+	changed = true;
+	mt_share_take_part(!full && !resting);
 }
 
 /*
- * Accepts nothing more; who had been let in by the kernel already, or by another process, is still served.
+ * Accepts nothing more; who had been let in by the kernel already, or by another process, is still served, by another one if there is one.
  */
 void
 mt_listen_quiesce(void)
@@ -427,8 +448,14 @@ mt_listen_quiesce(void)
 
 	if (listening_socket < 0)
 		return;
-	mt_share_cease();
-	take_connections();
+	mt_share_take_part(false);
+	while (take_connection(&connection))
+	{
+		if (connection >= 0 && mt_share_give(connection))
+			mt_share_taken();
+		else
+			serve(connection);
+	}
 	while ((connection = accept_connection()) >= 0)
 		if (!mt_share_give(connection))
 			serve(connection);
@@ -489,8 +516,8 @@ mt_listen_timeout(void)
 		if (MHD_get_timeout(listeners[i].daemon, &milliseconds) == MHD_YES)
 			soonest = Min(soonest, (int64) Min(milliseconds, 3600000) * MT_MILLISECOND);
 	}
-	if (full && accept_at > mt_now())
-		soonest = Min(soonest, accept_at - mt_now());
+	if (resting)
+		soonest = Min(soonest, Max(accept_at - mt_now(), 0));
 	return soonest;
 }
 
@@ -503,9 +530,9 @@ mt_listen_sockets(int *sockets, int *accepting)
 {
 	int			count = 0;
 
-	if (listening_socket >= 0 && !full)
+	if (listening_socket >= 0 && !full && !resting)
 		sockets[count++] = listening_socket;
-	if (listening_socket >= 0 && mt_share_socket() >= 0)
+	if (listening_socket >= 0 && !resting && mt_share_socket() >= 0)
 		sockets[count++] = mt_share_socket();
 	*accepting = count;
 	for (int i = 0; i < listener_count; i++)

@@ -29,7 +29,10 @@
 /* How long a connection that was told to go may take. */
 #define HANG_UP_PAUSE		(2 * MT_SECOND)
 #define SWEEP_PAUSE			MT_SECOND
-/* Connections below the limit at which idle ones make room. */
+/*
+ * Connections below the limit at which idle ones make room; and above it, what the library still takes: one that another process hands over at the same
+ * moment is there already.
+ */
 #define SPARE_CONNECTIONS	8
 
 static const char too_slow[] =
@@ -529,7 +532,7 @@ panic_callback(void *cls, const char *file, unsigned int line, const char *reaso
 bool
 mt_serve_has_room(void)
 {
-	return connection_count < mt_gateway_settings.connections;
+	return Max(connection_count, mt_share_load()) < mt_gateway_settings.connections;
 }
 
 /*
@@ -558,7 +561,7 @@ mt_serve_start(const char *certificate, const char *key)
 	daemon = MHD_start_daemon(flags | (certificate != NULL ? MHD_USE_TLS : 0), 0, NULL, NULL, request_callback, NULL,
 							  MHD_OPTION_EXTERNAL_LOGGER, log_callback, NULL,
 							  MHD_OPTION_ARRAY, certificate != NULL ? tls_options : no_options,
-							  MHD_OPTION_CONNECTION_LIMIT, (unsigned int) mt_gateway_settings.connections,
+							  MHD_OPTION_CONNECTION_LIMIT, (unsigned int) (mt_gateway_settings.connections + SPARE_CONNECTIONS),
 							  MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned int) mt_gateway_settings.connections_per_address,
 							  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY,
 							  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int) Max(mt_gateway_settings.request_timeout * 2 / MT_SECOND, 1),

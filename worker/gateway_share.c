@@ -11,6 +11,7 @@
  */
 #include "gateway.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -84,7 +85,7 @@ leave(int code, Datum argument)
 {
 	struct sockaddr_un address;
 
-	mt_share_cease();
+	mt_share_take_part(false);
 	name_socket(own, &address);
 	(void) unlink(address.sun_path);
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
@@ -143,26 +144,24 @@ mt_share_join(void)
 		own_socket = -1;
 		return;
 	}
-	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	own->taking = true;
-	LWLockRelease(&shared->lock);
+	mt_share_take_part(true);
 }
 
 /*
- * Nobody hands over connections to this process from now on; those that have been are still there to be taken.
+ * Whether others hand over connections to this process. Where they cease to, those that they have handed over are still there to be taken.
  */
 void
-mt_share_cease(void)
+mt_share_take_part(bool taking)
 {
 	if (own == NULL)
 		return;
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	own->taking = false;
+	own->taking = taking && own_socket >= 0;
 	LWLockRelease(&shared->lock);
 }
 
 /*
- * How many connections this process has. Called by callbacks of the HTTP library: raises no error.
+ * Takes down how many connections this process has. Called by callbacks of the HTTP library: raises no error.
  */
 void
 mt_share_count(int connections)
@@ -176,6 +175,22 @@ static uint32
 load_of(Member *member)
 {
 	return pg_atomic_read_u32(&member->connections) + member->given - pg_atomic_read_u32(&member->taken);
+}
+
+/*
+ * How many connections this process has, and those on their way to it.
+ */
+int
+mt_share_load(void)
+{
+	uint32		load;
+
+	if (own == NULL)
+		return 0;
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	load = load_of(own);
+	LWLockRelease(&shared->lock);
+	return (int) load;
 }
 
 /* Sends a descriptor to a member. False where that cannot be now. */
@@ -202,8 +217,8 @@ send_descriptor(const Member *member, int descriptor)
 }
 
 /*
- * Hands a connection that was accepted over to the process that has the fewest, and closes it here. False where it stays with this one. Either way it
- * counts until mt_share_taken.
+ * Hands a connection that was accepted over to the process that has the fewest, where this one takes no part to any other, and closes it here. False where it
+ * stays with this one. Either way it counts until mt_share_taken.
  */
 bool
 mt_share_give(int connection)
@@ -217,8 +232,9 @@ mt_share_give(int connection)
 	{
 		Member	   *member = &shared->members[i];
 
-		if (own_socket >= 0 && member->pid != 0 && member->taking && strcmp(member->endpoint, own->endpoint) == 0 && load_of(member) < load_of(least) &&
-			load_of(member) < member->limit)
+		if (own_socket < 0 || member->pid == 0 || !member->taking || strcmp(member->endpoint, own->endpoint) != 0 || load_of(member) >= member->limit)
+			continue;
+		if (load_of(member) < load_of(least) || (least == own && !own->taking))
 			least = member;
 	}
 	if (least != own && !send_descriptor(least, connection))
@@ -231,7 +247,8 @@ mt_share_give(int connection)
 }
 
 /*
- * Takes what another process has handed over; *connection is -1 where it did not arrive whole. False where there is nothing.
+ * Takes what another process has handed over; *connection is -1 where it did not arrive whole. False where there is nothing, or no descriptor for it, which
+ * errno tells: to receive it then would be to lose it.
  */
 bool
 mt_share_take(int *connection)
@@ -245,9 +262,19 @@ mt_share_take(int *connection)
 	}			control;
 	struct msghdr message = {NULL, 0, &part, 1, &control, sizeof(control), 0};
 	const struct cmsghdr *header;
+	int			spare;
 
 	*connection = -1;
-	if (own_socket < 0 || recvmsg(own_socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1)
+	if (own_socket < 0)
+	{
+		errno = EAGAIN;
+		return false;
+	}
+	spare = fcntl(own_socket, F_DUPFD_CLOEXEC, 0);
+	if (spare < 0)
+		return false;
+	close(spare);
+	if (recvmsg(own_socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1)
 		return false;
 	header = CMSG_FIRSTHDR(&message);
 	if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))

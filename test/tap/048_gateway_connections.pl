@@ -100,4 +100,16 @@ close($_) foreach @many[0 .. 60];
 isnt(await($last, time() + $PostgreSQL::Test::Utils::timeout_default), undef, 'and is answered when others have gone');
 $poor->stop;
 
+# Nor does it take those of others, who keep them then: each is answered, none is lost between two processes.
+my $pair = start_gateway('pair', workers => 2);
+my ($full) = gateway_pids($pair);
+system_or_bail('prlimit', '--pid', $full, '--nofile=100:100');
+my @both = map { connect_to($pair) } 1 .. 200;
+($counts, $by_process) = spread(@both[0 .. 79]);
+ok(!$by_process->{none}, 'connections beside a process that has no descriptors left are answered') or diag($counts);
+close($_) foreach @both[0 .. 109];
+my @rest = grep { defined process_of($_) } @both[110 .. 199];
+is(scalar @rest, 90, 'and so are the others when some have gone');
+$pair->stop;
+
 done_testing();

@@ -423,7 +423,10 @@ mt_listen_accept(void)
 			serve(connection);
 }
 
-/* Decides which sockets to wait for, and whether other processes may hand over connections. Those that they have already count towards what there is room for. */
+/*
+ * Decides which sockets to wait for, and whether other processes may hand over connections. Those that they have handed over already count as if they
+ * were here, so that there is room for them.
+ */
 static void
 look_for_room(void)
 {

@@ -10,7 +10,7 @@
  * A note that is missing costs time and nothing else: there is none after the server has started, none on a standby, and when there is no room for
  * more all are forgotten. It is right only for tables that nothing but our own code writes to: those of deltas and summaries, which no dump has.
  *
- * Called by readiness_store.c and readiness_ring.c. Opens no table and takes no lock on one.
+ * Called by readiness_store.c and readiness_ring.c, and by utility_hook.c when a database is dropped. Opens no table and takes no lock on one.
  */
 #include "empty_table.h"
 

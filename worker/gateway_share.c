@@ -217,8 +217,8 @@ send_descriptor(const Member *member, int descriptor)
 }
 
 /*
- * Hands a connection that was accepted over to the process that has the fewest, where this one takes no part to any other, and closes it here. False where it
- * stays with this one. Either way it counts until mt_share_taken.
+ * Hands a connection over to the process that has the fewest, and closes it here. One that is in no state to take any, as it ends, hands all of them to
+ * others. False where it stays with this one. Either way it counts for who has it now until that process calls mt_share_taken.
  */
 bool
 mt_share_give(int connection)
@@ -247,7 +247,7 @@ mt_share_give(int connection)
 }
 
 /*
- * Takes what another process has handed over; *connection is -1 where it did not arrive whole. False where there is nothing, or no descriptor for it, which
+ * Takes what another process has handed over; *connection is -1 where it did not arrive whole. False where there is nothing, or no descriptor for it, as
  * errno tells: to receive it then would be to lose it.
  */
 bool

@@ -22,7 +22,6 @@ OBJS = \
 	src/cache_change.o \
 	src/cache_stats.o \
 	src/dead_letter.o \
-	src/empty_table.o \
 	src/event.o \
 	src/event_consumer.o \
 	src/event_flush.o \
@@ -87,6 +86,7 @@ OBJS = \
 	src/service_call.o \
 	src/settings.o \
 	src/shared_state.o \
+	src/spent_table.o \
 	src/statistics.o \
 	src/sync_request.o \
 	src/tenant_cache.o \

@@ -78,7 +78,7 @@ COMMENT ON FUNCTION mindtickle.tenants_to_fold() IS 'for the aggregator: tenants
 CREATE FUNCTION mindtickle.tend_readiness() RETURNS pg_catalog.text
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_tend_readiness';
 COMMENT ON FUNCTION mindtickle.tend_readiness()
-	IS 'for the aggregator: one step to keep the tables of readiness small, in words; details: and tenants that must be folded first; NULL: nothing to do';
+	IS 'for the aggregator: one step to keep the tables of readiness small, in words; details: and tenants that must be folded first; later: something to do in a second; NULL: nothing to do';
 
 CREATE FUNCTION mindtickle.readiness_reruns_due() RETURNS SETOF pg_catalog.text
 	LANGUAGE c STRICT STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_readiness_reruns_due';

@@ -315,7 +315,7 @@ empty_by_carrying(void)
 		fewest = kept;
 		best = table;
 	}
-	if (best == NULL || !mt_keep_all_tenants() || !mt_lock_table_at_once(best))
+	if (best == NULL || !mt_keep_all_tenants() || !mt_lock_table_at_once(best, AccessExclusiveLock))
 		return NULL;
 	mt_tenant_writer_open(&writer, &mt_event_tables[in_use]);
 	fewest = carry_events(best, &writer, INT_MAX - 1);

@@ -9,7 +9,6 @@
 
 #include "access.h"
 #include "alert.h"
-#include "empty_table.h"
 #include "gateway_state.h"
 #include "log_redaction.h"
 #include "miscadmin.h"
@@ -17,6 +16,7 @@
 #include "readiness_store.h"
 #include "request_slot.h"
 #include "shared_state.h"
+#include "spent_table.h"
 #include "statistics.h"
 #include "tenant_cache.h"
 #include "utils/guc.h"
@@ -39,7 +39,7 @@ _PG_init(void)
 		mt_request_shared_state();
 		mt_request_alert_memory();
 		mt_request_ring_memory();
-		mt_request_empty_table_memory();
+		mt_request_spent_table_memory();
 		mt_request_gateway_memory();
 		mt_request_slot_memory();
 		mt_request_cache_memory();

@@ -28,6 +28,7 @@
 #include "tenant_context.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -57,7 +58,7 @@ typedef struct DetailPlans
 	MtPlan		copy;			/* fetches them from the other table */
 	MtPlan		add;			/* adds the changes */
 	MtPlan		put_right;		/* sets what was looked up */
-	MtPlan		clear;			/* removes those that have nothing any more */
+	MtPlan		clear;			/* removes those that have nothing any more; how few these are must not make the plan */
 	MtPlan		count;			/* makes them from the tenant's rows */
 } DetailPlans;
 
@@ -70,8 +71,8 @@ typedef struct DetailPlans
 	1, {TEXTOID}}, \
 	{"UPDATE mindtickle.readiness_user_" here " AS k SET last_activity_at = c.last_activity_at FROM " CHANGES_RELATION " AS c " \
 	"WHERE k.tenant_id = $1 AND k.user_id = c.id AND c.looked_up", 1, {TEXTOID}}, \
-	{"DELETE FROM mindtickle.readiness_user_" here " AS k USING " CHANGES_RELATION " AS c " \
-	"WHERE k.tenant_id = $1 AND k.user_id = c.id AND k.submissions = 0 AND k.assignments = 0", 1, {TEXTOID}}, \
+	{"MERGE INTO mindtickle.readiness_user_" here " AS k USING " CHANGES_RELATION " AS c ON k.tenant_id = $1 AND k.user_id = c.id " \
+	"WHEN MATCHED AND k.submissions = 0 AND k.assignments = 0 THEN DELETE", 1, {TEXTOID}}, \
 	{"INSERT INTO mindtickle.readiness_user_" here " (tenant_id, user_id, " FIGURE_NAMES ", last_activity_at) " \
 	"SELECT $1, user_id, " FIGURE_NAMES ", last_activity_at FROM mindtickle.count_users($1)", 1, {TEXTOID}} \
 }
@@ -83,8 +84,8 @@ typedef struct DetailPlans
 	"SELECT $1, id, " FIGURE_NAMES ", learners FROM " CHANGES_RELATION " " \
 	"ON CONFLICT (tenant_id, course_id) DO UPDATE SET " ADD_FIGURES ", learners = k.learners + excluded.learners", 1, {TEXTOID}}, \
 	{NULL}, \
-	{"DELETE FROM mindtickle.readiness_course_" here " AS k USING " CHANGES_RELATION " AS c " \
-	"WHERE k.tenant_id = $1 AND k.course_id = c.id AND k.submissions = 0 AND k.assignments = 0", 1, {TEXTOID}}, \
+	{"MERGE INTO mindtickle.readiness_course_" here " AS k USING " CHANGES_RELATION " AS c ON k.tenant_id = $1 AND k.course_id = c.id " \
+	"WHEN MATCHED AND k.submissions = 0 AND k.assignments = 0 THEN DELETE", 1, {TEXTOID}}, \
 	{"INSERT INTO mindtickle.readiness_course_" here " (tenant_id, course_id, " FIGURE_NAMES ", learners) " \
 	"SELECT $1, course_id, " FIGURE_NAMES ", learners FROM mindtickle.count_courses($1)", 1, {TEXTOID}} \
 }
@@ -153,9 +154,13 @@ add_changes(DetailPlans *plans, const MtEntries *changes, Datum tenant, Snapshot
 		.md = {.name = CHANGES_RELATION,.reliddesc = InvalidOid,.tupdesc = changes_descriptor(),.enrtype = ENR_NAMED_TUPLESTORE,.enrtuples = 1000}
 	};
 	Tuplestorestate *rows;
+	int			settings;
 
 	if (changes->count == 0)
 		return;
+	settings = NewGUCNestLevel();
+	/* Plans that were made when there was little would take the product of rows and changes. */
+	(void) set_config_option("plan_cache_mode", "force_custom_plan", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	rows = changes_as_rows(changes, relation.md.tupdesc);
 	relation.reldata = rows;
 	if (SPI_register_relation(&relation) != SPI_OK_REL_REGISTER)
@@ -163,9 +168,10 @@ add_changes(DetailPlans *plans, const MtEntries *changes, Datum tenant, Snapshot
 	mt_plan_run_in(&plans->add, &tenant, NULL, SPI_OK_INSERT, snapshot);
 	if (plans->put_right.query != NULL)
 		mt_plan_run_in(&plans->put_right, &tenant, NULL, SPI_OK_UPDATE, snapshot);
-	mt_plan_run_in(&plans->clear, &tenant, NULL, SPI_OK_DELETE, snapshot);
+	mt_plan_run_in(&plans->clear, &tenant, NULL, SPI_OK_MERGE, snapshot);
 	SPI_unregister_relation(CHANGES_RELATION);
 	tuplestore_end(rows);
+	AtEOXact_GUC(true, settings);
 }
 
 /* Makes the figures of users and courses from the tenant's rows. */

@@ -11,26 +11,39 @@
 #include "mindtickle.h"
 
 #include "access.h"
+#include "access/heapam.h"
 #include "access/table.h"
 #include "access/tableam.h"
-#include "empty_table.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "readiness_change.h"
 #include "service_call.h"
+#include "spent_table.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/xid8.h"
 
-/* Blocks after which another table is taken: of deltas; of summaries and figures over what they had when they were taken into use, so often. */
+/* Blocks after which another table is taken: of deltas; of summaries over what they had when the last tenant had come, so often. */
 #define DELTA_BLOCKS	1024
-#define SUMMARY_BLOCKS	256
-#define DETAIL_BLOCKS	2048
+#define SUMMARY_BLOCKS	192
 #define GROWTH			3
+/* Figures of users and courses move when fewer than one in so many bytes are of rows that are there. Smaller tables stay where they are. */
+#define DETAIL_BLOCKS	2048
+#define DETAIL_SHARE	3
+/* To find that out, so many blocks at so many places are looked at; once more when there are a quarter more of them. */
+#define SAMPLE_PLACES	16
+#define SAMPLE_BLOCKS	4
 /* Tenants that one call asks to be folded. */
 #define ASKED_MAX		100
+/* A table that is not needed any more is emptied so much later: a reader with a snapshot from before that has to count rows where it is. */
+#define SPENT_PAUSE		USECS_PER_SEC
+/* What tend_readiness tells when there is something to do, but not yet. */
+#define NOT_YET			"later"
+/* Tables that tenants move away from: of summaries, users and courses. */
+#define LEFT_TABLES		3
 
 /* What a delta table says of a tenant, looked up once a check. */
 typedef struct TenantCursors
@@ -51,10 +64,13 @@ typedef enum Obstacle
 	OBSTACLE_DETAILS			/* or not in the figures of its users and courses */
 } Obstacle;
 
-/* Blocks of the tables of summaries, users and courses when they were taken into use, as far as this process knows. */
+/* Blocks of the table of summaries when the last tenant had moved to it, as far as this process knows. */
 static BlockNumber first_summary_blocks;
-static BlockNumber first_user_blocks;
-static BlockNumber first_course_blocks;
+/* Blocks of the tables of users and of courses when they were looked at last. */
+static BlockNumber sampled_user_blocks;
+static BlockNumber sampled_course_blocks;
+/* Since when no tenant needs the tables that are left, as far as this process knows; 0: some do, or there is nothing in them. */
+static TimestampTz left_since = 0;
 
 PG_FUNCTION_INFO_V1(mt_tend_readiness);
 PG_FUNCTION_INFO_V1(mt_tenants_to_fold);
@@ -125,73 +141,110 @@ obstacle_to_empty(Relation relation, char *tenant)
 	return obstacle;
 }
 
-/* What empty_delta_table finds in the way. */
-typedef struct FoundObstacle
-{
-	Obstacle	obstacle;
-	char		tenant[MT_TENANT_MAX + 1];
-} FoundObstacle;
-
+/* True while a delta is needed. *step is then what has to be done first: NULL, it is done anyway. */
 static bool
-deltas_needed(Relation relation, void *argument)
+deltas_needed(MtTenantTable *table, char **step)
 {
-	FoundObstacle *found = argument;
+	Relation	relation = table_open(mt_relation_oid(&table->table), AccessShareLock);
+	char		tenant[MT_TENANT_MAX + 1];
+	Obstacle	obstacle = obstacle_to_empty(relation, tenant);
 
-	found->obstacle = obstacle_to_empty(relation, found->tenant);
-	return found->obstacle != OBSTACLE_NONE;
+	table_close(relation, AccessShareLock);
+	*step = obstacle == OBSTACLE_DETAILS ? psprintf("details:%s", tenant) : NULL;
+	return obstacle != OBSTACLE_NONE;
 }
 
-/* Empties a delta table, or says what has to be done first. */
+/* True while a table that is spent since then is not to be emptied yet. The clock may have been set. */
+static bool
+too_early(TimestampTz spent_since)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	return now >= spent_since && now < spent_since + SPENT_PAUSE;
+}
+
+/* Notes of a table that it is spent, be it empty, with a lock that keeps writers away. NULL: they are there, or it is needed. */
+static char *
+note_spent_deltas(MtTenantTable *table)
+{
+	char	   *step;
+
+	if (deltas_needed(table, &step))
+		return step;
+	if (!mt_lock_table_at_once(table, ShareLock) || deltas_needed(table, &step) || !mt_table_spent(mt_relation_oid(&table->table)))
+		return NULL;
+	return psprintf("%s is not needed any more", table->table.name);
+}
+
+/* Takes the next step to empty a delta table, or says what has to be done first. */
 static char *
 empty_delta_table(MtTenantTable *table)
 {
-	FoundObstacle found = {OBSTACLE_NONE};
+	Oid			relation = mt_relation_oid(&table->table);
+	TimestampTz spent_since = mt_table_spent_since(relation);
 
-	if (mt_empty_table(table, deltas_needed, &found))
-	{
-		(void) mt_table_emptied(mt_relation_oid(&table->table));
-		return psprintf("emptied %s", table->table.name);
-	}
-	return found.obstacle == OBSTACLE_DETAILS ? psprintf("details:%s", found.tenant) : NULL;
+	if (spent_since == 0)
+		return note_spent_deltas(table);
+	if (mt_blocks_of(table) == 0)
+		return NULL;
+	if (too_early(spent_since))
+		return NOT_YET;
+	if (!mt_lock_table_at_once(table, AccessExclusiveLock) || mt_table_spent_since(relation) == 0)
+		return NULL;
+	mt_truncate_table(table);
+	return psprintf("emptied %s", table->table.name);
 }
 
-/*
- * Makes known which of the tables that are not written to are empty: since the server has started nobody may have emptied them. A step a table.
- */
-static char *
-note_empty_tables(MtTableKind kind, MtTenantTable *tables, int count)
+/* Bytes of the rows that are there now in some blocks. */
+static uint64
+bytes_in_use(Relation relation, Snapshot snapshot, BlockNumber first, BlockNumber count)
 {
-	for (int i = 0; i < count; i++)
-	{
-		Oid			relation = mt_relation_oid(&tables[i].table);
+	TableScanDesc scan = table_beginscan_strat(relation, snapshot, 0, NULL, true, false);
+	TupleTableSlot *slot = table_slot_create(relation, NULL);
+	uint64		bytes = 0;
 
-		if (i == mt_table_in_use(kind) || mt_table_known_empty(relation, GetActiveSnapshot()) || mt_blocks_of(&tables[i]) > 0 ||
-			!mt_lock_table_at_once(&tables[i]))
-			continue;
-		if (mt_blocks_of(&tables[i]) == 0 && mt_table_emptied(relation))
-			return psprintf("found that %s is empty", tables[i].table.name);
-	}
-	return NULL;
+	heap_setscanlimits(scan, first, count);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+		bytes += ExecFetchSlotHeapTuple(slot, false, NULL)->t_len;
+	ExecDropSingleTupleTableSlot(slot);
+	table_endscan(scan);
+	return bytes;
 }
 
-/* Goes over to the other table of a kind where one of the tables in use has grown and the other is empty. */
-static char *
-change_table(MtTableKind kind, MtTenantTable *tables, BlockNumber first_blocks, BlockNumber allowance)
+/* True when a table of figures has grown, and what is in it is dead for the most part. */
+static bool
+details_worn(MtTenantTable *table, BlockNumber *sampled)
 {
-	return mt_change_grown_table(kind, tables, MT_SUMMARY_TABLES, GROWTH * first_blocks + allowance + 1);
+	Relation	relation = table_open(mt_relation_oid(&table->table), AccessShareLock);
+	BlockNumber blocks = RelationGetNumberOfBlocks(relation);
+	bool		grown = blocks >= Max(DETAIL_BLOCKS, *sampled + *sampled / 4);
+	uint64		bytes = 0;
+
+	if (grown)
+	{
+		Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+
+		for (int i = 0; i < SAMPLE_PLACES; i++)
+			bytes += bytes_in_use(relation, snapshot, (BlockNumber) ((uint64) (blocks - SAMPLE_BLOCKS) * i / (SAMPLE_PLACES - 1)), SAMPLE_BLOCKS);
+		UnregisterSnapshot(snapshot);
+		*sampled = blocks;
+	}
+	table_close(relation, AccessShareLock);
+	return grown && bytes < (uint64) SAMPLE_PLACES * SAMPLE_BLOCKS * BLCKSZ / DETAIL_SHARE;
 }
 
-/* The same for users and courses, which go over together, be it that only one of them has grown. */
+/* Goes over to the other tables of figures of users and of courses, both, where one of them is worn and the others are empty. */
 static char *
 change_detail_tables(void)
 {
-	int			other = 1 - mt_table_in_use(MT_DETAILS);
-	char	   *step;
+	int			in_use = mt_table_in_use(MT_DETAILS);
 
-	if (mt_blocks_of(&mt_user_tables[other]) > 0 || mt_blocks_of(&mt_course_tables[other]) > 0)
+	if (mt_blocks_of(&mt_user_tables[1 - in_use]) > 0 || mt_blocks_of(&mt_course_tables[1 - in_use]) > 0)
 		return NULL;
-	step = change_table(MT_DETAILS, mt_user_tables, first_user_blocks, DETAIL_BLOCKS);
-	return step != NULL ? step : change_table(MT_DETAILS, mt_course_tables, first_course_blocks, DETAIL_BLOCKS);
+	if (!details_worn(&mt_user_tables[in_use], &sampled_user_blocks) && !details_worn(&mt_course_tables[in_use], &sampled_course_blocks))
+		return NULL;
+	sampled_user_blocks = sampled_course_blocks = 0;
+	return mt_use_table(MT_DETAILS, 1 - in_use) ? psprintf("figures go to %s", mt_user_tables[1 - in_use].table.name) : NULL;
 }
 
 /* Tenants that are not yet in the tables in use, as 'details:' and their names, or NULL. */
@@ -220,63 +273,114 @@ tenants_elsewhere(void)
 	return found == 0 ? NULL : asked.data;
 }
 
-/* Empties the tables that tenants have moved away from, all of them. */
+/* The tables that tenants have moved away from, or move away from: of summaries, of users, of courses. */
+static void
+left_tables(MtTenantTable **left)
+{
+	left[0] = &mt_summary_tables[1 - mt_table_in_use(MT_SUMMARIES)];
+	left[1] = &mt_user_tables[1 - mt_table_in_use(MT_DETAILS)];
+	left[2] = &mt_course_tables[1 - mt_table_in_use(MT_DETAILS)];
+}
+
+/* Locks them all, and looks once more: a new count may have gone to one of them. False: somebody is in the way. */
+static bool
+lock_left_tables(MtTenantTable **left, LOCKMODE mode)
+{
+	for (int i = 0; i < LEFT_TABLES; i++)
+		if (!mt_lock_table_at_once(left[i], mode))
+			return false;
+	return tenants_elsewhere() == NULL;
+}
+
+/* Takes the next step to empty the tables that tenants have moved away from, all of them, or says what has to be done first. */
 static char *
 empty_left_tables(void)
 {
-	MtTenantTable *left[3] = {
-		&mt_summary_tables[1 - mt_table_in_use(MT_SUMMARIES)],
-		&mt_user_tables[1 - mt_table_in_use(MT_DETAILS)],
-		&mt_course_tables[1 - mt_table_in_use(MT_DETAILS)]
-	};
+	MtTenantTable *left[LEFT_TABLES];
 	char	   *asked;
 
+	left_tables(left);
 	if (mt_blocks_of(left[0]) == 0 && mt_blocks_of(left[1]) == 0 && mt_blocks_of(left[2]) == 0)
 		return NULL;
 	asked = tenants_elsewhere();
 	if (asked != NULL)
+	{
+		left_since = 0;
 		return asked;
-	for (int i = 0; i < (int) lengthof(left); i++)
-		if (!mt_lock_table_at_once(left[i]))
+	}
+	if (left_since == 0)
+	{
+		if (!lock_left_tables(left, ShareLock))
 			return NULL;
-	/* A new count may have gone to one of them since. */
-	if (tenants_elsewhere() != NULL)
+		(void) mt_table_spent(mt_relation_oid(&left[0]->table));
+		left_since = GetCurrentTimestamp();
+		first_summary_blocks = mt_blocks_of(&mt_summary_tables[mt_table_in_use(MT_SUMMARIES)]);
+		return "tenants have moved away from tables";
+	}
+	if (too_early(left_since))
+		return NOT_YET;
+	if (!lock_left_tables(left, AccessExclusiveLock))
 		return NULL;
-	for (int i = 0; i < (int) lengthof(left); i++)
+	for (int i = 0; i < LEFT_TABLES; i++)
 		if (mt_blocks_of(left[i]) > 0)
 			mt_truncate_table(left[i]);
-	(void) mt_table_emptied(mt_relation_oid(&left[0]->table));
-	first_summary_blocks = mt_blocks_of(&mt_summary_tables[mt_table_in_use(MT_SUMMARIES)]);
-	first_user_blocks = mt_blocks_of(&mt_user_tables[mt_table_in_use(MT_DETAILS)]);
-	first_course_blocks = mt_blocks_of(&mt_course_tables[mt_table_in_use(MT_DETAILS)]);
+	left_since = 0;
 	return "emptied what tenants have moved away from";
+}
+
+/* Notes that the other table of summaries is spent where it is empty: since the server has started nobody may have emptied it. */
+static char *
+note_empty_summaries(void)
+{
+	MtTenantTable *other = &mt_summary_tables[1 - mt_table_in_use(MT_SUMMARIES)];
+	Oid			relation = mt_relation_oid(&other->table);
+
+	if (mt_table_spent_since(relation) != 0 || mt_blocks_of(other) > 0 || !mt_lock_table_at_once(other, ShareLock) || mt_blocks_of(other) > 0 ||
+		!mt_table_spent(relation))
+		return NULL;
+	return psprintf("%s is empty", other->table.name);
+}
+
+/* The first step that is due, or that there will be one; NULL: there is none. */
+static char *
+next_step(void)
+{
+	char	   *step = mt_change_grown_table(MT_DELTAS, mt_delta_tables, MT_DELTA_TABLES, DELTA_BLOCKS);
+	char	   *later = NULL;
+
+	for (int table = 0; table <= MT_DELTA_TABLES && step == NULL; table++)
+	{
+		if (table == mt_table_in_use(MT_DELTAS))
+			continue;
+		step = table < MT_DELTA_TABLES ? empty_delta_table(&mt_delta_tables[table]) : empty_left_tables();
+		if (step != NULL && strcmp(step, NOT_YET) == 0)
+		{
+			later = step;
+			step = NULL;
+		}
+	}
+	if (step == NULL)
+		step = note_empty_summaries();
+	if (step == NULL)
+		step = mt_change_grown_table(MT_SUMMARIES, mt_summary_tables, MT_SUMMARY_TABLES, GROWTH * first_summary_blocks + SUMMARY_BLOCKS + 1);
+	if (step == NULL)
+		step = change_detail_tables();
+	return step != NULL ? step : later;
 }
 
 /*
  * mindtickle.tend_readiness() -> text: one step, in words; details: and names of tenants, separated by commas, when these must be folded with their
- * details before the next step; NULL: there is nothing to do, or somebody is in the way.
+ * details before the next step; later: there will be something to do in a second; NULL: there is nothing to do, or somebody is in the way.
  */
 Datum
 mt_tend_readiness(PG_FUNCTION_ARGS)
 {
 	MemoryContext context = CurrentMemoryContext;
-	char	   *step = mt_change_grown_table(MT_DELTAS, mt_delta_tables, MT_DELTA_TABLES, DELTA_BLOCKS);
+	char	   *step;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
-	for (int table = 0; table < MT_DELTA_TABLES && step == NULL; table++)
-		if (table != mt_table_in_use(MT_DELTAS))
-			step = empty_delta_table(&mt_delta_tables[table]);
-	if (step == NULL)
-		step = empty_left_tables();
-	if (step == NULL)
-		step = note_empty_tables(MT_DELTAS, mt_delta_tables, MT_DELTA_TABLES);
-	if (step == NULL)
-		step = note_empty_tables(MT_SUMMARIES, mt_summary_tables, MT_SUMMARY_TABLES);
-	if (step == NULL)
-		step = change_table(MT_SUMMARIES, mt_summary_tables, first_summary_blocks, SUMMARY_BLOCKS);
-	if (step == NULL)
-		step = change_detail_tables();
+	step = next_step();
 	if (step != NULL)
 		step = MemoryContextStrdup(context, step);
 	SPI_finish();

@@ -13,9 +13,9 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
-#include "empty_table.h"
 #include "miscadmin.h"
 #include "readiness_row.h"
+#include "spent_table.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -65,7 +65,7 @@ MtTenantTable mt_course_tables[MT_SUMMARY_TABLES] = {
 	{{"readiness_course_1"}, {"readiness_course_1_pkey"}}
 };
 
-/* Appends a row to a table that is not known to be empty any more. */
+/* Appends a row to a table, which is not known to be spent any more. */
 static void
 append(MtTenantTable *table, Datum *values, bool *nulls)
 {
@@ -137,7 +137,7 @@ mt_read_deltas(const char *tenant, const MtCursor *cursor, Snapshot snapshot, Mt
 	{
 		MtNewScan	scan;
 
-		if (mt_table_known_empty(mt_relation_oid(&mt_delta_tables[table].table), snapshot))
+		if (mt_table_known_spent(mt_relation_oid(&mt_delta_tables[table].table), snapshot))
 			continue;
 		mt_new_scan_open(&scan, &mt_delta_tables[table], tenant, cursor, snapshot);
 		known = !mt_tenant_table_newer(RelationGetRelid(scan.scan.relation), snapshot) && take_deltas(&scan, id, entries);
@@ -196,7 +196,7 @@ mt_read_summary(const char *tenant, Snapshot snapshot, MtSummary *summary)
 	{
 		MtTenantScan scan;
 
-		if (mt_table_known_empty(mt_relation_oid(&mt_summary_tables[table].table), snapshot))
+		if (mt_table_known_spent(mt_relation_oid(&mt_summary_tables[table].table), snapshot))
 			continue;
 		mt_tenant_scan_open(&scan, &mt_summary_tables[table], tenant, snapshot, 0);
 		known = !mt_tenant_table_newer(RelationGetRelid(scan.relation), snapshot);

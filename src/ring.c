@@ -201,12 +201,12 @@ mt_change_grown_table(MtTableKind kind, MtTenantTable *tables, int count, BlockN
 }
 
 /*
- * Takes the exclusive lock if nobody else has one, and keeps it to the end of the transaction.
+ * Takes a lock if nobody else has one that is in the way, and keeps it to the end of the transaction.
  */
 bool
-mt_lock_table_at_once(MtTenantTable *table)
+mt_lock_table_at_once(MtTenantTable *table, LOCKMODE mode)
 {
-	return ConditionalLockRelationOid(mt_relation_oid(&table->table), AccessExclusiveLock);
+	return ConditionalLockRelationOid(mt_relation_oid(&table->table), mode);
 }
 
 /*
@@ -232,7 +232,7 @@ mt_empty_table(MtTenantTable *table, MtRowsNeeded needed, void *argument)
 	bool		keep = RelationGetNumberOfBlocks(relation) == 0 || needed(relation, argument);
 
 	table_close(relation, AccessShareLock);
-	if (keep || !mt_lock_table_at_once(table))
+	if (keep || !mt_lock_table_at_once(table, AccessExclusiveLock))
 		return false;
 	relation = table_open(mt_relation_oid(&table->table), NoLock);
 	keep = needed(relation, argument);

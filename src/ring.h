@@ -8,6 +8,7 @@
 #include "tenant_table.h"
 
 #include "storage/block.h"
+#include "storage/lockdefs.h"
 
 /* What is kept in rings of tables. */
 typedef enum MtTableKind
@@ -35,7 +36,7 @@ extern int	mt_table_of_transaction(MtTableKind kind);
 
 extern BlockNumber mt_blocks_of(MtTenantTable *table);
 extern char *mt_change_grown_table(MtTableKind kind, MtTenantTable *tables, int count, BlockNumber limit);
-extern bool mt_lock_table_at_once(MtTenantTable *table);
+extern bool mt_lock_table_at_once(MtTenantTable *table, LOCKMODE mode);
 extern void mt_truncate_table(MtTenantTable *table);
 extern bool mt_empty_table(MtTenantTable *table, MtRowsNeeded needed, void *argument);
 

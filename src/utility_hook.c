@@ -18,10 +18,10 @@
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
-#include "empty_table.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "shared_state.h"
+#include "spent_table.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -138,7 +138,7 @@ process_utility(PlannedStmt *planned, const char *query, bool read_only_tree, Pr
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(admit_database, ObjectIdGetDatum(database));
 	if (IsA(planned->utilityStmt, DropdbStmt))
-		mt_forget_empty_tables();
+		mt_forget_spent_tables();
 	mt_admit_database(database);
 	mt_wake_launcher_at_commit();
 }

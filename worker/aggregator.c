@@ -600,6 +600,7 @@ static bool
 do_upkeep(void)
 {
 	static const char needs_details[] = "details:";
+	static const char not_yet[] = "later";
 	bool		worked = false;
 
 	for (int i = 0; i < UPKEEP_STEPS && upkeep.at <= mt_now(); i++)
@@ -616,6 +617,11 @@ do_upkeep(void)
 			break;
 		}
 		upkeep_again_at = mt_now() + UPKEEP_PAUSE;
+		if (strcmp(done, not_yet) == 0)
+		{
+			upkeep.at = mt_now() + MT_SECOND;
+			break;
+		}
 		if (strncmp(done, needs_details, strlen(needs_details)) != 0)
 			continue;
 		/* It goes on when they are folded. */

@@ -69,12 +69,18 @@ sub write_much
 	return $count;
 }
 
+sub blocks_in
+{
+	my ($plan) = @_;
+	return $plan =~ /Buffers: shared hit=(\d+)(?: read=(\d+))?/ ? $1 + ($2 // 0) : die "no count of blocks in: $plan";
+}
+
 # How many blocks a reader of a tenant's readiness looks at, who has read it before.
 sub blocks_read
 {
 	my ($tenant) = @_;
 	my @plans = split /^(?=Result)/m, $node->safe_psql('postgres', join('; ', ("EXPLAIN (ANALYZE, BUFFERS) SELECT mt_readiness('$tenant')") x 3));
-	return $plans[2] =~ /Buffers: shared hit=(\d+)(?: read=(\d+))?/ ? $1 + ($2 // 0) : die "no count of blocks in: $plans[2]";
+	return blocks_in($plans[2]);
 }
 
 # Waits until everything is folded, and tables that could be emptied are.
@@ -212,12 +218,23 @@ ok(poll($node, q(SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 
 is($node->safe_psql('postgres', $wrong), '', 'the figures are exact');
 ok(poll($node, q(SELECT count(*) = 0 FROM mindtickle.readiness_delta_0 AS d WHERE d.entries IS NULL AND d.xid >= pg_snapshot_xmax(pg_current_snapshot()))), 'and no count is asked for any more');
 
-# Figures of courses grow, and those of users do not: both go over to the other tables.
+# Figures of courses grow: as long as they are there they stay where they are. When most of them are gone, and there are more, these go over to the other tables, with those of users.
 my $used = q(SELECT string_agg(relname, ' ') FROM pg_class WHERE relname ~ '^readiness_course_[0-9]$' AND pg_relation_size(oid) > 0);
+my $folded = q(SELECT detail_cursor::text = cursor::text FROM (TABLE mindtickle.readiness_summary_0 UNION ALL TABLE mindtickle.readiness_summary_1) AS s
+	WHERE tenant_id = 'rt-b' ORDER BY fold DESC LIMIT 1);
 my $used_before = $node->safe_psql('postgres', $used);
 like($used_before, qr/^readiness_course_[0-9]$/, 'figures of courses are in one table');
 $node->safe_psql('postgres', q(INSERT INTO mindtickle.course_progress (tenant_id, user_id, course_id, status) SELECT 'rt-b', 'scholar', long('k', i), 'completed' FROM generate_series(1, 75000) AS i));
-ok(poll($node, "SELECT ($used) ~ '^readiness_course_[0-9]\$' AND ($used) <> '$used_before'"), 'and go over to the other one when they have grown');
+settle('with many courses');
+ok(poll($node, $folded), 'and so are the figures of courses');
+cmp_ok(megabytes('course'), '>', 17, 'they have grown: ' . megabytes('course') . ' MB');
+my $looked = $node->safe_psql('postgres', q(SELECT rounds FROM mt_stat_worker WHERE database = current_database() AND kind = 'aggregator'));
+$node->safe_psql('postgres', q(INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source) VALUES ('rt-a', long('u', 1), 'c', 'later', '2026-01-01Z', 100, 'sql')));
+ok(poll($node, "SELECT rounds > $looked + 1 AND 'rt-a' NOT IN (SELECT mindtickle.tenants_to_fold()) FROM mt_stat_worker WHERE database = current_database() AND kind = 'aggregator'"), 'the aggregator has looked at them');
+is($node->safe_psql('postgres', $used), $used_before, 'and stay where they are');
+$node->safe_psql('postgres', q(DELETE FROM mindtickle.course_progress WHERE tenant_id = 'rt-b' AND user_id = 'scholar'));
+$node->safe_psql('postgres', q(INSERT INTO mindtickle.course_progress (tenant_id, user_id, course_id, status) SELECT 'rt-b', 'scholar', long('m', i), 'completed' FROM generate_series(1, 25000) AS i));
+ok(poll($node, "SELECT ($used) ~ '^readiness_course_[0-9]\$' AND ($used) <> '$used_before'"), 'and go over to the other one when most of them are gone, and others come');
 settle('after that');
 is($node->safe_psql('postgres', $wrong), '', 'the figures are exact');
 
@@ -231,8 +248,33 @@ write_batches(100);
 is(emptied('delta'), 0, 'tables that are locked are not emptied');
 settle('while they are locked');
 is($node->safe_psql('postgres', $wrong), '', 'and the figures are exact');
+
+# It is known which of them are not needed any more, before they are emptied. Whoever has a snapshot from between does not open them then, nor count rows because they are new.
+my $in_use = $node->safe_psql('postgres', 'SELECT tableoid::regclass FROM (' . join(' UNION ALL ', map { "SELECT tableoid, xid FROM mindtickle.readiness_delta_$_" } 0 .. 3) . ') AS d ORDER BY xid DESC LIMIT 1');
+my $grown = $node->safe_psql('postgres', "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class WHERE relname ~ '^readiness_delta_[0-9]\$' AND pg_relation_size(oid) > 0 AND oid <> '$in_use'::regclass");
+like($grown, qr/,/, 'tables of deltas are waiting to be emptied');
+$reader = $node->background_psql('postgres', on_error_stop => 0);
+$reader->query_safe('BEGIN');
+$reader->set_query_timer_restart;
+my $between;
+foreach (1 .. $PostgreSQL::Test::Utils::timeout_default)
+{
+	sleep(1);
+	$locker->query_safe("SAVEPOINT here; LOCK TABLE $grown IN ACCESS EXCLUSIVE MODE");
+	$between = $reader->query("ROLLBACK; BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL lock_timeout = '100ms'; $figures");
+	last if $between ne '';
+	$locker->query_safe('ROLLBACK TO SAVEPOINT here');
+}
+emptied('delta');
 $locker->query_safe('COMMIT');
 $locker->quit;
+ok(poll($node, "SELECT bool_and(pg_relation_size(oid) = 0) FROM pg_class WHERE oid = ANY (string_to_array('$grown', ', ')::regclass[])"), 'then they are emptied');
+write_batches(1);
+is($reader->query($figures), $between, 'a snapshot from before that shows the same');
+cmp_ok(blocks_in($reader->query("EXPLAIN (ANALYZE, BUFFERS) SELECT mt_readiness('rt-a')")), '<', READ_BLOCKS, 'and looks at few blocks');
+is($reader->query_safe($wrong), '', 'as its rows say');
+$reader->query_safe('COMMIT');
+$reader->quit;
 write_batches(10);
 ok(poll($node, q(SELECT count(*) < 3 FROM pg_class WHERE relname ~ '^readiness_delta_[0-9]$' AND pg_relation_size(oid) > 0)), 'they are when they can be');
 is($node->safe_psql('postgres', q(SELECT count(*) FROM mt_stat_worker WHERE errors > 0 AND last_error NOT LIKE 'the rows of tenant "rt-b" must be counted anew once more: %')), 0, 'and no worker has met another error');

@@ -1,18 +1,20 @@
 /*
- * empty_table.c
- *		Tables that are known to be empty, so that a reader need not open them.
+ * spent_table.c
+ *		Tables of which no row is needed any more, so that a reader need not open them.
  *
- * Of a ring of tables most are empty most of the time, and to find that out by a scan costs a reader of readiness more than the rest. So who has emptied
- * a table, or found it empty, under its exclusive lock, notes that in shared memory as he commits, while he still has the lock; and who appends to it
- * takes the note away first, under the lock that keeps the former out. A note has the xid of its transaction: it holds for snapshots that see that one.
- * What was appended is not seen by a snapshot before the appender has committed, and by then the note is gone.
+ * Of a ring of tables most are empty most of the time, and to find that out by a scan costs a reader of readiness more than the rest. One that is about to
+ * be emptied costs far more: he waits for the lock, and where his snapshot is from before that he has to count the tenant's rows. So who finds under a lock
+ * that keeps writers out that no row of a table is needed, be it that there is none, notes that in shared memory as he commits, while he still has the lock;
+ * and who appends to it takes the note away first, under the lock that keeps the former out. A note has the xid of its transaction: it holds for snapshots
+ * that see that one, for they show whatever the rows have been taken into. What was appended is not seen by a snapshot before the appender has committed,
+ * and by then the note is gone. It stays when the table is emptied, which is done only after a while: then hardly anybody has a snapshot from before it.
  *
  * A note that is missing costs time and nothing else: there is none after the server has started, none on a standby, and when there is no room for
  * more all are forgotten. It is right only for tables that nothing but our own code writes to: those of deltas and summaries, which no dump has.
  *
  * Called by readiness_store.c and readiness_ring.c, and by utility_hook.c when a database is dropped. Opens no table and takes no lock on one.
  */
-#include "empty_table.h"
+#include "spent_table.h"
 
 #include "access/transam.h"
 #include "access/xact.h"
@@ -22,9 +24,10 @@
 #include "storage/shmem.h"
 #include "utils/hsearch.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #define NOTES_MAX		512
-/* Tables that a transaction empties: more are not noted. */
+/* Tables of a transaction: more are not noted. */
 #define PENDING_MAX		16
 
 typedef struct NoteKey
@@ -37,6 +40,7 @@ typedef struct Note
 {
 	NoteKey		key;			/* must be first */
 	TransactionId noted_by;
+	TimestampTz noted_at;
 } Note;
 
 static HTAB *notes = NULL;
@@ -44,7 +48,7 @@ static LWLock *lock;
 static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
 
-/* What this transaction will have emptied when it commits. */
+/* What will be noted when this transaction commits. */
 static Oid	pending[PENDING_MAX];
 static int	pending_count = 0;
 
@@ -54,7 +58,7 @@ request_memory(void)
 	if (previous_request_hook)
 		previous_request_hook();
 	RequestAddinShmemSpace(hash_estimate_size(NOTES_MAX, sizeof(Note)));
-	RequestNamedLWLockTranche("mindtickle_empty_tables", 1);
+	RequestNamedLWLockTranche("mindtickle_spent_tables", 1);
 }
 
 static void
@@ -65,8 +69,8 @@ start_memory(void)
 	if (previous_startup_hook)
 		previous_startup_hook();
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	notes = ShmemInitHash("mindtickle empty tables", NOTES_MAX, NOTES_MAX, &control, HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
-	lock = &(GetNamedLWLockTranche("mindtickle_empty_tables"))->lock;
+	notes = ShmemInitHash("mindtickle spent tables", NOTES_MAX, NOTES_MAX, &control, HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
+	lock = &(GetNamedLWLockTranche("mindtickle_spent_tables"))->lock;
 	LWLockRelease(AddinShmemInitLock);
 }
 
@@ -74,7 +78,7 @@ start_memory(void)
  * Asks for the memory. By _PG_init, in the postmaster.
  */
 void
-mt_request_empty_table_memory(void)
+mt_request_spent_table_memory(void)
 {
 	previous_request_hook = shmem_request_hook;
 	shmem_request_hook = request_memory;
@@ -97,6 +101,8 @@ forget_all(void)
 static void
 write_notes(TransactionId noted_by)
 {
+	TimestampTz noted_at = GetCurrentTimestamp();
+
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	if (hash_get_num_entries(notes) > NOTES_MAX - PENDING_MAX)
 		forget_all();
@@ -106,7 +112,10 @@ write_notes(TransactionId noted_by)
 		Note	   *note = hash_search(notes, &key, HASH_ENTER_NULL, NULL);
 
 		if (note != NULL)
+		{
 			note->noted_by = noted_by;
+			note->noted_at = noted_at;
+		}
 	}
 	LWLockRelease(lock);
 }
@@ -129,16 +138,35 @@ place_of_pending(Oid relation)
 	return -1;
 }
 
+/* A copy of what is noted of a table, the key apart: of nobody and no moment where there is nothing. */
+static Note
+read_note(Oid relation)
+{
+	NoteKey		key = {MyDatabaseId, relation};
+	Note		copy = {.noted_by = InvalidTransactionId};
+	const Note *note;
+
+	if (notes == NULL)
+		return copy;
+	LWLockAcquire(lock, LW_SHARED);
+	note = hash_search(notes, &key, HASH_FIND, NULL);
+	if (note != NULL)
+		copy = *note;
+	LWLockRelease(lock);
+	return copy;
+}
+
 /*
- * This transaction has emptied a table, or found it empty, and keeps its exclusive lock: when it commits, the table is known to be empty. False where
- * that is nothing new, or will not be known: within a subtransaction, which may be rolled back alone.
+ * This transaction has found that no row of a table is needed by whoever sees it committed, and keeps a lock that keeps writers out: when it commits, that
+ * is known. False where it is known already, or will not be: within a subtransaction, which may be rolled back alone.
  */
 bool
-mt_table_emptied(Oid relation)
+mt_table_spent(Oid relation)
 {
 	static bool registered = false;
 
-	if (notes == NULL || pending_count == PENDING_MAX || GetCurrentTransactionNestLevel() > 1 || place_of_pending(relation) >= 0)
+	if (notes == NULL || pending_count == PENDING_MAX || GetCurrentTransactionNestLevel() > 1 || place_of_pending(relation) >= 0 ||
+		TransactionIdIsValid(read_note(relation).noted_by))
 		return false;
 	if (!registered)
 		RegisterXactCallback(end_of_transaction, NULL);
@@ -156,16 +184,10 @@ mt_table_filled(Oid relation)
 {
 	NoteKey		key = {MyDatabaseId, relation};
 	int			place = place_of_pending(relation);
-	bool		noted;
 
-	if (notes == NULL)
-		return;
 	if (place >= 0)
 		pending[place] = pending[--pending_count];
-	LWLockAcquire(lock, LW_SHARED);
-	noted = hash_search(notes, &key, HASH_FIND, NULL) != NULL;
-	LWLockRelease(lock);
-	if (!noted)
+	if (!TransactionIdIsValid(read_note(relation).noted_by))
 		return;
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	(void) hash_search(notes, &key, HASH_REMOVE, NULL);
@@ -176,7 +198,7 @@ mt_table_filled(Oid relation)
  * Forgets all that is known. When a database is dropped: another one may get its oid, and with a template the oids of its tables.
  */
 void
-mt_forget_empty_tables(void)
+mt_forget_spent_tables(void)
 {
 	if (notes == NULL)
 		return;
@@ -186,23 +208,23 @@ mt_forget_empty_tables(void)
 }
 
 /*
- * True when a table has no row that the snapshot could show, and none that it has shown is gone. False: that is not known, or the reader must leave its
- * traces in the table, for serializable transactions.
+ * True when no row of a table is needed by a reader with this snapshot. False: that is not known, or the reader must leave his traces in the table, for
+ * serializable transactions.
  */
 bool
-mt_table_known_empty(Oid relation, Snapshot snapshot)
+mt_table_known_spent(Oid relation, Snapshot snapshot)
 {
-	NoteKey		key = {MyDatabaseId, relation};
-	TransactionId noted_by = InvalidTransactionId;
-	const Note *note;
+	TransactionId noted_by = IsolationIsSerializable() ? InvalidTransactionId : read_note(relation).noted_by;
 
-	if (notes == NULL || IsolationIsSerializable())
-		return false;
-	LWLockAcquire(lock, LW_SHARED);
-	note = hash_search(notes, &key, HASH_FIND, NULL);
-	if (note != NULL)
-		noted_by = note->noted_by;
-	LWLockRelease(lock);
 	/* One of very long ago may look as if it were to come, which is no more than a note that is missing. */
 	return TransactionIdIsValid(noted_by) && !XidInMVCCSnapshot(noted_by, snapshot);
+}
+
+/*
+ * Since when it is known that no row of a table is needed; 0: it is not.
+ */
+TimestampTz
+mt_table_spent_since(Oid relation)
+{
+	return read_note(relation).noted_at;
 }

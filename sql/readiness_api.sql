@@ -65,11 +65,16 @@ COMMENT ON FUNCTION mindtickle.count_readiness(pg_catalog.text) IS 'the readines
 CREATE FUNCTION mindtickle.fold_readiness(tenant pg_catalog.text, details pg_catalog.bool) RETURNS pg_catalog.int8
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_fold_readiness';
 COMMENT ON FUNCTION mindtickle.fold_readiness(pg_catalog.text, pg_catalog.bool)
-	IS 'for the aggregator: takes a tenant''s deltas into its totals, with details also into the figures of users and courses; how many; -1: somebody else does; -2: more rows must be counted than one step counts';
+	IS 'for the aggregator: takes a tenant''s deltas into its totals, with details also into the figures of users and courses; how many; -1: somebody else does; -2: more rows must be counted than one step counts; -3: more figures must be moved than one step moves';
 
 CREATE FUNCTION mindtickle.rebuild_readiness(tenant pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_rebuild_readiness';
 COMMENT ON FUNCTION mindtickle.rebuild_readiness(pg_catalog.text) IS 'for the aggregator''s counter: mt_rebuild_readiness, where every worker finds it';
+
+CREATE FUNCTION mindtickle.move_readiness(tenant pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_move_readiness';
+COMMENT ON FUNCTION mindtickle.move_readiness(pg_catalog.text)
+	IS 'for the aggregator''s counter: moves the figures of a tenant''s users and courses to the tables in use, while its totals are folded';
 
 CREATE FUNCTION mindtickle.tenants_to_fold() RETURNS SETOF pg_catalog.text
 	LANGUAGE c STRICT STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_tenants_to_fold';

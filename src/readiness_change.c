@@ -404,22 +404,8 @@ bool
 mt_has_more_rows(const char *tenant, Snapshot snapshot, int64 limit)
 {
 	MtTenantTable *tables[] = {&row_tables[PROGRESS], &row_tables[QUIZ], &mt_users_table};
-	int64		count = 0;
 
-	for (int i = 0; i < (int) lengthof(tables) && count <= limit; i++)
-	{
-		MtTenantScan scan;
-
-		mt_tenant_scan_open(&scan, tables[i], tenant, snapshot, 0);
-		mt_tenant_scan_start(&scan, NULL, 0);
-		while (count <= limit && mt_tenant_scan_next(&scan, ForwardScanDirection))
-		{
-			CHECK_FOR_INTERRUPTS();
-			count++;
-		}
-		mt_tenant_scan_close(&scan);
-	}
-	return count > limit;
+	return mt_more_in_tables(tables, lengthof(tables), tenant, snapshot, limit);
 }
 
 /*

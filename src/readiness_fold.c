@@ -10,8 +10,9 @@
  * one that keeps mt_drop_tenant away: an older one could show an older summary, or a dropped tenant to the next of its name. The transaction must
  * not have written before: what it writes later has then an xid above the cursor's xmax and is not taken for folded.
  *
- * A fold counts anew as many rows as it can in a moment. A tenant that has more is left to mt_rebuild_readiness, which the aggregator has another process
- * call (worker/counter.c), so that one tenant's count keeps no other's deltas from being taken in.
+ * A fold counts anew as many rows as it can in a moment, and moves as many figures of users and courses to their other tables. A tenant that has more is left
+ * to mt_rebuild_readiness and mindtickle.move_readiness, which the aggregator has another process call (worker/counter.c), so that one tenant's count keeps no
+ * other's deltas from being taken in. While figures are moved, their tenant's totals are folded all the same.
  *
  * Called by the aggregator (worker/), and by mt_rebuild_readiness for whoever asks.
  */
@@ -34,11 +35,16 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
-/* So many rows are counted anew by a fold. */
+/* So many rows are counted anew by a fold, and so many figures moved to another table. */
 #define COUNTED_MAX			100000
-/* What a fold returns that has taken in nothing: another one folds the tenant, or a table was emptied meanwhile; or it has more rows than that. */
+#define MOVED_MAX			5000
+/*
+ * What a fold returns that has taken in nothing: another one folds the tenant, or a table was emptied meanwhile; or there are more rows to be counted, or to
+ * be moved, than that.
+ */
 #define FOLD_BUSY			(-1)
 #define FOLD_TOO_LARGE		(-2)
+#define FOLD_TO_MOVE		(-3)
 
 /* The name under which the statements read the changes of users and courses. */
 #define CHANGES_RELATION	"mt_changes"
@@ -94,6 +100,7 @@ static DetailPlans user_plans[MT_SUMMARY_TABLES] = {USER_PLANS("0", "1"), USER_P
 static DetailPlans course_plans[MT_SUMMARY_TABLES] = {COURSE_PLANS("0", "1"), COURSE_PLANS("1", "0")};
 
 PG_FUNCTION_INFO_V1(mt_fold_readiness);
+PG_FUNCTION_INFO_V1(mt_move_readiness);
 PG_FUNCTION_INFO_V1(mt_rebuild_readiness);
 
 static TupleDesc
@@ -189,32 +196,48 @@ count_details(const char *tenant, MtSummary *summary, Snapshot snapshot)
 	summary->detail_cursor = summary->cursor;
 }
 
-/* Adds to the figures of users and courses, which may have to move to the other tables first. */
+/* Moves the figures of users and courses to the tables in use, where they are not there, or there are none. */
 static void
-fold_details(const char *tenant, MtDetails *details, MtSummary *summary, Snapshot snapshot)
+move_details(const char *tenant, MtSummary *summary, Snapshot snapshot)
 {
 	Datum		value = CStringGetTextDatum(tenant);
 	int			table = mt_table_in_use(MT_DETAILS);
 
-	if (summary->detail_table != table)
-	{
-		mt_plan_run_in(&user_plans[table].empty, &value, NULL, SPI_OK_DELETE, snapshot);
-		mt_plan_run_in(&course_plans[table].empty, &value, NULL, SPI_OK_DELETE, snapshot);
-	}
-	if (summary->detail_table >= 0 && summary->detail_table != table)
+	if (summary->detail_table == table)
+		return;
+	mt_plan_run_in(&user_plans[table].empty, &value, NULL, SPI_OK_DELETE, snapshot);
+	mt_plan_run_in(&course_plans[table].empty, &value, NULL, SPI_OK_DELETE, snapshot);
+	if (summary->detail_table >= 0)
 	{
 		mt_plan_run_in(&user_plans[table].copy, &value, NULL, SPI_OK_INSERT, snapshot);
 		mt_plan_run_in(&course_plans[table].copy, &value, NULL, SPI_OK_INSERT, snapshot);
 	}
-	add_changes(&user_plans[table], &details->users, value, snapshot);
-	add_changes(&course_plans[table], &details->courses, value, snapshot);
 	summary->detail_table = table;
+}
+
+/* Adds to the figures of users and courses. */
+static void
+fold_details(const char *tenant, MtDetails *details, MtSummary *summary, Snapshot snapshot)
+{
+	Datum		value = CStringGetTextDatum(tenant);
+
+	move_details(tenant, summary, snapshot);
+	add_changes(&user_plans[summary->detail_table], &details->users, value, snapshot);
+	add_changes(&course_plans[summary->detail_table], &details->courses, value, snapshot);
 	summary->detail_cursor = summary->cursor;
+}
+
+/* True when the figures of users and courses are to be moved, and are too many for a fold. */
+static bool
+many_to_move(const char *tenant, const MtSummary *summary, Snapshot snapshot)
+{
+	return summary->found && summary->detail_table >= 0 && summary->detail_table != mt_table_in_use(MT_DETAILS) &&
+		mt_has_more_details(tenant, summary->detail_table, snapshot, MOVED_MAX);
 }
 
 /*
  * One fold in the active snapshot, or a new count where recount is set or the deltas do not tell. Returns the number of entries that it took in, or
- * FOLD_BUSY, or FOLD_TOO_LARGE where recount is not set.
+ * FOLD_BUSY, or, where recount is not set, FOLD_TOO_LARGE or FOLD_TO_MOVE. With the lock of the folds, and with that of details where they are asked for.
  */
 static int64
 fold_in_snapshot(const char *tenant, bool details, bool recount)
@@ -229,6 +252,8 @@ fold_in_snapshot(const char *tenant, bool details, bool recount)
 
 	if (!mt_read_summary(tenant, snapshot, &summary))
 		return FOLD_BUSY;
+	if (!recount && details && many_to_move(tenant, &summary, snapshot))
+		return FOLD_TO_MOVE;
 	if (!recount)
 		taken = mt_readiness_since(tenant, &summary, snapshot, &change, NULL);
 	if (!recount && details)
@@ -237,6 +262,8 @@ fold_in_snapshot(const char *tenant, bool details, bool recount)
 	{
 		if (mt_has_more_rows(tenant, snapshot, COUNTED_MAX))
 			return FOLD_TOO_LARGE;
+		if (!details && !mt_lock_details(tenant, false))
+			return FOLD_BUSY;
 		recount = true;
 	}
 	if (!recount && taken == 0 && taken_details == 0 && mt_summary_in_place(&summary) && !mt_summary_worn(&summary, details, snapshot))
@@ -275,13 +302,14 @@ fold(const char *tenant, bool details, bool recount)
 }
 
 /*
- * mindtickle.fold_readiness(tenant, details) -> bigint: takes in what has been committed. The number of entries, FOLD_BUSY or FOLD_TOO_LARGE.
+ * mindtickle.fold_readiness(tenant, details) -> bigint: takes in what has been committed. The number of entries, FOLD_BUSY, FOLD_TOO_LARGE or FOLD_TO_MOVE.
  * ERROR 25001 in a transaction that has written, or whose snapshot is older than the fold's: it would see the summary, and not all that is in it.
  */
 Datum
 mt_fold_readiness(PG_FUNCTION_ARGS)
 {
 	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	bool		details = PG_GETARG_BOOL(1);
 	MtServiceCall call;
 	int64		taken = FOLD_BUSY;
 
@@ -290,10 +318,44 @@ mt_fold_readiness(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("readiness is folded in a READ COMMITTED transaction that has not written before")));
 	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_OWNER, true);
-	if (mt_lock_fold(tenant, false))
-		taken = fold(tenant, PG_GETARG_BOOL(1), false);
+	if (mt_lock_fold(tenant, false) && (!details || mt_lock_details(tenant, false)))
+		taken = fold(tenant, details, false);
 	mt_service_leave(&call);
 	PG_RETURN_INT64(taken);
+}
+
+/*
+ * mindtickle.move_readiness(tenant): moves the figures of the tenant's users and courses to the tables in use, if they are elsewhere. They stay as they are:
+ * only the last step, which tells where they are, keeps others from folding the totals.
+ */
+Datum
+mt_move_readiness(PG_FUNCTION_ARGS)
+{
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	MtServiceCall call;
+	MtSummary	moved;
+
+	mt_service_enter(&call, fcinfo, tenant, MT_ACCESS_OWNER, true);
+	(void) mt_lock_details(tenant, true);
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (mt_read_summary(tenant, GetActiveSnapshot(), &moved) && moved.found && moved.detail_table != mt_table_in_use(MT_DETAILS))
+	{
+		MtSummary	summary;
+
+		move_details(tenant, &moved, GetActiveSnapshot());
+		PopActiveSnapshot();
+		(void) mt_lock_fold(tenant, true);
+		PushActiveSnapshot(GetLatestSnapshot());
+		if (!mt_read_summary(tenant, GetActiveSnapshot(), &summary))
+			elog(ERROR, "the summary of tenant \"%s\" was emptied", tenant);
+		summary.fold++;
+		summary.table = mt_table_in_use(MT_SUMMARIES);
+		summary.detail_table = moved.detail_table;
+		mt_write_summary(tenant, &summary);
+	}
+	PopActiveSnapshot();
+	mt_service_leave(&call);
+	PG_RETURN_VOID();
 }
 
 /*
@@ -316,6 +378,7 @@ mt_rebuild_readiness(PG_FUNCTION_ARGS)
 		mt_service_leave(&call);
 		PG_RETURN_VOID();
 	}
+	(void) mt_lock_details(tenant, true);
 	(void) mt_lock_fold(tenant, true);
 	if (fold(tenant, true, true) < 0)
 		ereport(ERROR,

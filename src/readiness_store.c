@@ -305,3 +305,38 @@ mt_read_details(const char *tenant, bool users, const MtSummary *summary, Snapsh
 	mt_tenant_scan_close(&scan);
 	return known;
 }
+
+/*
+ * True when a tenant has more rows in some tables than that, of which no more are looked at.
+ */
+bool
+mt_more_in_tables(MtTenantTable **tables, int count, const char *tenant, Snapshot snapshot, int64 limit)
+{
+	int64		rows = 0;
+
+	for (int i = 0; i < count && rows <= limit; i++)
+	{
+		MtTenantScan scan;
+
+		mt_tenant_scan_open(&scan, tables[i], tenant, snapshot, 0);
+		mt_tenant_scan_start(&scan, NULL, 0);
+		while (rows <= limit && mt_tenant_scan_next(&scan, ForwardScanDirection))
+		{
+			CHECK_FOR_INTERRUPTS();
+			rows++;
+		}
+		mt_tenant_scan_close(&scan);
+	}
+	return rows > limit;
+}
+
+/*
+ * The same of its figures of users and courses in one of the tables of each.
+ */
+bool
+mt_has_more_details(const char *tenant, int table, Snapshot snapshot, int64 limit)
+{
+	MtTenantTable *tables[] = {&mt_user_tables[table], &mt_course_tables[table]};
+
+	return mt_more_in_tables(tables, lengthof(tables), tenant, snapshot, limit);
+}

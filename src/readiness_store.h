@@ -43,6 +43,8 @@ extern void mt_write_delta(MtId tenant, const char *bytes, int length);
 extern bool mt_read_summary(const char *tenant, Snapshot snapshot, MtSummary *summary);
 extern bool mt_summary_in_place(const MtSummary *summary);
 extern bool mt_summary_worn(const MtSummary *summary, bool details, Snapshot snapshot);
+extern bool mt_more_in_tables(MtTenantTable **tables, int count, const char *tenant, Snapshot snapshot, int64 limit);
+extern bool mt_has_more_details(const char *tenant, int table, Snapshot snapshot, int64 limit);
 extern void mt_write_summary(const char *tenant, const MtSummary *summary);
 extern bool mt_read_details(const char *tenant, bool users, const MtSummary *summary, Snapshot snapshot, MtEntries *entries);
 extern bool mt_read_deltas(const char *tenant, const MtCursor *cursor, Snapshot snapshot, MtEntries *entries);

@@ -109,6 +109,16 @@ mt_lock_fold(const char *tenant, bool wait)
 }
 
 /*
+ * Makes those who write the figures of a tenant's users and courses do so one after the other. Who waits for it has not got the lock of mt_lock_fold yet. As
+ * mt_lock_fold.
+ */
+bool
+mt_lock_details(const char *tenant, bool wait)
+{
+	return lock_share("readiness_user_0", tenant, ExclusiveLock, wait);
+}
+
+/*
  * ShareLock: a provisional report of the tenant is stored, which waits for whoever renews reports. ExclusiveLock: the tenant's report is renewed; false
  * where a provisional one is being stored.
  */

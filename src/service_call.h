@@ -30,6 +30,7 @@ extern void mt_lock_tokens(const char *tenant);
 extern void mt_lock_members(const char *tenant, LOCKMODE mode);
 extern bool mt_lock_reruns(const char *tenant, LOCKMODE mode);
 extern bool mt_lock_fold(const char *tenant, bool wait);
+extern bool mt_lock_details(const char *tenant, bool wait);
 extern bool mt_lock_events(const char *tenant, bool wait);
 extern bool mt_lock_consumer(const char *tenant, const char *consumer, bool wait);
 extern bool mt_lock_cache(const char *tenant, LOCKMODE mode);

@@ -5,7 +5,7 @@
  * Started by the launcher, one in each database. A commit that changes readiness marks its tenant, and sets this worker's latch if it sleeps. Then
  * rounds follow each other, with a pause between them that bounds how often a tenant is folded: each folds the totals of every marked tenant and,
  * where they are due, the summaries of users and courses, which cost more. What a tenant needs is a transaction of its own, so that a tenant
- * whose work fails rests and holds up no other. A large tenant that must be counted anew is left to another process (counter.c). Once a minute all
+ * whose work fails rests and holds up no other. What takes long for a large tenant is left to another process (counter.c). Once a minute all
  * tenants are looked through, in case a mark was lost with a process.
  *
  * What folding means is in the extension's functions; this file only decides when which of them is called. It never reads a tenant's rows, and runs no
@@ -72,6 +72,7 @@ typedef struct Account
 	int			failures;		/* in a row */
 	bool		large;			/* it has more rows to be counted anew than a fold counts */
 	int			counts;			/* how often that was begun since it was folded last */
+	int			moves;			/* the same of moving the figures of its users and courses, since these were folded last */
 	int64		not_before;
 } Account;
 
@@ -415,6 +416,17 @@ count_work(void *argument)
 }
 
 static void
+move_work(void *argument)
+{
+	AccountWork *work = argument;
+
+	if (!enter(work, "moving figures of"))
+		return;
+	mt_sql_move_readiness(work->account->tenant_id);
+	mt_sql_worker_report(NULL, 1);
+}
+
+static void
 report_count(void *argument)
 {
 	mt_sql_worker_failed(argument);
@@ -451,9 +463,23 @@ count_anew(Account *account)
 		count_was_in_vain(account);
 	else
 		ereport(LOG, (errmsg("the rows of tenant \"%s\" are counted anew for its readiness", account->tenant_id)));
-	if (!mt_counter_start(account->tenant_id, account->counts > 0))
+	if (!mt_counter_start(account->tenant_id, MT_COUNT_ANEW, account->counts > 0))
 		(void) account_work(&work, count_work, false);
 	account->counts++;
+}
+
+/* Has the many figures of a tenant's users and courses moved, as count_anew. They are folded when that is done, and the totals meanwhile. */
+static void
+move_details(Account *account)
+{
+	AccountWork work = {.account = account};
+
+	account->details_at = account->details_by = mt_now() + rest_after(account->moves);
+	if (mt_counter_running())
+		return;
+	if (!mt_counter_start(account->tenant_id, MT_MOVE_DETAILS, account->moves > 0))
+		(void) account_work(&work, move_work, false);
+	account->moves++;
 }
 
 /* Folds a tenant, its totals or all. True when it is folded. */
@@ -482,6 +508,11 @@ fold(Account *account, bool details)
 		count_anew(account);
 		return false;
 	}
+	if (work.result == MT_FOLD_TO_MOVE)
+	{
+		move_details(account);
+		return false;
+	}
 	if (work.result < 0)
 	{
 		account->not_before = mt_now() + BUSY_PAUSE;
@@ -490,7 +521,10 @@ fold(Account *account, bool details)
 	account->counts = 0;
 	account->marked = false;
 	if (details)
+	{
 		account->details_at = MT_NEVER;
+		account->moves = 0;
+	}
 	else if (work.result > 0)
 		schedule_details(account);
 	/* Tables have grown, be it by what the counter has written. */

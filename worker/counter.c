@@ -1,6 +1,7 @@
 /*
  * counter.c
- *		The counter: counts the rows of a large tenant anew, in a process of its own, so that the aggregator goes on folding all the others.
+ *		The counter: counts the rows of a large tenant anew, or moves the figures of its users and courses, in a process of its own, so that the aggregator goes
+ *		on folding all the others.
  *
  * Started by the aggregator, which has one at a time and takes it along when it ends: so whatever sends the workers of a database away, as DROP DATABASE
  * and DROP EXTENSION do, sends the counter away too. It does one transaction and ends. What it could not do is found by the aggregator, to whom the tenant
@@ -28,6 +29,7 @@ PGDLLEXPORT void mt_counter_main(Datum argument);
 typedef struct CounterOrder
 {
 	char		tenant_id[MT_TENANT_ID_SIZE];
+	MtCounterTask task;
 	bool		again;			/* one before it has told already what was wrong */
 } CounterOrder;
 
@@ -61,13 +63,12 @@ end_counter(int code, Datum argument)
 }
 
 /*
- * Has a tenant of this database counted anew, once more where the last count was in vain. False where no slot for a background worker is free. Only while
- * none is running.
+ * Has a counter do something for a tenant of this database, again where that was in vain the last time. False where no slot for a background worker is free. Only while none is running.
  */
 bool
-mt_counter_start(const char *tenant_id, bool again)
+mt_counter_start(const char *tenant_id, MtCounterTask task, bool again)
 {
-	CounterOrder order = {.again = again};
+	CounterOrder order = {.task = task, .again = again};
 	static bool watched = false;
 	BackgroundWorker registration = {0};
 	MemoryContext previous = MemoryContextSwitchTo(TopMemoryContext);
@@ -95,14 +96,17 @@ mt_counter_start(const char *tenant_id, bool again)
 }
 
 static void
-count_work(void *argument)
+counter_work(void *argument)
 {
-	const char *tenant_id = argument;
+	const CounterOrder *order = argument;
 
-	if (!mt_sql_tenant_exists(tenant_id))
+	if (!mt_sql_tenant_exists(order->tenant_id))
 		return;
-	mt_sql_enter_tenant(tenant_id);
-	mt_sql_rebuild_readiness(tenant_id);
+	mt_sql_enter_tenant(order->tenant_id);
+	if (order->task == MT_MOVE_DETAILS)
+		mt_sql_move_readiness(order->tenant_id);
+	else
+		mt_sql_rebuild_readiness(order->tenant_id);
 }
 
 /*
@@ -116,13 +120,15 @@ mt_counter_main(Datum argument)
 
 	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
 	mt_worker_start(DatumGetObjectId(argument), NULL, TITLE);
-	/* A count that is lost in a crash is made again. */
+	/* What is lost in a crash is done again. */
 	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_SESSION);
-	mt_worker_busy("counting a tenant anew");
-	if (!mt_try_transaction(count_work, order.tenant_id, &failure))
+	mt_worker_busy(order.task == MT_MOVE_DETAILS ? "moving figures of a tenant" : "counting a tenant anew");
+	if (!mt_try_transaction(counter_work, &order, &failure))
 		ereport(order.again ? DEBUG1 : LOG,
 				(errcode(failure.sqlstate),
+				 order.task == MT_MOVE_DETAILS ?
+				 errmsg("figures of users and courses of tenant \"%s\" could not be moved: %s", order.tenant_id, failure.text) :
 				 errmsg("readiness of tenant \"%s\" could not be counted anew: %s", order.tenant_id, failure.text),
 				 errdetail("It is tried again. Repetitions are logged at DEBUG1.")));
 	proc_exit(0);

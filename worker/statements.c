@@ -643,7 +643,7 @@ mt_sql_tenants_to_fold(MemoryContext context, char ***tenants)
 
 /*
  * Folds what has been added to the tenant's readiness: its totals, or the summaries of users and courses too. Returns how much that was, MT_FOLD_BUSY
- * where somebody else is at it, MT_FOLD_TOO_LARGE where more rows must be counted than one step counts.
+ * where somebody else is at it, MT_FOLD_TOO_LARGE where more rows must be counted than one step counts, MT_FOLD_TO_MOVE where more must be moved.
  */
 int64
 mt_sql_fold_readiness(const char *tenant, bool details)
@@ -662,6 +662,18 @@ void
 mt_sql_rebuild_readiness(const char *tenant)
 {
 	static MtStatement statement = {"SELECT mindtickle.rebuild_readiness($1)", 1, {TEXTOID}};
+	Datum		values[1] = {CStringGetTextDatum(tenant)};
+
+	mt_run_for_row(&statement, values, NULL);
+}
+
+/*
+ * Moves the figures of a tenant's users and courses to the tables in use.
+ */
+void
+mt_sql_move_readiness(const char *tenant)
+{
+	static MtStatement statement = {"SELECT mindtickle.move_readiness($1)", 1, {TEXTOID}};
 	Datum		values[1] = {CStringGetTextDatum(tenant)};
 
 	mt_run_for_row(&statement, values, NULL);

@@ -109,9 +109,11 @@ extern int	mt_sql_tenants_to_fold(MemoryContext context, char ***tenants);
 /* What a fold returns that has taken in nothing. */
 #define MT_FOLD_BUSY		(-1)
 #define MT_FOLD_TOO_LARGE	(-2)
+#define MT_FOLD_TO_MOVE		(-3)
 
 extern int64 mt_sql_fold_readiness(const char *tenant, bool details);
 extern void mt_sql_rebuild_readiness(const char *tenant);
+extern void mt_sql_move_readiness(const char *tenant);
 extern char *mt_sql_tend_readiness(MemoryContext context);
 extern void mt_sql_readiness_days(TimestampTz at, MtDayVisitor visitor, void *argument);
 extern int	mt_sql_close_readiness_day(const char *tenant, TimestampTz at);

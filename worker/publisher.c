@@ -44,11 +44,13 @@ PGDLLEXPORT void mt_publisher_main(Datum argument);
 #define BEHIND_REST		8
 #define BEHIND_PAUSE	(50 * MT_MILLISECOND)
 /*
- * Where events come faster than they are published one by one, they are let gather: after a round of so many the next one comes so much later. That spares
- * writers, who use the same processors, most of the publisher's work; an event that comes alone waits for nothing.
+ * Where events come faster than they can be published one by one, they are let gather: the next round comes so much later. That spares writers, who use
+ * the same processors, most of the publisher's work. Where they come more slowly none waits, also not when a flush of the log has brought many at once:
+ * how fast they come is an average, to which each round adds this part.
  */
-#define GATHER_EVENTS	4
 #define GATHER_PAUSE	(2 * MT_MILLISECOND)
+#define GATHER_PART		(1.0 / 32)
+#define PRESSURE_MAX		4.0
 #define SWEEP_PAUSE		MT_MINUTE
 #define TRIM_PAUSE		(10 * MT_MINUTE)
 /* Steps of upkeep in a round, and how often it is looked for while events come. */
@@ -103,6 +105,10 @@ static int	last_alerts;
 static bool shown_at_work = false;
 static int64 show_idle_at = 0;
 static int	round_events = 0;
+static int64 round_began = 0;
+static int64 round_ended = 0;
+/* The time that the events of a round would take one by one, to the time in which they came. */
+static double pressure = 0;
 static bool alerts_wait = true;
 
 static Chore taking = {"look for events"};
@@ -531,12 +537,21 @@ publish_round(int64 *next)
 	return serve_behind(next) || worked;
 }
 
-/* Lets events gather. */
+/* At the end of a round: lets events gather. */
 static void
 gather(void)
 {
-	if (round_events >= GATHER_EVENTS)
-		(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) (GATHER_PAUSE / MT_MILLISECOND), PG_WAIT_EXTENSION);
+	int64		now = mt_now();
+
+	if (round_events > 0)
+	{
+		double		once = (double) round_events * (double) (now - round_began) / (double) Max(now - round_ended, 1);
+
+		pressure += (Min(once, PRESSURE_MAX) - pressure) * GATHER_PART;
+		round_ended = now;
+		if (pressure > 1)
+			(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) (GATHER_PAUSE / MT_MILLISECOND), PG_WAIT_EXTENSION);
+	}
 	round_events = 0;
 }
 
@@ -569,6 +584,7 @@ mt_publisher_main(Datum argument)
 		bool		worked;
 
 		MemoryContextReset(turn_context);
+		round_began = mt_now();
 		mt_worker_service();
 		/* Reset before looking: a mark that comes later sets it again. */
 		ResetLatch(MyLatch);

@@ -39,8 +39,8 @@
 #define COUNTED_MAX			100000
 #define MOVED_MAX			5000
 /*
- * What a fold returns that has taken in nothing: another one folds the tenant, or a table was emptied meanwhile; or there are more rows to be counted, or to
- * be moved, than that.
+ * What a fold returns that has taken in nothing: another one folds the tenant, or a table was emptied meanwhile; or there are more rows to be counted than
+ * that. The last one is returned by a fold that has taken in what there was, and leaves more figures to be moved than that.
  */
 #define FOLD_BUSY			(-1)
 #define FOLD_TOO_LARGE		(-2)
@@ -215,13 +215,14 @@ move_details(const char *tenant, MtSummary *summary, Snapshot snapshot)
 	summary->detail_table = table;
 }
 
-/* Adds to the figures of users and courses. */
+/* Adds to the figures of users and courses, where they are, or where they are to be. */
 static void
-fold_details(const char *tenant, MtDetails *details, MtSummary *summary, Snapshot snapshot)
+fold_details(const char *tenant, MtDetails *details, MtSummary *summary, bool move, Snapshot snapshot)
 {
 	Datum		value = CStringGetTextDatum(tenant);
 
-	move_details(tenant, summary, snapshot);
+	if (move)
+		move_details(tenant, summary, snapshot);
 	add_changes(&user_plans[summary->detail_table], &details->users, value, snapshot);
 	add_changes(&course_plans[summary->detail_table], &details->courses, value, snapshot);
 	summary->detail_cursor = summary->cursor;
@@ -249,11 +250,11 @@ fold_in_snapshot(const char *tenant, bool details, bool recount)
 	MtDetails	changes;
 	int64		taken = 0;
 	int64		taken_details = 0;
+	bool		stay;
 
 	if (!mt_read_summary(tenant, snapshot, &summary))
 		return FOLD_BUSY;
-	if (!recount && details && many_to_move(tenant, &summary, snapshot))
-		return FOLD_TO_MOVE;
+	stay = !recount && details && many_to_move(tenant, &summary, snapshot);
 	if (!recount)
 		taken = mt_readiness_since(tenant, &summary, snapshot, &change, NULL);
 	if (!recount && details)
@@ -268,6 +269,8 @@ fold_in_snapshot(const char *tenant, bool details, bool recount)
 	}
 	if (!recount && taken == 0 && taken_details == 0 && mt_summary_in_place(&summary) && !mt_summary_worn(&summary, details, snapshot))
 		return 0;
+	if (stay && taken == 0 && taken_details == 0)
+		return FOLD_TO_MOVE;
 
 	summary.cursor = OidFunctionCall0(F_PG_CURRENT_SNAPSHOT);
 	summary.fold++;
@@ -281,11 +284,13 @@ fold_in_snapshot(const char *tenant, bool details, bool recount)
 	{
 		mt_add_change(&summary.totals, &change);
 		if (details)
-			fold_details(tenant, &changes, &summary, snapshot);
+			fold_details(tenant, &changes, &summary, !stay, snapshot);
 	}
 	if (recount || change.people_changed || !summary.found)
 		summary.people_since = U64FromFullTransactionId(GetTopFullTransactionId());
 	mt_write_summary(tenant, &summary);
+	if (stay && !recount)
+		return FOLD_TO_MOVE;
 	return recount ? 1 : Max(taken, taken_details);
 }
 
@@ -344,6 +349,8 @@ mt_move_readiness(PG_FUNCTION_ARGS)
 
 		move_details(tenant, &moved, GetActiveSnapshot());
 		PopActiveSnapshot();
+		/* A fold of very much may take longer than a worker waits for other locks. */
+		(void) set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 		(void) mt_lock_fold(tenant, true);
 		PushActiveSnapshot(GetLatestSnapshot());
 		if (!mt_read_summary(tenant, GetActiveSnapshot(), &summary))

@@ -248,9 +248,9 @@ change_detail_tables(void)
 	return mt_use_table(MT_DETAILS, 1 - in_use) ? psprintf("figures go to %s", mt_user_tables[1 - in_use].table.name) : NULL;
 }
 
-/* Tenants that are not yet in the tables in use, as 'details:' and their names, or NULL. */
+/* Tenants that are not yet in these tables of summaries and of details, as 'details:' and their names, or NULL. */
 static char *
-tenants_elsewhere(void)
+tenants_elsewhere(int summaries, int details)
 {
 	StringInfoData asked;
 	Datum	   *tenants;
@@ -266,7 +266,8 @@ tenants_elsewhere(void)
 		MtSummary	summary;
 
 		/* One that is not known may be where it must not be lost. */
-		if (mt_read_summary(tenant, snapshot, &summary) && mt_summary_in_place(&summary))
+		if (mt_read_summary(tenant, snapshot, &summary) &&
+			(!summary.found || (summary.table == summaries && (summary.detail_table < 0 || summary.detail_table == details))))
 			continue;
 		appendStringInfo(&asked, "%s%s", found++ == 0 ? "details:" : ",", tenant);
 	}
@@ -274,36 +275,28 @@ tenants_elsewhere(void)
 	return found == 0 ? NULL : asked.data;
 }
 
-/* The tables that tenants have moved away from, or move away from: of summaries, of users, of courses. */
-static void
-left_tables(MtTenantTable **left)
-{
-	left[0] = &mt_summary_tables[1 - mt_table_in_use(MT_SUMMARIES)];
-	left[1] = &mt_user_tables[1 - mt_table_in_use(MT_DETAILS)];
-	left[2] = &mt_course_tables[1 - mt_table_in_use(MT_DETAILS)];
-}
-
-/* Locks them all, and looks once more: a new count may have gone to one of them. False: somebody is in the way. */
+/* Locks all the tables that are left. False: somebody is in the way. */
 static bool
 lock_left_tables(MtTenantTable **left, LOCKMODE mode)
 {
 	for (int i = 0; i < LEFT_TABLES; i++)
 		if (!mt_lock_table_at_once(left[i], mode))
 			return false;
-	return tenants_elsewhere() == NULL;
+	return true;
 }
 
 /* Takes the next step to empty the tables that tenants have moved away from, all of them, or says what has to be done first. */
 static char *
 empty_left_tables(void)
 {
-	MtTenantTable *left[LEFT_TABLES];
+	int			summaries = mt_table_in_use(MT_SUMMARIES);
+	int			details = mt_table_in_use(MT_DETAILS);
+	MtTenantTable *left[LEFT_TABLES] = {&mt_summary_tables[1 - summaries], &mt_user_tables[1 - details], &mt_course_tables[1 - details]};
 	char	   *asked;
 
-	left_tables(left);
 	if (mt_blocks_of(left[0]) == 0 && mt_blocks_of(left[1]) == 0 && mt_blocks_of(left[2]) == 0)
 		return NULL;
-	asked = tenants_elsewhere();
+	asked = tenants_elsewhere(summaries, details);
 	if (asked != NULL)
 	{
 		left_since = 0;
@@ -311,16 +304,17 @@ empty_left_tables(void)
 	}
 	if (left_since == 0)
 	{
-		if (!lock_left_tables(left, ShareLock))
+		/* Once more with the locks, here and below: a new count may have gone to one of them. */
+		if (!lock_left_tables(left, ShareLock) || tenants_elsewhere(summaries, details) != NULL)
 			return NULL;
 		(void) mt_table_spent(mt_relation_oid(&left[0]->table));
 		left_since = GetCurrentTimestamp();
-		first_summary_blocks = mt_blocks_of(&mt_summary_tables[mt_table_in_use(MT_SUMMARIES)]);
+		first_summary_blocks = mt_blocks_of(&mt_summary_tables[summaries]);
 		return "tenants have moved away from tables";
 	}
 	if (too_early(left_since))
 		return NOT_YET;
-	if (!lock_left_tables(left, AccessExclusiveLock))
+	if (!lock_left_tables(left, AccessExclusiveLock) || tenants_elsewhere(summaries, details) != NULL)
 		return NULL;
 	for (int i = 0; i < LEFT_TABLES; i++)
 		if (mt_blocks_of(left[i]) > 0)
@@ -342,6 +336,14 @@ note_empty_summaries(void)
 	return psprintf("%s is empty", other->table.name);
 }
 
+/* Goes on with the table that has more in it, which a server that has just started does not know. */
+static void
+find_table_in_use(MtTableKind kind, MtTenantTable *tables)
+{
+	if (!mt_table_chosen(kind))
+		(void) mt_use_table(kind, mt_blocks_of(&tables[1]) > mt_blocks_of(&tables[0]) ? 1 : 0);
+}
+
 /* The first step that is due, or that there will be one; NULL: there is none. */
 static char *
 next_step(void)
@@ -349,6 +351,8 @@ next_step(void)
 	char	   *step = mt_change_grown_table(MT_DELTAS, mt_delta_tables, MT_DELTA_TABLES, DELTA_BLOCKS);
 	char	   *later = NULL;
 
+	find_table_in_use(MT_SUMMARIES, mt_summary_tables);
+	find_table_in_use(MT_DETAILS, mt_user_tables);
 	for (int table = 0; table <= MT_DELTA_TABLES && step == NULL; table++)
 	{
 		if (table == mt_table_in_use(MT_DELTAS))

@@ -9,8 +9,8 @@
  * that see that one, for they show whatever the rows have been taken into. What was appended is not seen by a snapshot before the appender has committed,
  * and by then the note is gone. It stays when the table is emptied, which is done only after a while: then hardly anybody has a snapshot from before it.
  *
- * A note that is missing costs time and nothing else: there is none after the server has started, none on a standby, and when there is no room for
- * more all are forgotten. It is right only for tables that nothing but our own code writes to: those of deltas and summaries, which no dump has.
+ * A note that is missing costs a reader time and nothing else, and is made before the table is emptied: there is none after the server has started, none on
+ * a standby, and when there is no room for more all are forgotten. It is right only for tables that nothing but our own code writes to: those of deltas and summaries, which no dump has.
  *
  * Called by readiness_store.c and readiness_ring.c, and by utility_hook.c when a database is dropped. Opens no table and takes no lock on one.
  */

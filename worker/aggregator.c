@@ -468,7 +468,7 @@ count_anew(Account *account)
 	account->counts++;
 }
 
-/* Has the many figures of a tenant's users and courses moved, as count_anew. They are folded when that is done, and the totals meanwhile. */
+/* Has the many figures of a tenant's users and courses moved, as count_anew, and looks again later whether they are. Totals are folded meanwhile. */
 static void
 move_details(Account *account)
 {
@@ -508,19 +508,19 @@ fold(Account *account, bool details)
 		count_anew(account);
 		return false;
 	}
-	if (work.result == MT_FOLD_TO_MOVE)
+	if (work.result == MT_FOLD_BUSY)
 	{
-		move_details(account);
-		return false;
-	}
-	if (work.result < 0)
-	{
-		account->not_before = mt_now() + BUSY_PAUSE;
+		if (details)
+			account->details_at = account->details_by = mt_now() + BUSY_PAUSE;
+		else
+			account->not_before = mt_now() + BUSY_PAUSE;
 		return false;
 	}
 	account->counts = 0;
 	account->marked = false;
-	if (details)
+	if (work.result == MT_FOLD_TO_MOVE)
+		move_details(account);
+	else if (details)
 	{
 		account->details_at = MT_NEVER;
 		account->moves = 0;

@@ -643,7 +643,8 @@ mt_sql_tenants_to_fold(MemoryContext context, char ***tenants)
 
 /*
  * Folds what has been added to the tenant's readiness: its totals, or the summaries of users and courses too. Returns how much that was, MT_FOLD_BUSY
- * where somebody else is at it, MT_FOLD_TOO_LARGE where more rows must be counted than one step counts, MT_FOLD_TO_MOVE where more must be moved.
+ * where somebody else is at it, MT_FOLD_TOO_LARGE where more rows must be counted than one step counts, MT_FOLD_TO_MOVE where it has
+ * folded what there was, and more must be moved than one step moves.
  */
 int64
 mt_sql_fold_readiness(const char *tenant, bool details)

@@ -106,7 +106,7 @@ extern void mt_sql_trim_tenant(const char *tenant);
 
 extern int	mt_sql_take_readiness_marks(MemoryContext context, char ***names);
 extern int	mt_sql_tenants_to_fold(MemoryContext context, char ***tenants);
-/* What a fold returns that has taken in nothing. */
+/* What a fold returns that has taken in nothing, or, the last one, leaves something to be moved. */
 #define MT_FOLD_BUSY		(-1)
 #define MT_FOLD_TOO_LARGE	(-2)
 #define MT_FOLD_TO_MOVE		(-3)

@@ -81,6 +81,7 @@ typedef struct AccountWork
 {
 	Account    *account;
 	bool		details;
+	MtCounterTask task;
 	bool		gone;			/* there is no such tenant any more */
 	int64		result;
 } AccountWork;
@@ -404,25 +405,19 @@ clear_account(Account *account)
 	account->details_at = MT_NEVER;
 }
 
+/* What the counter would do. */
 static void
-count_work(void *argument)
+large_work(void *argument)
 {
 	AccountWork *work = argument;
+	bool		move = work->task == MT_MOVE_DETAILS;
 
-	if (!enter(work, "counting anew"))
+	if (!enter(work, move ? "moving figures of" : "counting anew"))
 		return;
-	mt_sql_rebuild_readiness(work->account->tenant_id);
-	mt_sql_worker_report(NULL, 1);
-}
-
-static void
-move_work(void *argument)
-{
-	AccountWork *work = argument;
-
-	if (!enter(work, "moving figures of"))
-		return;
-	mt_sql_move_readiness(work->account->tenant_id);
+	if (move)
+		mt_sql_move_readiness(work->account->tenant_id);
+	else
+		mt_sql_rebuild_readiness(work->account->tenant_id);
 	mt_sql_worker_report(NULL, 1);
 }
 
@@ -453,7 +448,7 @@ count_was_in_vain(const Account *account)
 static void
 count_anew(Account *account)
 {
-	AccountWork work = {.account = account};
+	AccountWork work = {.account = account, .task = MT_COUNT_ANEW};
 
 	account->large = true;
 	account->not_before = mt_now() + rest_after(account->counts);
@@ -464,7 +459,7 @@ count_anew(Account *account)
 	else
 		ereport(LOG, (errmsg("the rows of tenant \"%s\" are counted anew for its readiness", account->tenant_id)));
 	if (!mt_counter_start(account->tenant_id, MT_COUNT_ANEW, account->counts > 0))
-		(void) account_work(&work, count_work, false);
+		(void) account_work(&work, large_work, false);
 	account->counts++;
 }
 
@@ -472,13 +467,13 @@ count_anew(Account *account)
 static void
 move_details(Account *account)
 {
-	AccountWork work = {.account = account};
+	AccountWork work = {.account = account, .task = MT_MOVE_DETAILS};
 
 	account->details_at = account->details_by = mt_now() + rest_after(account->moves);
 	if (mt_counter_running())
 		return;
 	if (!mt_counter_start(account->tenant_id, MT_MOVE_DETAILS, account->moves > 0))
-		(void) account_work(&work, move_work, false);
+		(void) account_work(&work, large_work, false);
 	account->moves++;
 }
 

@@ -63,7 +63,8 @@ end_counter(int code, Datum argument)
 }
 
 /*
- * Has a counter do something for a tenant of this database, again where that was in vain the last time. False where no slot for a background worker is free. Only while none is running.
+ * Has a counter do something for a tenant of this database, again where that was in vain the last time. False where no slot for a background worker is free.
+ * Only while none is running.
  */
 bool
 mt_counter_start(const char *tenant_id, MtCounterTask task, bool again)

@@ -246,6 +246,14 @@ DECLARE
 	found jsonb;
 BEGIN
 	SELECT * INTO marks FROM mindtickle.user_marks(export_user.tenant, export_user.user_id);
+	-- First, since their tables may be emptied meanwhile: then it is an error. They also keep what has gone on, or is not shown any more.
+	FOREACH relation IN ARRAY ARRAY['mindtickle.outbox', 'mindtickle.event_overflow', 'mindtickle.event']::regclass[] LOOP
+		EXECUTE format('SELECT jsonb_agg(mindtickle.row_as_json(to_jsonb(e)) ORDER BY e.created_at) FROM %s AS e '
+					   'WHERE e.tenant_id = $1 AND mindtickle.event_about(e.payload, $2, $3)', relation)
+			INTO found USING export_user.tenant, marks.ids, marks.addresses;
+		events := events || coalesce(found, '[]');
+	END LOOP;
+	PERFORM mindtickle.rings_are_whole();
 	document := jsonb_build_object(
 		'user', (SELECT mindtickle.row_as_json(to_jsonb(u)) FROM mindtickle.users AS u WHERE u.tenant_id = export_user.tenant AND u.user_id = ANY (marks.ids)),
 		'teams', (SELECT jsonb_agg(mindtickle.row_as_json(to_jsonb(b)) || jsonb_build_object('teamName', t.name) ORDER BY b.team_id)
@@ -265,13 +273,6 @@ BEGIN
 		'deadLetters', (SELECT jsonb_agg(mindtickle.row_as_json(to_jsonb(d) - 'raw'::text) || jsonb_build_object('raw', encode(d.raw, 'escape')) ORDER BY d.letter_id)
 			FROM mindtickle.dead_letter AS d WHERE d.tenant_id = export_user.tenant
 				AND mindtickle.letter_about(d.resource, d.raw, marks.ids, marks.addresses, marks.names)));
-	-- The tables of the rings also keep what has gone on, or is not shown any more.
-	FOREACH relation IN ARRAY ARRAY['mindtickle.outbox', 'mindtickle.event_overflow', 'mindtickle.event']::regclass[] LOOP
-		EXECUTE format('SELECT jsonb_agg(mindtickle.row_as_json(to_jsonb(e)) ORDER BY e.created_at) FROM %s AS e '
-					   'WHERE e.tenant_id = $1 AND mindtickle.event_about(e.payload, $2, $3)', relation)
-			INTO found USING export_user.tenant, marks.ids, marks.addresses;
-		events := events || coalesce(found, '[]');
-	END LOOP;
 	-- Lists that are empty are lists.
 	document := (SELECT jsonb_object_agg(e.key, CASE WHEN e.key <> 'user' AND e.value = 'null' THEN '[]' ELSE e.value END) FROM jsonb_each(document) AS e)
 		|| jsonb_build_object('events', events);

@@ -465,10 +465,13 @@ mt_ack_events(PG_FUNCTION_ARGS)
 	if (seq > consumer.acked_seq)
 	{
 		if (seq > position.last_seq)
+		{
+			mt_flush_events();
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("there is no event " INT64_FORMAT " yet", seq),
 					 errdetail("The last one is " INT64_FORMAT ".", position.last_seq)));
+		}
 		consumer.acked_seq = seq;
 		consumer.acked_at = GetCurrentTimestamp();
 		write_consumer(tenant, name, &consumer);
@@ -542,6 +545,7 @@ mt_event_consumers(PG_FUNCTION_ARGS)
 		deconstruct_array(mt_all_tenants(), TEXTOID, -1, false, TYPALIGN_INT, &tenants, NULL, &count);
 	for (int i = 0; i < count; i++)
 		list_consumers(result, TextDatumGetCString(tenants[i]));
+	mt_flush_events();
 	return (Datum) 0;
 }
 

@@ -60,15 +60,22 @@ at_transaction_end(XactEvent event, void *arg)
 }
 
 /*
- * Lets this transaction, which publishes, commit without waiting for the disk, but where it has to wait for a standby: a reader waits for this disk alone,
- * and a failover could take back what he has seen. Not within mt_service_enter/leave, which would take it back.
+ * Lets this transaction, which publishes, commit without waiting for the disk. Where commits have to wait for a standby it waits for that, whatever its
+ * session says: a reader waits for this disk alone, and a failover could take back what he has seen. Not within mt_service_enter/leave, which would take
+ * the setting back.
  */
 void
 mt_commit_events_early(void)
 {
 	static bool registered = false;
 
-	if (mt_shared == NULL || (SyncRepRequested() && SyncRepStandbyNames != NULL && SyncRepStandbyNames[0] != '\0'))
+	if (max_wal_senders > 0 && SyncRepStandbyNames != NULL && SyncRepStandbyNames[0] != '\0')
+	{
+		if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+			(void) set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR, false);
+		return;
+	}
+	if (mt_shared == NULL)
 		return;
 	if (!registered)
 		RegisterXactCallback(at_transaction_end, NULL);
@@ -102,9 +109,13 @@ mt_flush_events(void)
 		return;
 	pg_memory_barrier();
 	if (pg_atomic_read_u32(&mt_shared->publishing) > 0)
+	{
 		XLogFlush(inserted_up_to());
-	else
-		XLogFlush(pg_atomic_read_u64(&mt_shared->published_up_to));
+		return;
+	}
+	/* Who is not announced any more has told where his WAL ends. */
+	pg_read_barrier();
+	XLogFlush(pg_atomic_read_u64(&mt_shared->published_up_to));
 }
 
 /*

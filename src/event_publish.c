@@ -51,13 +51,14 @@ typedef struct WaitingEvent
 	int16		table;
 } WaitingEvent;
 
-/* The order of what is left of a tenant's snapshot, good as long as the newest position is the one after which it was remembered. */
+/* The order of what is left of a batch, good as long as the newest position is the one with which it was remembered, and of the same batch. */
 typedef struct RememberedOrder
 {
 	char		tenant[MT_TENANT_MAX + 1];	/* the key */
 	int64		number;
 	int64		last_seq;
 	int64		batch_position;
+	MtCursor	batch;
 	MemoryContext context;
 	WaitingEvent *events;
 	int			next;
@@ -81,6 +82,10 @@ typedef struct PublishCall
 	MtEventPosition position;
 	MtTenantWriter writer;		/* of events; open while published > 0 */
 	int			published;
+	RememberedOrder *order;		/* it goes on with this one; NULL: it has found out the order itself */
+	WaitingEvent *events;		/* those of the batch that it has met in the outbox, and how many of them it has taken */
+	int			event_count;
+	int			taken;
 	bool		changed;		/* the position is to be written */
 	bool		more;			/* there is more to do for the tenant */
 	TopicSeq   *topics;
@@ -125,12 +130,13 @@ forget_all_orders(void)
 		forget_order(order->tenant);
 }
 
-/* Keeps what is left of the events for the next batch, after the position has been written. */
-static void
-remember_order(const PublishCall *publication, const WaitingEvent *events, int next, int count)
+/* Makes an order of what is left of the batch. */
+static RememberedOrder *
+make_order(const PublishCall *publication)
 {
 	RememberedOrder *order;
 	MemoryContext context;
+	int			left = publication->event_count - publication->taken;
 
 	if (remembered == NULL)
 	{
@@ -139,25 +145,46 @@ remember_order(const PublishCall *publication, const WaitingEvent *events, int n
 		remembered = hash_create("order of waiting events", 16, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	}
 	forget_order(publication->tenant);
-	if (remembered_count + count > REMEMBERED_MAX)
+	if (remembered_count + left > REMEMBERED_MAX)
 		forget_all_orders();
 	context = AllocSetContextCreate(TopMemoryContext, "order of waiting events", ALLOCSET_SMALL_SIZES);
 	order = hash_search(remembered, publication->tenant, HASH_ENTER, NULL);
 	order->context = context;
-	order->count = count;
-	order->next = next;
-	order->events = MemoryContextAllocHuge(context, sizeof(WaitingEvent) * (Size) count);
-	memcpy(order->events, events, sizeof(WaitingEvent) * (Size) count);
-	remembered_count += count;
+	order->count = left;
+	order->next = 0;
+	/* Of no position, until it has all that belongs to it. */
+	order->number = -1;
+	order->events = NULL;
+	remembered_count += left;
+	order->events = MemoryContextAllocHuge(context, sizeof(WaitingEvent) * (Size) left);
+	memcpy(order->events, publication->events + publication->taken, sizeof(WaitingEvent) * (Size) left);
+	order->batch = publication->position.taking;
+	order->batch.in_progress = MemoryContextAlloc(context, sizeof(uint64) * Max(order->batch.count, 1));
+	memcpy(order->batch.in_progress, publication->position.taking.in_progress, sizeof(uint64) * order->batch.count);
+	return order;
 }
 
-/* Notes up to where the remembered order is used up. */
+/* Keeps the order of what is left for the next call, after the position has been written: should this transaction fail, it is the order of no position. */
 static void
-date_order(const MtEventPosition *position, RememberedOrder *order)
+remember_order(PublishCall *publication)
 {
+	const MtEventPosition *position = &publication->position;
+	RememberedOrder *order = publication->order;
+
+	if (order == NULL)
+		order = make_order(publication);
+	else
+		order->next += publication->taken;
 	order->number = position->number;
 	order->last_seq = position->last_seq;
 	order->batch_position = position->batch_position;
+}
+
+static bool
+same_cursor(const MtCursor *first, const MtCursor *second)
+{
+	return first->xmin == second->xmin && first->xmax == second->xmax && first->count == second->count &&
+		memcmp(first->in_progress, second->in_progress, sizeof(uint64) * first->count) == 0;
 }
 
 static RememberedOrder *
@@ -165,8 +192,8 @@ recall_order(const char *tenant, const MtEventPosition *position)
 {
 	RememberedOrder *order = remembered == NULL ? NULL : hash_search(remembered, tenant, HASH_FIND, NULL);
 
-	if (order == NULL || order->number != position->number || order->last_seq != position->last_seq ||
-		order->batch_position != position->batch_position)
+	if (order == NULL || position->batch == (Datum) 0 || order->number != position->number || order->last_seq != position->last_seq ||
+		order->batch_position != position->batch_position || !same_cursor(&order->batch, &position->taking))
 		return NULL;
 	return order;
 }
@@ -368,18 +395,15 @@ publish_directly(PublishCall *publication)
 		begin_batch(publication);
 	taken = Min(count, publication->max_rows);
 	publish_waiting(publication, events, taken);
+	publication->order = order;
+	publication->events = events;
+	publication->event_count = count;
+	publication->taken = taken;
 	publication->more = taken < count;
-	if (!publication->more)
-	{
-		end_batch(publication);
-		forget_order(publication->tenant);
-		return true;
-	}
-	position->batch_position = events[taken - 1].position;
-	if (order == NULL)
-		remember_order(publication, events, taken, count);
+	if (publication->more)
+		position->batch_position = events[taken - 1].position;
 	else
-		order->next += taken;
+		end_batch(publication);
 	return true;
 }
 
@@ -562,14 +586,13 @@ publish(PublishCall *publication)
 		publish_through_overflow(publication);
 	if (publication->published > 0)
 		mt_tenant_writer_close(&publication->writer);
-	if (publication->changed)
-	{
-		RememberedOrder *order = remembered == NULL ? NULL : hash_search(remembered, publication->tenant, HASH_FIND, NULL);
-
-		mt_write_event_position(publication->tenant, position);
-		if (order != NULL)
-			date_order(position, order);
-	}
+	if (!publication->changed)
+		return;
+	mt_write_event_position(publication->tenant, position);
+	if (publication->taken < publication->event_count)
+		remember_order(publication);
+	else
+		forget_order(publication->tenant);
 }
 
 /* One NOTIFY for each topic, with its highest number. */
@@ -595,6 +618,19 @@ require_no_events(const PublishCall *publication)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("tenant \"%s\" has events, but no position", publication->tenant),
 			 errdetail("So it is while a dump is being restored, and where one was restored in part.")));
+}
+
+/* ERROR 55000 for a position that is another cluster's: what it says of transactions is not true here, and events would be lost by it. */
+static void
+require_own_position(const PublishCall *publication)
+{
+	if (!mt_event_position_foreign(&publication->position))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the position of tenant \"%s\" in its events is another cluster's", publication->tenant),
+			 errdetail("It was restored without the triggers that make it this one's, as pg_restore --disable-triggers does."),
+			 errhint("As the owner of the extension: DELETE the rows of the tables mindtickle.outbox_* and mindtickle.event_position_*, and restore them with their triggers.")));
 }
 
 /*
@@ -633,6 +669,7 @@ mt_publish(PG_FUNCTION_ARGS)
 	publication.snapshot = GetActiveSnapshot();
 	if (publication.position.table < 0)
 		require_no_events(&publication);
+	require_own_position(&publication);
 	publish(&publication);
 	PopActiveSnapshot();
 	if (mt_setting_notify && PG_GETARG_BOOL(2))

@@ -23,6 +23,8 @@
 
 /* A table of events with fewer blocks is not left for another one because a tenant's event_limit has passed over it. */
 #define EVENT_BLOCKS	1024
+/* Where retention ends is looked for in steps of this part of the way. */
+#define STEPS_PER_WAY	16
 
 /* What mt_event_kept and mt_event_waits remember of the tenant of the row before. */
 typedef struct KnownTenant
@@ -38,29 +40,50 @@ PG_FUNCTION_INFO_V1(mt_event_waits);
 PG_FUNCTION_INFO_V1(mt_overflow_waits);
 PG_FUNCTION_INFO_V1(mt_rings_are_whole);
 
-/* The first event from a number on that was published at that moment or later; those that are not there any more count as earlier. */
+/* True when an event was published at that moment or later; one that is not there any more was not. */
+static bool
+published_since(const char *tenant, int64 seq, TimestampTz moment, Snapshot snapshot)
+{
+	MtTenantScan scan;
+	bool		isnull;
+	bool		later;
+
+	if (!mt_find_event(&scan, tenant, seq, snapshot))
+		return false;
+	later = DatumGetTimestampTz(slot_getattr(scan.slot, MT_EVENT_PUBLISHED_AT, &isnull)) >= moment;
+	mt_tenant_scan_close(&scan);
+	return later;
+}
+
+/*
+ * The first event from a number on that was published at that moment or later. Looked for from the front on, in steps of a part of the way so far, and only
+ * then by halves: further back there may be some that were published while the clock was behind, or are missing, which says nothing of those before them.
+ */
 static int64
 first_published_since(const char *tenant, int64 first, int64 last, TimestampTz moment, Snapshot snapshot)
 {
-	while (first <= last)
+	int64		earlier = first - 1;
+	int64		next = first;
+
+	while (!published_since(tenant, next, moment, snapshot))
 	{
-		int64		middle = first + (last - first) / 2;
-		MtTenantScan scan;
-		bool		later = false;
-
-		if (mt_find_event(&scan, tenant, middle, snapshot))
-		{
-			bool		isnull;
-
-			later = DatumGetTimestampTz(slot_getattr(scan.slot, MT_EVENT_PUBLISHED_AT, &isnull)) >= moment;
-			mt_tenant_scan_close(&scan);
-		}
-		if (later)
-			last = middle - 1;
-		else
-			first = middle + 1;
+		CHECK_FOR_INTERRUPTS();
+		if (next == last)
+			return last + 1;
+		earlier = next;
+		next = Min(next + 1 + (next - first) / STEPS_PER_WAY, last);
 	}
-	return first;
+	last = next;
+	while (last - earlier > 1)
+	{
+		int64		middle = earlier + (last - earlier) / 2;
+
+		if (published_since(tenant, middle, moment, snapshot))
+			last = middle;
+		else
+			earlier = middle;
+	}
+	return last;
 }
 
 /*
@@ -176,14 +199,16 @@ mt_overflow_waits(PG_FUNCTION_ARGS)
 }
 
 /*
- * mindtickle.rings_are_whole() -> bool: true. ERROR 40001 where a table of events has been emptied since the snapshot. For pg_dump, which takes its snapshot
- * before its locks: it would find such a table empty, and the rows elsewhere not yet there.
+ * mindtickle.rings_are_whole() -> bool: true, when what is published is on the disk. ERROR 40001 where a table of events has been emptied since the snapshot.
+ * For pg_dump, which takes its snapshot before its locks, and for who exports a user: they would find such a table empty, and the rows elsewhere not yet there.
  */
 Datum
 mt_rings_are_whole(PG_FUNCTION_ARGS)
 {
 	Snapshot	snapshot = GetActiveSnapshot();
 
+	/* A copy of a number must not outlive the number. */
+	mt_flush_events();
 	if (mt_any_emptied(mt_outbox_tables, MT_OUTBOX_TABLES, snapshot) || mt_any_emptied(mt_event_tables, MT_EVENT_TABLES, snapshot) ||
 		mt_any_emptied(mt_overflow_tables, MT_OVERFLOW_TABLES, snapshot) || mt_any_emptied(mt_position_tables, MT_POSITION_TABLES, snapshot) ||
 		mt_any_emptied(mt_consumer_tables, MT_CONSUMER_TABLES, snapshot))

@@ -46,6 +46,7 @@ typedef struct KnownPosition
 {
 	char		tenant[MT_TENANT_MAX + 1];	/* the key */
 	bool		exists;
+	bool		foreign;		/* it tells nothing of this outbox */
 	MtEventPosition position;
 } KnownPosition;
 
@@ -87,6 +88,7 @@ known_position(HTAB *positions, text *tenant)
 	{
 		known->exists = mt_tenant_exists(name);
 		read_position(name, &known->position);
+		known->foreign = mt_event_position_foreign(&known->position);
 	}
 	return known;
 }
@@ -110,9 +112,9 @@ outbox_needed(Relation relation, void *argument)
 		CHECK_FOR_INTERRUPTS();
 		/* What a dropped tenant has left is nobody's. */
 		needed = known->exists &&
-			!mt_event_taken(&known->position, *(int *) argument,
+			(known->foreign || !mt_event_taken(&known->position, *(int *) argument,
 							U64FromFullTransactionId(DatumGetFullTransactionId(slot_getattr(slot, MT_OUTBOX_XID, &isnull))),
-							DatumGetInt64(slot_getattr(slot, MT_OUTBOX_POSITION, &isnull)));
+							DatumGetInt64(slot_getattr(slot, MT_OUTBOX_POSITION, &isnull))));
 	}
 	hash_destroy(positions);
 	ExecDropSingleTupleTableSlot(slot);

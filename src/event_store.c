@@ -177,6 +177,17 @@ mt_write_event_position(const char *tenant, MtEventPosition *position)
 }
 
 /*
+ * True when a position says that something was taken which is yet to come: it is another cluster's, whose transactions have other numbers.
+ */
+bool
+mt_event_position_foreign(const MtEventPosition *position)
+{
+	uint64		next_xid = U64FromFullTransactionId(ReadNextFullTransactionId());
+
+	return (position->cursor != (Datum) 0 && position->taken.xmax > next_xid) || (position->batch != (Datum) 0 && position->taking.xmax > next_xid);
+}
+
+/*
  * What has been taken from the outbox as a whole; NULL: nothing.
  */
 const MtCursor *

@@ -67,6 +67,7 @@ typedef struct MtEventPosition
 extern void mt_push_event_position(const char *tenant, MtEventPosition *position);
 extern bool mt_read_event_position(const char *tenant, Snapshot snapshot, MtEventPosition *position);
 extern void mt_write_event_position(const char *tenant, MtEventPosition *position);
+extern bool mt_event_position_foreign(const MtEventPosition *position);
 extern bool mt_event_taken(const MtEventPosition *position, int table, uint64 xid, int64 number);
 extern const MtCursor *mt_events_since(const MtEventPosition *position);
 extern bool mt_any_emptied(MtTenantTable *tables, int count, Snapshot snapshot);

@@ -177,6 +177,37 @@ emit($node, $t, 'a', 5001, 9000);
 sql(join("\n", ("SELECT mindtickle.publish('$t', 100) \\g /dev/null") x 17, "BEGIN; SELECT mindtickle.publish('$t', 100) \\g /dev/null", 'ROLLBACK;', ("SELECT mindtickle.publish('$t', 100) \\g /dev/null") x 23));
 is(in_order($t, 9000), '', 'the same in one session, of which a transaction was rolled back');
 
+# What a session remembers of the order is worth nothing when its transaction fails, or somebody else has gone on.
+my $rememberer = $node->background_psql('postgres', on_error_stop => 0);
+$t = new_tenant();
+emit($node, $t, 'a', 1, 10);
+$rememberer->query_safe("SELECT mindtickle.publish('$t', 3)");
+my $locker = held('postgres', 'BEGIN; LOCK TABLE mindtickle.event_position_0, mindtickle.event_position_1 IN SHARE MODE');
+$rememberer->query("SET lock_timeout = '100ms'; SELECT mindtickle.publish('$t', 3)");
+$rememberer->{stderr} = '';
+$locker->quit;
+is(position($t, 'last_seq'), 3, 'a publication that cannot write how far it has come');
+$rememberer->query_safe("SELECT mindtickle.publish('$t', 3)") foreach 1 .. 3;
+is(in_order($t, 10), '', 'is made again, with the same events');
+$t = new_tenant('{"queue_limit": 100}');
+emit($node, $t, 'a', 1, 90);
+$rememberer->query_safe("BEGIN; SELECT mindtickle.publish('$t', 10)");
+$rememberer->query_safe('ROLLBACK');
+emit($node, $t, 'a', 91, 150);
+$rememberer->query_safe("SELECT mindtickle.publish('$t', 50)") foreach 1 .. 10;
+emit($node, $t, 'a', 151, 160);
+$rememberer->query_safe("SELECT mindtickle.publish('$t', 100)") foreach 1 .. 2;
+is(in_order($t, 160), '', 'what was remembered before the overflow is not published again after it');
+$t = new_tenant();
+emit($node, $t, 'a', 1, 50);
+$rememberer->query_safe("BEGIN; SELECT mindtickle.publish('$t', 10)");
+$rememberer->query_safe('ROLLBACK');
+emit($node, $t, 'a', 51, 60);
+publish($t, 10);
+$rememberer->query_safe("SELECT mindtickle.publish('$t', 100)") foreach 1 .. 2;
+is(in_order($t, 60), '', 'nor does a later snapshot of another session lose by it');
+$rememberer->quit;
+
 # What waits is changed while a session remembers the order of it.
 $t = new_tenant();
 emit($node, $t, 'a', 1, 5);
@@ -266,6 +297,19 @@ is(sql("SELECT topic FROM mt_events WHERE tenant_id = '$t' AND seq = $events + 1
 $writer->query_safe('ROLLBACK');
 $_->quit foreach $writer, $open, $snapshot;
 like(tend(), qr/emptied outbox_/, 'then its table is emptied too');
+
+# What is let go of, where the clock was behind for a while later on, and one is missing.
+$t = new_tenant();
+emit($node, $t, 'a', 1, 100);
+publish_all($t, 100);
+foreach my $table (0 .. 3)
+{
+	sql("UPDATE mindtickle.event_$table SET published_at = now() - interval '2 days' WHERE tenant_id = '$t' AND (seq <= 37 OR seq BETWEEN 60 AND 80)");
+	sql("DELETE FROM mindtickle.event_$table WHERE tenant_id = '$t' AND seq = 50");
+}
+is(sql("SELECT mindtickle.trim_events('$t', now() - interval '1 day', 1000)"), 37, 'events that were published before a moment, and none behind them');
+is(sql("SELECT mindtickle.trim_events('$t', now() - interval '1 day', 1000)"), 0, 'nor when it is looked again');
+is(sql("SELECT mindtickle.trim_events('$t', now() + interval '1 day', 1000)"), 63, 'all where all are old');
 
 # Tables of positions and of consumers: those in use have grown, so tenants and consumers move to the others.
 $t = new_tenant();

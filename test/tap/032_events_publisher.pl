@@ -120,17 +120,38 @@ $node->wait_for_log(qr/publisher sends notifications again/, $offset);
 usage(0);
 $listener->quit;
 
+# A standby that must have every commit, and does not exist. Sets what it is called, and returns when that is known.
+sub require_standby
+{
+	my ($name) = @_;
+	$node->append_conf('postgresql.conf', "synchronous_standby_names = '$name'");
+	$node->reload;
+	ok(poll($node, "SELECT current_setting('synchronous_standby_names') = '$name'"), $name eq '' ? 'no standby must have it' : 'a standby must have every commit');
+	return;
+}
+$ENV{PGOPTIONS} = '-c synchronous_commit=local';
+require_standby('nobody');
+my $before = sql(q(SELECT count(*) FROM mt_events WHERE tenant_id = 'small'));
+emit($node, 'small', 'a', 1, 1);
+ok(poll($node, "SELECT wait_event = 'SyncRep' FROM pg_stat_activity WHERE pid = $publisher"), 'the publisher waits for it, though its writer has not');
+is(sql(q(SELECT count(*) FROM mt_events WHERE tenant_id = 'small')), $before, 'so that nobody sees a number that a failover could take back');
+require_standby('');
+delete $ENV{PGOPTIONS};
+all_published('small', 'it ends when it needs not');
+
 # Polled while another publication commits, where the WAL ends at the end of a page. The publication waits for the lock of a session that notifies, which has
-# written and waits for a standby that does not exist.
+# written and waits for a standby that does not exist; the checkpointer, which would tell it that it needs not, is stopped.
 emit($node, 'small', 'a', 1, 1);
 all_published('small', 'an event to poll');
 sql(q(SELECT mt_poll_events('small', 'page', 1)));
-$node->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'");
-$node->reload;
+require_standby('nobody');
 my $holder = $node->background_psql('postgres', on_error_stop => 1);
 $holder->query_safe(q(BEGIN; NOTIFY held; SELECT pg_logical_emit_message(true, '', '')));
 $holder->query_until(qr/committing/, "\\echo committing\nCOMMIT;\n");
 ok(poll($node, q(SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep')), 'a session that notifies waits for a standby');
+my $checkpointer = sql(q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'));
+kill 'STOP', $checkpointer;
+require_standby('');
 $ENV{PGOPTIONS} = '-c synchronous_commit=local';
 my $publication = $node->background_psql('postgres', on_error_stop => 1);
 my $publication_pid = $publication->query_safe('SELECT pg_backend_pid()');
@@ -159,8 +180,7 @@ END
 $$;
 SELECT poll_at_page_end();
 SQL
-$node->append_conf('postgresql.conf', "synchronous_standby_names = ''");
-$node->reload;
+kill 'CONT', $checkpointer;
 $holder->quit;
 $publication->quit;
 delete $ENV{PGOPTIONS};

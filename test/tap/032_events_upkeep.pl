@@ -159,6 +159,14 @@ command_fails_like([ 'pg_dump', '-d', $node->connstr('postgres'), "--snapshot=$s
 	qr/ERROR:  could not serialize access: tables of events were emptied after this transaction began/, 'a dump of that snapshot fails');
 my $waiting = $exporting->query('SELECT count(*) FROM mindtickle.outbox');
 is($waiting, '', 'nor does the snapshot say which events wait');
+$exporting->{stderr} = '';
+$exporting->query_safe('ROLLBACK');
+$exporting->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT mt_provision_user(\'x\', \'{"userId": "u", "name": "U", "email": "u@x.example"}\')');
+$exporting->query_safe('SELECT mt_export_user(\'x\', \'u\')');
+published('x', 2);
+leave_table('event_position');
+like(tend(), qr/emptied event_position_[01]/, 'positions are moved again');
+like($exporting->query("\\set VERBOSITY sqlstate\nSELECT mt_export_user('x', 'u')\n;\\echo :SQLSTATE"), qr/40001/, 'nor is a user exported with a part missing');
 $exporting->quit;
 $node->command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), '-f', "$dumps/new.sql" ], 'the next one does not');
 like(slurp_file("$dumps/new.sql"), qr/^x\t/m, 'and has the tenant');
@@ -231,6 +239,22 @@ sql(q(SELECT mt_ack_events('gap', 'c', 2)));
 like(refusal(q(SELECT mt_poll_events('gap', 'c', 10))), qr/ERROR:  events 3 to 4 of tenant "gap" are missing/, 'then the gap is an error');
 sql(q(SELECT mt_ack_events('gap', 'c', 4)));
 is(sql(q(SELECT string_agg(seq::text, ',') FROM mt_poll_events('gap', 'c', 10))), '5,6', 'behind which it goes on');
+
+# A position of another cluster, as a restore without triggers brings it.
+new_tenant('foreign');
+published('foreign', 2);
+emit($node, 'foreign', 'a', 3, 3);
+sql("UPDATE mindtickle.event_position_$_ SET cursor = '900000000000:900000000000:' WHERE tenant_id = 'foreign'") foreach 0 .. 1;
+like(refusal(q(SELECT mindtickle.publish('foreign', 10))), qr/ERROR:  the position of tenant "foreign" in its events is another cluster's/, 'nothing is lost by a position of another cluster');
+my ($outbox) = grep { sql("SELECT count(*) > 0 FROM mindtickle.outbox_$_ WHERE tenant_id = 'foreign'") eq 't' } 0 .. 3;
+sql("INSERT INTO mindtickle.outbox_$outbox SELECT 'nobody', '0', n, 'a', to_jsonb(repeat('x', 300)), now() FROM generate_series(1, 30000) AS n");
+my $steps = tend();
+like($steps, qr/rows go to outbox_/, 'another table is taken');
+unlike($steps, qr/emptied outbox_$outbox/, 'and the one in which it waits stays');
+sql("UPDATE mindtickle.event_position_$_ SET cursor = NULL WHERE tenant_id = 'foreign'") foreach 0 .. 1;
+sql("DELETE FROM mindtickle.outbox_$outbox WHERE tenant_id = 'foreign' AND (payload ->> 'n')::int4 < 3");
+is(sql(q(SELECT published FROM mindtickle.publish('foreign', 10))), 1, 'which is published when that is mended');
+like(tend(), qr/emptied outbox_$outbox/, 'then the table is emptied');
 
 # A restore that is under way: events, and no position yet.
 sql("DELETE FROM mindtickle.event_position_$_ WHERE tenant_id = 'gap'") foreach 0 .. 1;

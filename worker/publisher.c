@@ -41,7 +41,7 @@ PGDLLEXPORT void mt_publisher_main(Datum argument);
  * Where the rounds of the others make the rest a longer one, the next turn may be longer, too.
  */
 #define ACTIVE_TIME		(10 * MT_SECOND)
-#define BEHIND_REST		8
+#define BEHIND_REST		16
 #define BEHIND_PAUSE	(50 * MT_MILLISECOND)
 /*
  * Where events come faster than they can be published one by one, they are let gather: the next round comes so much later. That spares writers, who use

@@ -35,7 +35,7 @@ struct MtProbe
 	MtHttpPool *pool;			/* NULL until the source was read */
 	char	   *token;			/* NULL: none */
 	bool		signed_in;		/* or there is nothing to sign in to */
-	int			sites_tried;
+	Bitmapset  *unknown_at;		/* base URLs that do not know the site */
 	int			step;
 	int			tries;			/* of this step */
 	MtItem		item;			/* that this step asks for; key NULL: none */
@@ -440,11 +440,17 @@ sign_in_refused(MtTenant *tenant, int status)
 	MtProbe    *probe = tenant->probe;
 	MtSource   *source = &probe->source;
 
-	if (status == 404 && ++probe->sites_tried < source->base_url_count)
+	if (status == 404)
 	{
-		source->base_url = (source->base_url + 1) % source->base_url_count;
-		mt_sync_wake(tenant, mt_now());
-		return;
+		MemoryContext previous = MemoryContextSwitchTo(probe->context);
+
+		probe->unknown_at = bms_add_member(probe->unknown_at, source->base_url);
+		MemoryContextSwitchTo(previous);
+		if (mt_token_next_site(source, probe->unknown_at))
+		{
+			mt_sync_wake(tenant, mt_now());
+			return;
+		}
 	}
 	if (status == 404)
 		add_row(probe, "sign-in", false, psprintf("no base URL knows the learning site \"%s\" (404)", source->learning_site),
@@ -516,7 +522,7 @@ mt_probe_answer(MtTenant *tenant, MtHttpRequest *request)
 	if (request->outcome != MT_HTTP_ANSWERED)
 	{
 		if (probe->step == STEP_SIGN_IN || (host_of(probe) == MT_HOST_API && probe->source.contract->sign_in == NULL))
-			probe->source.base_url = (probe->source.base_url + 1) % probe->source.base_url_count;
+			(void) mt_token_next_site(&probe->source, probe->unknown_at);
 		failed(tenant, request->error, RETRY_PAUSE);
 	}
 	else if (status == 429 || status / 100 == 5 || status == 408 || status == 425)

@@ -17,6 +17,7 @@
 #include "http.h"
 #include "lib/ilist.h"
 #include "lib/pairingheap.h"
+#include "nodes/bitmapset.h"
 #include "position.h"
 #include "process.h"
 #include "source.h"
@@ -85,7 +86,7 @@ typedef struct MtJob
 	MtSource	source;
 	MtHttpPool *pool;
 	MtSlot	   *sign_in;		/* NULL: none is wanted or under way */
-	int			sites_tried;	/* base URLs that do not know the site, of this sign-in */
+	Bitmapset  *unknown_at;		/* base URLs that do not know the site, of this sign-in */
 
 	dlist_head	urgent;			/* slots that somebody waits for */
 	dlist_head	pushes;			/* slots of users on their way upstream */
@@ -210,6 +211,7 @@ extern bool mt_token_usable(const MtTenant *tenant, int64 now);
 extern void mt_token_ask(MtTenant *tenant);
 extern void mt_token_answer(MtTenant *tenant, MtSlot *slot);
 extern void mt_token_drop(MtTenant *tenant);
+extern bool mt_token_next_site(MtSource *source, const Bitmapset *unknown_at);
 
 /* tenant_answer.c */
 extern void mt_pull_answer(MtTenant *tenant, MtHttpRequest *request);

@@ -307,16 +307,18 @@ unreachable(MtTenant *tenant, MtSlot *slot, const char *reason)
 	MtSource   *source = &job->source;
 	bool		barred = slot->request->outcome == MT_HTTP_ADDRESS_REFUSED;
 	bool		other_host = slot != job->sign_in && slot->stage->host != MT_HOST_API;
+	bool		nowhere_else = slot->base_url == source->base_url_count - 1;
 
-	if (barred && (other_host || slot->base_url == source->base_url_count - 1))
+	/* A token is valid only where it was issued, so where there is one only a sign-in goes elsewhere. */
+	if (!other_host && slot->base_url == source->base_url && (source->contract->sign_in == NULL || slot == job->sign_in) &&
+		!mt_token_next_site(source, job->unknown_at))
+		nowhere_else = true;
+	if (barred && (other_host || nowhere_else))
 	{
 		mt_job_fail(tenant, psprintf("the %s may not be called: %s; http and loopback need allow_http", other_host ? "reporting_url" : "base URL",
 									 reason), 0);
 		return;
 	}
-	/* A token is valid only where it was issued, so where there is one only a sign-in goes elsewhere. */
-	if (!other_host && slot->base_url == source->base_url && (source->contract->sign_in == NULL || slot == job->sign_in))
-		source->base_url = (source->base_url + 1) % source->base_url_count;
 	(void) mt_pull_failed(tenant, slot, reason);
 }
 

@@ -95,6 +95,7 @@ typedef struct MtJob
 	MtPhase		phase;			/* MT_PHASE_END: there is no pull, all is for errands */
 	const MtStage *stage;		/* how it is done; NULL: there is none */
 	bool		stage_worked;	/* something of it was stored, so its right is there */
+	int			denied;			/* items that it was denied while that is not known */
 	MtPosition	position;		/* as saved */
 	int64		done;
 	int64		total;			/* -1: not known */

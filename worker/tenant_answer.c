@@ -6,7 +6,8 @@
  * by status alone; bodies of errors have no stable shape and are shown to the log only, shortened and without secrets.
  *
  *	401, 403			with a token: it is dropped, and the request repeated once with another; at the reporting URL: that source is left out;
- *						else, and a second time, the job fails and nothing is sent for hours; but a second 403 ends the phase alone
+ *						else, and a second time, 401: the job fails and nothing is sent for hours; 403: the item is given up; where nothing of the
+ *						phase has been allowed yet, a listing or some items in a row, the phase ends
  *	404 of an item		there is nothing to store
  *	429					nothing is sent for as long as the answer says, or ever longer
  *	other 4xx			a request for changes becomes one for everything; else the item is given up; a listing's phase fails; a continuation has expired, and is begun anew
@@ -34,6 +35,8 @@
 #define LAST_THROTTLE		(2 * MT_MINUTE)
 /* How often the tokens of one request may come to their end. */
 #define REFUSALS_MAX		8
+/* So many items of a phase are denied, and none has been allowed, before the phase is. */
+#define DENIED_MAX			3
 /* A Retry-After that says more is not believed. */
 #define RETRY_AFTER_MAX		MT_HOUR
 /* Bytes of an error's body that are logged. */
@@ -266,17 +269,38 @@ reporting_refused(MtTenant *tenant, MtSlot *slot, int status)
 									 "reporting_password with mt_set_credential, or correct the reporting_url", status));
 }
 
+/* Is there an item beside the one that is answered now? */
+static bool
+others_left(const MtJob *job)
+{
+	return job->slot_count - job->finished_count > 1 || job->next_item < job->item_count || !job->items_end;
+}
+
+/* What was asked for is denied, for good: this item, or all of its kind. */
+static void
+denied(MtTenant *tenant, MtSlot *slot)
+{
+	MtJob	   *job = tenant->job;
+	char	   *reason = mt_pull_refusal(job, slot->stage, 403);
+
+	note_problem(job, slot, reason);
+	if (slot->urgent || (slot->item.key != NULL && (job->stage_worked || (++job->denied < DENIED_MAX && others_left(job)))))
+		(void) mt_store_item_end(tenant, slot, MT_ITEM_LOST);
+	else
+		(void) mt_store_phase_end(tenant, false, false, reason);
+}
+
 /* 401 or 403. */
 static void
 unauthorized(MtTenant *tenant, MtSlot *slot, int status)
 {
-	MtJob	   *job = tenant->job;
+	bool		signs_in = tenant->job->source.contract->sign_in != NULL;
 
 	if (slot->stage->host == MT_HOST_REPORTING)
 		reporting_refused(tenant, slot, status);
-	else if (job->source.contract->sign_in == NULL && status == 403)
-		mt_job_fail(tenant, mt_pull_refusal(job, slot->stage, status), MT_REFUSED_PAUSE);
-	else if (job->source.contract->sign_in == NULL)
+	else if (!signs_in && status == 403)
+		denied(tenant, slot);
+	else if (!signs_in)
 		mt_pull_refused(tenant, status);
 	else if (slot->token != tenant->token.serial || tenant->token.text == NULL)
 		/* Another request has found that out before. */
@@ -290,13 +314,8 @@ unauthorized(MtTenant *tenant, MtSlot *slot, int status)
 	}
 	else if (status == 401)
 		mt_pull_refused(tenant, status);
-	else if (slot->urgent || (slot->item.key != NULL && job->stage_worked))
-	{
-		note_problem(job, slot, mt_pull_refusal(job, slot->stage, status));
-		(void) mt_store_item_end(tenant, slot, MT_ITEM_LOST);
-	}
 	else
-		(void) mt_store_phase_end(tenant, false, false, mt_pull_refusal(job, slot->stage, status));
+		denied(tenant, slot);
 }
 
 /* No connection: the next base URL is tried. A host that may not be called is no matter of patience. */

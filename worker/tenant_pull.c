@@ -46,6 +46,7 @@ mt_pull_start_phase(MtJob *job)
 {
 	job->next = job->position.cursor;
 	job->stage_worked = false;
+	job->denied = 0;
 	MemoryContextReset(job->items_context);
 	job->items = NULL;
 	job->item_count = job->next_item = 0;

@@ -339,12 +339,29 @@ answer_not_found(Call *call, Tenant *tenant, IdKind kind, const char *id)
 	}
 }
 
-/* Finds a listed user; false when the reply is a 404 already. The caller holds the lock of the listing. */
+/* Is this the user whom the key may not see? */
+static bool
+is_denied(Tenant *tenant, const char *id)
+{
+	bool		denied;
+
+	pthread_mutex_lock(&tenant->lock);
+	denied = strcmp(tenant->denied, id) == 0;
+	pthread_mutex_unlock(&tenant->lock);
+	return denied;
+}
+
+/* Finds a listed user; false when the reply is a 403 or 404 already. The caller holds the lock of the listing. */
 static bool
 find_user(Call *call, Tenant *tenant, const char *id, int *user)
 {
 	int			revision = tenant->listing.revision;
 
+	if (is_denied(tenant, id))
+	{
+		mt_reply_error(&call->reply, MHD_HTTP_FORBIDDEN, "FORBIDDEN", "the key may not see this user");
+		return false;
+	}
 	if (mt_data_find(&tenant->data, ID_USER, id, mt_data_user_count(&tenant->data, revision), user) &&
 		mt_data_user_listed(&tenant->data, *user, revision))
 		return true;

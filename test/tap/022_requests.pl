@@ -113,6 +113,27 @@ my $before = $node->safe_psql('postgres', $events);
 $node->safe_psql('postgres', "SELECT count(*) FROM mt_sync_course_progress('acme', '$user')");
 is($node->safe_psql('postgres', $events), $before + 1, 'one, too, where nothing has changed');
 is(attempt(q(SELECT mt_sync_course_progress('acme', 'nobody'))), 'P0002: MindTickle does not know this user', 'nobody is found by an unknown id');
+
+# Whom the key may not see is one user, whoever asks for him: nothing rests, and a pull goes on without him, be he its first.
+my $first = $node->safe_psql('postgres', q(SELECT mindtickle_id FROM mindtickle.users WHERE tenant_id = 'acme' AND active AND mindtickle_id IS NOT NULL
+	ORDER BY user_id LIMIT 1));
+my $other = $node->safe_psql('postgres', qq(SELECT user_id FROM mindtickle.course_progress WHERE tenant_id = 'acme' GROUP BY 1
+	HAVING user_id NOT IN (SELECT user_id FROM mt_users WHERE tenant_id = 'acme' AND mindtickle_id = '$first') LIMIT 1));
+foreach my $denied ('somebody elsewhere', $first)
+{
+	$sandbox->post('deny', tenant => 'acme', user => $denied);
+	like(attempt("SELECT count(*) FROM mt_sync_course_progress('acme', " . ($denied eq $first ? "(SELECT user_id FROM mt_users WHERE tenant_id = 'acme' AND mindtickle_id = '$first')" : "'$denied'") . ')'),
+		qr/^HV000: .*denies the api_key access to the progress \(403\)/, 'whom the key may not see is told');
+	is($node->safe_psql('postgres', q(SELECT backoff_until IS NULL OR backoff_until < now() FROM mindtickle.tenant WHERE tenant_id = 'acme')), 't', 'the tenant does not rest because of him');
+	is(attempt("SELECT count(*) > 0 FROM mt_sync_course_progress('acme', '$other', '30 s')"), 't', 'others are pulled');
+}
+$node->safe_psql('postgres', q(SELECT mt_sync_tenant('acme')));
+ok(wait_for_sync($node, 'acme'), 'a pull goes on without him');
+is($node->safe_psql('postgres', q(SELECT error FROM mindtickle.sync_resource WHERE tenant_id = 'acme' AND resource = 'progress')), 'items that could not be read (progress): 1', 'and counts him');
+$sandbox->post('deny', tenant => 'acme');
+$node->safe_psql('postgres', q(SELECT mt_sync_tenant('acme')));
+ok(wait_for_sync($node, 'acme'), 'when he is shown');
+is($node->safe_psql('postgres', q(SELECT error IS NULL FROM mindtickle.sync_resource WHERE tenant_id = 'acme' AND resource = 'progress')), 't', 'he is pulled');
 is( $node->safe_psql('postgres', qq(SELECT mt_provision_user('acme', '{"userId": "new", "email": "new\@example.com"}'))), 'new', 'a user of ours');
 is(attempt(q(SELECT mt_sync_course_progress('acme', 'new'))), '55000: the user is not known to MindTickle yet', 'whom MindTickle does not know');
 

@@ -521,7 +521,8 @@ mt_probe_answer(MtTenant *tenant, MtHttpRequest *request)
 	probe->request = NULL;
 	if (request->outcome != MT_HTTP_ANSWERED)
 	{
-		if (probe->step == STEP_SIGN_IN || (host_of(probe) == MT_HOST_API && probe->source.contract->sign_in == NULL))
+		if (!request->crowded &&
+			(probe->step == STEP_SIGN_IN || (host_of(probe) == MT_HOST_API && probe->source.contract->sign_in == NULL)))
 			(void) mt_token_next_site(&probe->source, probe->unknown_at);
 		failed(tenant, request->error, RETRY_PAUSE);
 	}

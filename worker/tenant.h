@@ -105,6 +105,7 @@ typedef struct MtJob
 	int			finished_count;
 	int			under_way;
 	int			window;			/* most slots at once that are not finished */
+	bool		one_by_one;		/* no page is asked for ahead of its turn */
 	MtCursor	next;			/* the page of the next slot */
 
 	MemoryContext items_context;
@@ -204,6 +205,7 @@ extern MtSlot *mt_pull_urgent_slot(MtTenant *tenant, const MtStage *stage, const
 extern void mt_pull_free_slot(MtTenant *tenant, MtSlot *slot);
 extern void mt_pull_drop_slot(MtTenant *tenant, MtSlot *slot);
 extern void mt_pull_drop_slots(MtTenant *tenant);
+extern void mt_pull_one_by_one(MtTenant *tenant);
 extern void mt_pull_step(MtTenant *tenant);
 
 /* tenant_token.c */

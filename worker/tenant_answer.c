@@ -11,6 +11,7 @@
  *	404 of an item		there is nothing to store
  *	429					nothing is sent for as long as the answer says, or ever longer
  *	other 4xx			a request for changes becomes one for everything; else the item is given up; a listing's phase fails; a continuation has expired, and is begun anew
+ *	no memory for it	it is asked for again, which counts as no failure: others may have taken what there is
  *	everything else		tried again, a few times; then an item is left for the end of the phase, and for a page the tenant backs off
  */
 #include "tenant.h"
@@ -19,6 +20,7 @@
 #include <limits.h>
 
 #include "errand.h"
+#include "large.h"
 #include "push.h"
 #include "statements.h"
 
@@ -33,6 +35,8 @@
 /* The same for 429. */
 #define THROTTLED_MAX		30
 #define LAST_THROTTLE		(2 * MT_MINUTE)
+/* Before an answer for which there was no memory is asked for again. */
+#define CROWDED_PAUSE		(2 * MT_SECOND)
 /* How often the tokens of one request may come to their end. */
 #define REFUSALS_MAX		8
 /* So many items of a phase are denied, and none has been allowed, before the phase is. */
@@ -341,6 +345,39 @@ unreachable(MtTenant *tenant, MtSlot *slot, const char *reason)
 	(void) mt_pull_failed(tenant, slot, reason);
 }
 
+/* Is it a page of the listing that is read now? */
+static bool
+is_page(const MtJob *job, const MtSlot *slot)
+{
+	return slot != job->sign_in && slot->item.key == NULL;
+}
+
+/* There was no memory for the answer. Pages ahead of their turn make room for the one whose turn it is. */
+static void
+crowded(MtTenant *tenant, MtSlot *slot)
+{
+	wait_again(slot, mt_jitter(CROWDED_PAUSE));
+	if (is_page(tenant->job, slot))
+		mt_pull_one_by_one(tenant);
+}
+
+/* Do the pages that wait for their turn take more than is left to everybody? Who sends them may never send the one before them. */
+static bool
+keeps_much(MtJob *job)
+{
+	Size		kept = 0;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &job->slots)
+	{
+		const MtSlot *slot = dlist_container(MtSlot, node, iter.cur);
+
+		if (is_page(job, slot) && slot->state == MT_SLOT_ANSWERED)
+			kept += slot->request->length;
+	}
+	return kept > MT_LARGE_MODEST;
+}
+
 /* The usual form of an item's answer is too large, or refused: the other one is asked for. */
 static void
 ask_otherwise(MtTenant *tenant, MtSlot *slot, const char *reason)
@@ -450,6 +487,8 @@ mt_pull_answer(MtTenant *tenant, MtHttpRequest *request)
 					mt_token_answer(tenant, slot);
 				else
 					(void) mt_store_answers(tenant, slot);
+				if (tenant->job != NULL && keeps_much(tenant->job))
+					mt_pull_one_by_one(tenant);
 			}
 			break;
 		case MT_HTTP_UNREACHABLE:
@@ -466,7 +505,10 @@ mt_pull_answer(MtTenant *tenant, MtHttpRequest *request)
 			break;
 		case MT_HTTP_BROKEN:
 			complain(tenant, request, MT_TALLY_BROKEN, request->error);
-			(void) mt_pull_failed(tenant, slot, pstrdup(request->error));
+			if (request->crowded)
+				crowded(tenant, slot);
+			else
+				(void) mt_pull_failed(tenant, slot, pstrdup(request->error));
 			break;
 	}
 }

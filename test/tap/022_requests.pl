@@ -194,9 +194,19 @@ my $requests = $sandbox->stats('globex')->{requests};
 usleep(1_500_000);
 is($sandbox->stats('globex')->{requests}, $requests, 'nothing more is sent for it');
 
-# 500 callers at once: each is served or refused, and all are told.
+# Who drops a tenant holds its rows until the end of his transaction: the budgets of the others are reserved all the same.
+my $dropping = $node->background_psql('postgres');
+$dropping->query_safe(q(BEGIN; SELECT FROM mindtickle.sync_budget WHERE tenant_id = 'acme' FOR UPDATE));
+$node->safe_psql('postgres', q(SELECT mt_sync_tenant('acme')));
+ok(poll($node, q(SELECT state = 'running' FROM mt_sync_jobs WHERE tenant_id = 'acme' ORDER BY job_id DESC LIMIT 1)), 'a tenant whose budget is locked');
 add_tenant($node, $sandbox, 'initech', requests_per_second => 40, requests_per_minute => 2400);
-ok(wait_for_sync($node, 'initech'), 'initech is pulled');
+ok(wait_for_sync($node, 'initech'), 'is not waited for by another');
+is($node->safe_psql('postgres', q(SELECT state FROM mt_sync_jobs WHERE tenant_id = 'acme' ORDER BY job_id DESC LIMIT 1)), 'running', 'and waits itself');
+$dropping->query_safe('ROLLBACK');
+$dropping->quit;
+ok(wait_for_sync($node, 'acme'), 'until it is unlocked');
+
+# 500 callers at once: each is served or refused, and all are told.
 my $script = PostgreSQL::Test::Utils::tempdir() . '/call.sql';
 append_to_file($script, <<'END');
 SELECT count(*) FROM (SELECT (ARRAY['acme', 'initech'])[1 + :client_id % 2] AS tenant) AS t, LATERAL (

@@ -147,6 +147,7 @@ typedef struct MtTenant
 	int64		spread_until;	/* a periodic pull is not opened before, so that not all begin with the worker */
 	int64		due_at;			/* when the next pull may be opened */
 	int64		backoff_until;
+	int64		paused_until;	/* the far side has asked for a pause: whoever sends for the tenant waits, whatever it rests for */
 	int64		hold_until;		/* because of trouble of our own */
 	int			troubles;		/* in a row */
 	uint64		refused_secret; /* hash of a key that was refused just now */
@@ -219,6 +220,8 @@ extern bool mt_token_next_site(MtSource *source, const Bitmapset *unknown_at);
 /* tenant_answer.c */
 extern void mt_pull_answer(MtTenant *tenant, MtHttpRequest *request);
 extern int64 mt_retry_after(const MtHttpRequest *request, int64 absent);
+extern bool mt_asks_for_pause(const MtHttpRequest *request);
+extern void mt_pull_pause(MtTenant *tenant, int64 pause, int status);
 extern bool mt_pull_failed(MtTenant *tenant, MtSlot *slot, const char *reason);
 extern void mt_pull_refused(MtTenant *tenant, int status);
 extern char *mt_pull_refusal(const MtJob *job, const MtStage *stage, int status);

@@ -164,6 +164,15 @@ mt_pull_unusable(MtTenant *tenant, MtSlot *slot, const char *problem)
 	return mt_pull_failed(tenant, slot, reason);
 }
 
+/*
+ * Does the answer ask for a pause?
+ */
+bool
+mt_asks_for_pause(const MtHttpRequest *request)
+{
+	return request->status == 429 || (request->status == 503 && mt_retry_after(request, -1) > 0);
+}
+
 /* A whole number of the given unit as microseconds, or -1. */
 static int64
 parse_pause(const char *text, int64 unit)
@@ -198,6 +207,17 @@ mt_retry_after(const MtHttpRequest *request, int64 absent)
 	return pause > 0 ? pause : absent;
 }
 
+/*
+ * The far side has asked for a pause: nothing is sent for the tenant until it is over. The job may be gone after that.
+ */
+void
+mt_pull_pause(MtTenant *tenant, int64 pause, int status)
+{
+	tenant->paused_until = Max(tenant->paused_until, mt_now() + pause);
+	if (mt_now() + pause > tenant->backoff_until)
+		(void) mt_job_back_off(tenant, pause, psprintf("MindTickle asked for a pause (%d)", status));
+}
+
 /* The far side wants less: only this tenant waits. */
 static void
 throttled(MtTenant *tenant, MtSlot *slot, const MtHttpRequest *request)
@@ -217,8 +237,7 @@ throttled(MtTenant *tenant, MtSlot *slot, const MtHttpRequest *request)
 	}
 	if (pause < 0 && !resting)
 		pause = mt_jitter(Min(MT_SECOND << Min(job->throttled_in_row - 1, 10), LAST_THROTTLE));
-	if (mt_now() + pause > tenant->backoff_until)
-		(void) mt_job_back_off(tenant, pause, psprintf("MindTickle asked for a pause (%d)", status));
+	mt_pull_pause(tenant, pause, status);
 }
 
 /*
@@ -404,7 +423,7 @@ tally_of(const MtHttpRequest *request)
 {
 	int			status = request->status;
 
-	if (status == 429 || (status == 503 && mt_retry_after(request, -1) > 0))
+	if (mt_asks_for_pause(request))
 		return MT_TALLY_THROTTLED;
 	if (status == 401 || status == 403)
 		return MT_TALLY_REFUSED;

@@ -89,16 +89,22 @@ $$;
 COMMENT ON FUNCTION mindtickle.sync_overview() IS 'for each tenant what the sync worker must know to plan; needs no tenant in force';
 
 CREATE FUNCTION mindtickle.reserve_budget(tenants pg_catalog.text[], until pg_catalog.timestamptz[], minutes pg_catalog.text[],
-		minute_left pg_catalog.int4[], hour_left pg_catalog.int4[]) RETURNS pg_catalog.void
+		minute_left pg_catalog.int4[], hour_left pg_catalog.int4[]) RETURNS SETOF pg_catalog.int4
 	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	-- Who is being dropped must not make the others wait.
+	WITH free AS MATERIALIZED (
+		SELECT b.tenant_id FROM mindtickle.sync_budget AS b WHERE b.tenant_id = ANY (tenants) FOR NO KEY UPDATE SKIP LOCKED
+	)
 	UPDATE mindtickle.sync_budget AS b
 	SET budget_until = greatest(b.budget_until, n.until), noted_at = clock_timestamp(), minutes = n.minutes::int4[],
 		minute_left = n.minute_left, hour_left = n.hour_left
-	FROM unnest(tenants, until, reserve_budget.minutes, reserve_budget.minute_left, reserve_budget.hour_left) AS n (tenant_id, until, minutes, minute_left, hour_left)
-	WHERE b.tenant_id = n.tenant_id
+	FROM free AS f, unnest(tenants, until, reserve_budget.minutes, reserve_budget.minute_left, reserve_budget.hour_left)
+		WITH ORDINALITY AS n (tenant_id, until, minutes, minute_left, hour_left, place)
+	WHERE b.tenant_id = f.tenant_id AND b.tenant_id = n.tenant_id
+	RETURNING n.place::int4
 $$;
 COMMENT ON FUNCTION mindtickle.reserve_budget(pg_catalog.text[], pg_catalog.timestamptz[], pg_catalog.text[], pg_catalog.int4[], pg_catalog.int4[])
-	IS 'accounts for requests up to a moment, before they are sent; minutes are int4[] as text, null where the hour has no limit; needs no tenant in force';
+	IS 'accounts for requests up to a moment, before they are sent, and returns for whom, as places in the arrays: not for those whose rows another transaction holds; minutes are int4[] as text, null where the hour has no limit; needs no tenant in force';
 
 CREATE FUNCTION mindtickle.budget_of(tenant pg_catalog.text, OUT age pg_catalog.int8, OUT minutes pg_catalog.int4[])
 	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$

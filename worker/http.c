@@ -83,6 +83,7 @@ struct MtHttpPool
 	int			attached_max;
 	int			unconnected;	/* requests that have no connection yet */
 	bool		reached;		/* the last one that ended had one */
+	Size		large;			/* what its bodies have of large.c */
 };
 
 /* The same of all pools. */
@@ -215,7 +216,7 @@ grow_body(MtHttpRequest *request, size_t length)
 	while (capacity <= length)
 		capacity += Min(capacity, BODY_GROWTH);
 	capacity = Min(capacity, BODY_MAX + 1);
-	if (!mt_large_take(large_part(request->capacity), large_part(capacity)))
+	if (!mt_large_take(&request->pool->large, large_part(request->capacity), large_part(capacity)))
 	{
 		request->crowded = true;
 		return false;
@@ -223,7 +224,7 @@ grow_body(MtHttpRequest *request, size_t length)
 	larger = realloc(request->body, capacity);
 	if (larger == NULL)
 	{
-		mt_large_note(large_part(capacity), large_part(request->capacity));
+		mt_large_note(&request->pool->large, large_part(capacity), large_part(request->capacity));
 		return false;
 	}
 	request->body = larger;
@@ -641,7 +642,7 @@ mt_http_free(MtHttpRequest *request)
 	restore_signals(&previous);
 	dlist_delete(&request->node);
 	finished_count -= request->finished;
-	mt_large_note(large_part(request->capacity), 0);
+	mt_large_note(&request->pool->large, large_part(request->capacity), 0);
 	/* It may be the answer to a sign-in. */
 	if (request->body != NULL)
 		explicit_bzero(request->body, request->length);

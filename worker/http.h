@@ -42,6 +42,7 @@ typedef struct MtHttpRequest
 	char		retry_after[64];	/* the headers' values, "" when absent */
 	char		retry_after_ms[32];
 	char		error[256];		/* libcurl's words when not answered; no secrets */
+	bool		crowded;		/* a broken one, because there was no memory for its answer */
 
 	/* http.c only */
 	dlist_node	node;
@@ -55,7 +56,6 @@ typedef struct MtHttpRequest
 	bool		sent;
 	bool		resent;
 	bool		refused;
-	bool		crowded;
 	bool		connected;
 	bool		finished;
 } MtHttpRequest;

@@ -7,8 +7,11 @@
 
 #include "postgres.h"
 
-extern bool mt_large_take(Size had, Size wants);
-extern void mt_large_note(Size had, Size has);
+/* Who has no more than this of it is served even when others have taken all there is. */
+#define MT_LARGE_MODEST ((Size) 1024 * 1024)
+
+extern bool mt_large_take(Size *owner, Size had, Size wants);
+extern void mt_large_note(Size *owner, Size had, Size has);
 extern bool mt_large_crowded(void);
 
 #endif							/* MT_LARGE_H */

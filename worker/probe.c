@@ -4,7 +4,8 @@
  *
  * Called by sync.c, for a request that somebody waits for (mt_test_connection). A probe reads settings and credential anew and has connections and a
  * token of its own, so it neither needs a pull nor disturbs one, and it works while the tenant rests because its key was refused. Its requests
- * are counted by the tenant's budget like all others, and wait where the far side has asked for a pause. It stores nothing.
+ * are counted by the tenant's budget like all others, and wait where the far side has asked for a pause, be it the probe or the pull that it asked. It
+ * stores nothing. What was found until its time is nearly up is told then.
  *
  *	opened --> request due --mt_probe_step--> under way --mt_probe_answer--> next step ... --> told
  *	                ^                              |
@@ -21,6 +22,8 @@
 /* How often a step is tried, and how long after a failure. */
 #define TRIES_MAX		3
 #define RETRY_PAUSE		MT_SECOND
+/* How long before its end at most what was found is told. */
+#define TELL_AHEAD		MT_SECOND
 /* Step numbers: the sign-in, then the stages of the contract, then the SCIM endpoint. */
 #define STEP_SIGN_IN	(-1)
 
@@ -31,11 +34,12 @@ struct MtProbe
 	MemoryContext context;
 	int64		ticket;
 	int64		ends_at;
+	int64		tell_at;		/* a little earlier */
 	MtSource	source;
 	MtHttpPool *pool;			/* NULL until the source was read */
 	char	   *token;			/* NULL: none */
 	bool		signed_in;		/* or there is nothing to sign in to */
-	int			sites_tried;
+	Bitmapset  *unknown_at;		/* base URLs that do not know the site */
 	int			step;
 	int			tries;			/* of this step */
 	MtItem		item;			/* that this step asks for; key NULL: none */
@@ -271,6 +275,7 @@ mt_probe_begin(MtTenant *tenant, int64 ticket, TimestampTz ends_at)
 	probe->context = context;
 	probe->ticket = ticket;
 	probe->ends_at = mt_now() + (ends_at - GetCurrentTimestamp());
+	probe->tell_at = probe->ends_at - Min(TELL_AHEAD, (probe->ends_at - mt_now()) / 4);
 	probe->step = STEP_SIGN_IN - 1;
 	previous = MemoryContextSwitchTo(context);
 	initStringInfo(&probe->rows);
@@ -356,6 +361,23 @@ send_request(MtTenant *tenant, int64 now)
 	}
 }
 
+/* There is no time for the present step: it is told with those that there was time for. */
+static void
+out_of_time(MtTenant *tenant, int64 now)
+{
+	MtProbe    *probe = tenant->probe;
+
+	if (probe->request != NULL)
+		add_row(probe, name_of(probe), false, "no answer came in the time of this test", REMEDY_TROUBLE);
+	else if (tenant->paused_until > now)
+		add_row(probe, name_of(probe), -1,
+				psprintf("MindTickle has asked for a pause until %s", timestamptz_to_str(GetCurrentTimestamp() + (tenant->paused_until - now))),
+				"Try again after that.");
+	else
+		add_row(probe, name_of(probe), -1, "there was no time for it", "Try again with a longer timeout; mt_stat_tenant shows the request budget.");
+	tell(tenant);
+}
+
 /*
  * The tenant's moment, as far as its probe goes: sends what is due and allowed, and says when to look again.
  */
@@ -372,10 +394,15 @@ mt_probe_step(MtTenant *tenant)
 		forget(tenant);
 		return;
 	}
-	mt_sync_wake(tenant, probe->ends_at);
+	if (now >= probe->tell_at || (probe->request == NULL && tenant->paused_until >= probe->tell_at))
+	{
+		out_of_time(tenant, now);
+		return;
+	}
+	mt_sync_wake(tenant, probe->tell_at);
 	if (probe->request == NULL)
 	{
-		allowed = Max(mt_budget_next(&tenant->budget, now, true), probe->not_before);
+		allowed = Max(Max(mt_budget_next(&tenant->budget, now, true), probe->not_before), tenant->paused_until);
 		if (allowed > now)
 			mt_sync_wake(tenant, allowed);
 		else if (tenant->reserved_until < GetCurrentTimestamp() + tenant->budget.interval)
@@ -440,11 +467,17 @@ sign_in_refused(MtTenant *tenant, int status)
 	MtProbe    *probe = tenant->probe;
 	MtSource   *source = &probe->source;
 
-	if (status == 404 && ++probe->sites_tried < source->base_url_count)
+	if (status == 404)
 	{
-		source->base_url = (source->base_url + 1) % source->base_url_count;
-		mt_sync_wake(tenant, mt_now());
-		return;
+		MemoryContext previous = MemoryContextSwitchTo(probe->context);
+
+		probe->unknown_at = bms_add_member(probe->unknown_at, source->base_url);
+		MemoryContextSwitchTo(previous);
+		if (mt_token_next_site(source, probe->unknown_at))
+		{
+			mt_sync_wake(tenant, mt_now());
+			return;
+		}
 	}
 	if (status == 404)
 		add_row(probe, "sign-in", false, psprintf("no base URL knows the learning site \"%s\" (404)", source->learning_site),
@@ -515,12 +548,20 @@ mt_probe_answer(MtTenant *tenant, MtHttpRequest *request)
 	probe->request = NULL;
 	if (request->outcome != MT_HTTP_ANSWERED)
 	{
-		if (probe->step == STEP_SIGN_IN || (host_of(probe) == MT_HOST_API && probe->source.contract->sign_in == NULL))
-			probe->source.base_url = (probe->source.base_url + 1) % probe->source.base_url_count;
+		if (!request->crowded &&
+			(probe->step == STEP_SIGN_IN || (host_of(probe) == MT_HOST_API && probe->source.contract->sign_in == NULL)))
+			(void) mt_token_next_site(&probe->source, probe->unknown_at);
 		failed(tenant, request->error, RETRY_PAUSE);
 	}
-	else if (status == 429 || status / 100 == 5 || status == 408 || status == 425)
-		failed(tenant, psprintf("MindTickle answers %d", status), status == 429 ? mt_retry_after(request, 2 * RETRY_PAUSE) : RETRY_PAUSE);
+	else if (mt_asks_for_pause(request))
+	{
+		int64		pause = mt_retry_after(request, 2 * RETRY_PAUSE);
+
+		mt_pull_pause(tenant, pause, status);
+		failed(tenant, psprintf("MindTickle answers %d", status), pause);
+	}
+	else if (status / 100 == 5 || status == 408 || status == 425)
+		failed(tenant, psprintf("MindTickle answers %d", status), RETRY_PAUSE);
 	else if (status == 200 && probe->step == STEP_SIGN_IN)
 		signed_in(tenant, request);
 	else if (status == 200)

@@ -133,13 +133,13 @@ array_of(Datum *elements, bool *nulls, int count, Oid type)
 }
 
 /*
- * Stores how far the budgets of these tenants are accounted for.
+ * Stores how far the budgets of these tenants are accounted for, but for those whose rows another transaction holds.
  */
 void
-mt_sql_reserve_budget(const MtReservation *reservations, int count)
+mt_sql_reserve_budget(MtReservation *reservations, int count)
 {
 	static MtStatement statement = {
-		"SELECT mindtickle.reserve_budget($1, $2, $3, $4, $5)", 5,
+		"SELECT * FROM mindtickle.reserve_budget($1, $2, $3, $4, $5) AS r (place)", 5,
 		{TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID}
 	};
 	static const Oid types[5] = {TEXTOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID};
@@ -165,7 +165,13 @@ mt_sql_reserve_budget(const MtReservation *reservations, int count)
 	}
 	for (int i = 0; i < 5; i++)
 		values[i] = array_of(elements[i], i == 2 ? no_minutes : i == 4 ? no_hour : NULL, count, types[i]);
-	mt_run_for_row(&statement, values, NULL);
+	mt_run(&statement, values, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+
+		reservations[DatumGetInt32(mt_column(i, 1, &isnull)) - 1].stored = true;
+	}
 }
 
 /*

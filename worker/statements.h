@@ -35,6 +35,7 @@ typedef struct MtReservation
 	TimestampTz until;
 	const char *minutes;		/* int4[] as text; NULL: the hour has no limit */
 	MtBudgetLeft left;
+	bool		stored;			/* what came of it */
 } MtReservation;
 
 /* A job that was opened. */
@@ -72,7 +73,7 @@ extern void mt_sql_worker_failed(const char *message);
 extern bool mt_sql_tenant_exists(const char *tenant);
 
 extern void mt_sql_overview(MtTenantVisitor visitor, void *argument);
-extern void mt_sql_reserve_budget(const MtReservation *reservations, int count);
+extern void mt_sql_reserve_budget(MtReservation *reservations, int count);
 extern int	mt_sql_budget_of(const char *tenant, int *minutes, int64 *age);
 extern void mt_sql_enter_tenant(const char *tenant);
 extern void mt_sql_enter_tenant_for(const char *tenant, const char *step);

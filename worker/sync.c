@@ -39,7 +39,7 @@ PGDLLEXPORT void mt_sync_main(Datum argument);
 /* Overdue tenants that may begin with the worker, and how much faster than their intervals the others follow. */
 #define OVERDUE_AT_ONCE		20
 #define CATCH_UP_RATE		1.2
-/* How long after a failed reservation the next one is tried. */
+/* How long after a reservation that failed, or passed somebody over, the next one is tried. */
 #define RESERVE_PAUSE		MT_SECOND
 /* A lock wait may have taken the wake-up of a request for its own: after a turn with transactions it is looked for once more, this much later. */
 #define REQUEST_PAUSE		(50 * MT_MILLISECOND)
@@ -521,29 +521,34 @@ minutes_text(const int *minutes, int count)
 	return list.data;
 }
 
+/* Budgets as they are reserved. */
+typedef struct ReserveWork
+{
+	List	   *wanting;		/* of MtTenant */
+	MtReservation *reservations;	/* as many */
+} ReserveWork;
+
 static void
 reserve_work(void *argument)
 {
-	List	   *wanting = argument;
-	MtReservation *reservations = palloc(sizeof(MtReservation) * (Size) list_length(wanting));
+	ReserveWork *work = argument;
 	TimestampTz wall = GetCurrentTimestamp();
 	int64		now = mt_now();
 	ListCell   *cell;
 
-	foreach(cell, wanting)
+	foreach(cell, work->wanting)
 	{
 		MtTenant   *tenant = lfirst(cell);
 		int64		ahead = Max(tenant->budget.next_at - now, 0) + tenant->budget.interval + MT_BUDGET_AHEAD;
 		int			minutes[MT_BUDGET_MINUTES];
 		int			count = mt_budget_recount(&tenant->budget, now, ahead, minutes);
 
-		tenant->reserved_until = wall + ahead;
-		reservations[foreach_current_index(cell)] = (MtReservation) {
-			.tenant = tenant->tenant_id,.until = tenant->reserved_until,.minutes = minutes_text(minutes, count),
+		work->reservations[foreach_current_index(cell)] = (MtReservation) {
+			.tenant = tenant->tenant_id,.until = wall + ahead,.minutes = minutes_text(minutes, count),
 			.left = mt_budget_left(&tenant->budget, now)
 		};
 	}
-	mt_sql_reserve_budget(reservations, list_length(wanting));
+	mt_sql_reserve_budget(work->reservations, list_length(work->wanting));
 }
 
 /*
@@ -556,6 +561,7 @@ reserve_budgets(void)
 	int64		now = mt_now();
 	bool		wanted = false;
 	List	   *wanting = NIL;
+	ReserveWork work;
 	MtFailure	failure;
 	dlist_iter	iter;
 	ListCell   *cell;
@@ -582,11 +588,9 @@ reserve_budgets(void)
 	budget_wanted = wanted;
 	if (!wanted)
 		return;
-	if (!mt_in_transaction(reserve_work, wanting, &failure))
+	work = (ReserveWork) {wanting, palloc0(sizeof(MtReservation) * (Size) list_length(wanting))};
+	if (!mt_in_transaction(reserve_work, &work, &failure))
 	{
-		/* What was meant to be stored was not. */
-		foreach(cell, wanting)
-			((MtTenant *) lfirst(cell))->reserved_until = 0;
 		reserve_not_before = now + RESERVE_PAUSE;
 		if (!reserve_failed)
 			ereport(LOG,
@@ -602,9 +606,13 @@ reserve_budgets(void)
 	foreach(cell, wanting)
 	{
 		MtTenant   *tenant = lfirst(cell);
+		const MtReservation *reservation = &work.reservations[foreach_current_index(cell)];
 
+		/* Who is passed over, as somebody holds his row, will want it again. */
+		if (reservation->stored)
+			tenant->reserved_until = reservation->until;
 		tenant->wants_budget = false;
-		mt_sync_wake(tenant, now);
+		mt_sync_wake(tenant, reservation->stored ? now : now + RESERVE_PAUSE);
 	}
 }
 

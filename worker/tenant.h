@@ -17,6 +17,7 @@
 #include "http.h"
 #include "lib/ilist.h"
 #include "lib/pairingheap.h"
+#include "nodes/bitmapset.h"
 #include "position.h"
 #include "process.h"
 #include "source.h"
@@ -85,7 +86,7 @@ typedef struct MtJob
 	MtSource	source;
 	MtHttpPool *pool;
 	MtSlot	   *sign_in;		/* NULL: none is wanted or under way */
-	int			sites_tried;	/* base URLs that do not know the site, of this sign-in */
+	Bitmapset  *unknown_at;		/* base URLs that do not know the site, of this sign-in */
 
 	dlist_head	urgent;			/* slots that somebody waits for */
 	dlist_head	pushes;			/* slots of users on their way upstream */
@@ -94,6 +95,7 @@ typedef struct MtJob
 	MtPhase		phase;			/* MT_PHASE_END: there is no pull, all is for errands */
 	const MtStage *stage;		/* how it is done; NULL: there is none */
 	bool		stage_worked;	/* something of it was stored, so its right is there */
+	int			denied;			/* items that it was denied while that is not known */
 	MtPosition	position;		/* as saved */
 	int64		done;
 	int64		total;			/* -1: not known */
@@ -103,6 +105,7 @@ typedef struct MtJob
 	int			finished_count;
 	int			under_way;
 	int			window;			/* most slots at once that are not finished */
+	bool		one_by_one;		/* no page is asked for ahead of its turn */
 	MtCursor	next;			/* the page of the next slot */
 
 	MemoryContext items_context;
@@ -144,6 +147,7 @@ typedef struct MtTenant
 	int64		spread_until;	/* a periodic pull is not opened before, so that not all begin with the worker */
 	int64		due_at;			/* when the next pull may be opened */
 	int64		backoff_until;
+	int64		paused_until;	/* the far side has asked for a pause: whoever sends for the tenant waits, whatever it rests for */
 	int64		hold_until;		/* because of trouble of our own */
 	int			troubles;		/* in a row */
 	uint64		refused_secret; /* hash of a key that was refused just now */
@@ -202,6 +206,7 @@ extern MtSlot *mt_pull_urgent_slot(MtTenant *tenant, const MtStage *stage, const
 extern void mt_pull_free_slot(MtTenant *tenant, MtSlot *slot);
 extern void mt_pull_drop_slot(MtTenant *tenant, MtSlot *slot);
 extern void mt_pull_drop_slots(MtTenant *tenant);
+extern void mt_pull_one_by_one(MtTenant *tenant);
 extern void mt_pull_step(MtTenant *tenant);
 
 /* tenant_token.c */
@@ -210,10 +215,13 @@ extern bool mt_token_usable(const MtTenant *tenant, int64 now);
 extern void mt_token_ask(MtTenant *tenant);
 extern void mt_token_answer(MtTenant *tenant, MtSlot *slot);
 extern void mt_token_drop(MtTenant *tenant);
+extern bool mt_token_next_site(MtSource *source, const Bitmapset *unknown_at);
 
 /* tenant_answer.c */
 extern void mt_pull_answer(MtTenant *tenant, MtHttpRequest *request);
 extern int64 mt_retry_after(const MtHttpRequest *request, int64 absent);
+extern bool mt_asks_for_pause(const MtHttpRequest *request);
+extern void mt_pull_pause(MtTenant *tenant, int64 pause, int status);
 extern bool mt_pull_failed(MtTenant *tenant, MtSlot *slot, const char *reason);
 extern void mt_pull_refused(MtTenant *tenant, int status);
 extern char *mt_pull_refusal(const MtJob *job, const MtStage *stage, int status);

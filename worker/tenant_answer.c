@@ -6,10 +6,12 @@
  * by status alone; bodies of errors have no stable shape and are shown to the log only, shortened and without secrets.
  *
  *	401, 403			with a token: it is dropped, and the request repeated once with another; at the reporting URL: that source is left out;
- *						else, and a second time, the job fails and nothing is sent for hours; but a second 403 ends the phase alone
+ *						else, and a second time, 401: the job fails and nothing is sent for hours; 403: the item is given up; where nothing of the
+ *						phase has been allowed yet, a listing or some items in a row, the phase ends
  *	404 of an item		there is nothing to store
  *	429					nothing is sent for as long as the answer says, or ever longer
  *	other 4xx			a request for changes becomes one for everything; else the item is given up; a listing's phase fails; a continuation has expired, and is begun anew
+ *	no memory for it	it is asked for again, which counts as no failure: others may have taken what there is
  *	everything else		tried again, a few times; then an item is left for the end of the phase, and for a page the tenant backs off
  */
 #include "tenant.h"
@@ -18,6 +20,7 @@
 #include <limits.h>
 
 #include "errand.h"
+#include "large.h"
 #include "push.h"
 #include "statements.h"
 
@@ -32,8 +35,12 @@
 /* The same for 429. */
 #define THROTTLED_MAX		30
 #define LAST_THROTTLE		(2 * MT_MINUTE)
+/* Before an answer for which there was no memory is asked for again. */
+#define CROWDED_PAUSE		(2 * MT_SECOND)
 /* How often the tokens of one request may come to their end. */
 #define REFUSALS_MAX		8
+/* So many items of a phase are denied, and none has been allowed, before the phase is. */
+#define DENIED_MAX			3
 /* A Retry-After that says more is not believed. */
 #define RETRY_AFTER_MAX		MT_HOUR
 /* Bytes of an error's body that are logged. */
@@ -157,6 +164,15 @@ mt_pull_unusable(MtTenant *tenant, MtSlot *slot, const char *problem)
 	return mt_pull_failed(tenant, slot, reason);
 }
 
+/*
+ * Does the answer ask for a pause?
+ */
+bool
+mt_asks_for_pause(const MtHttpRequest *request)
+{
+	return request->status == 429 || (request->status == 503 && mt_retry_after(request, -1) > 0);
+}
+
 /* A whole number of the given unit as microseconds, or -1. */
 static int64
 parse_pause(const char *text, int64 unit)
@@ -191,6 +207,17 @@ mt_retry_after(const MtHttpRequest *request, int64 absent)
 	return pause > 0 ? pause : absent;
 }
 
+/*
+ * The far side has asked for a pause: nothing is sent for the tenant until it is over. The job may be gone after that.
+ */
+void
+mt_pull_pause(MtTenant *tenant, int64 pause, int status)
+{
+	tenant->paused_until = Max(tenant->paused_until, mt_now() + pause);
+	if (mt_now() + pause > tenant->backoff_until)
+		(void) mt_job_back_off(tenant, pause, psprintf("MindTickle asked for a pause (%d)", status));
+}
+
 /* The far side wants less: only this tenant waits. */
 static void
 throttled(MtTenant *tenant, MtSlot *slot, const MtHttpRequest *request)
@@ -210,8 +237,7 @@ throttled(MtTenant *tenant, MtSlot *slot, const MtHttpRequest *request)
 	}
 	if (pause < 0 && !resting)
 		pause = mt_jitter(Min(MT_SECOND << Min(job->throttled_in_row - 1, 10), LAST_THROTTLE));
-	if (mt_now() + pause > tenant->backoff_until)
-		(void) mt_job_back_off(tenant, pause, psprintf("MindTickle asked for a pause (%d)", status));
+	mt_pull_pause(tenant, pause, status);
 }
 
 /*
@@ -266,17 +292,38 @@ reporting_refused(MtTenant *tenant, MtSlot *slot, int status)
 									 "reporting_password with mt_set_credential, or correct the reporting_url", status));
 }
 
+/* Is there an item beside the one that is answered now? */
+static bool
+others_left(const MtJob *job)
+{
+	return job->slot_count - job->finished_count > 1 || job->next_item < job->item_count || !job->items_end;
+}
+
+/* What was asked for is denied, for good: this item, or all of its kind. */
+static void
+denied(MtTenant *tenant, MtSlot *slot)
+{
+	MtJob	   *job = tenant->job;
+	char	   *reason = mt_pull_refusal(job, slot->stage, 403);
+
+	note_problem(job, slot, reason);
+	if (slot->urgent || (slot->item.key != NULL && (job->stage_worked || (++job->denied < DENIED_MAX && others_left(job)))))
+		(void) mt_store_item_end(tenant, slot, MT_ITEM_LOST);
+	else
+		(void) mt_store_phase_end(tenant, false, false, reason);
+}
+
 /* 401 or 403. */
 static void
 unauthorized(MtTenant *tenant, MtSlot *slot, int status)
 {
-	MtJob	   *job = tenant->job;
+	bool		signs_in = tenant->job->source.contract->sign_in != NULL;
 
 	if (slot->stage->host == MT_HOST_REPORTING)
 		reporting_refused(tenant, slot, status);
-	else if (job->source.contract->sign_in == NULL && status == 403)
-		mt_job_fail(tenant, mt_pull_refusal(job, slot->stage, status), MT_REFUSED_PAUSE);
-	else if (job->source.contract->sign_in == NULL)
+	else if (!signs_in && status == 403)
+		denied(tenant, slot);
+	else if (!signs_in)
 		mt_pull_refused(tenant, status);
 	else if (slot->token != tenant->token.serial || tenant->token.text == NULL)
 		/* Another request has found that out before. */
@@ -290,13 +337,8 @@ unauthorized(MtTenant *tenant, MtSlot *slot, int status)
 	}
 	else if (status == 401)
 		mt_pull_refused(tenant, status);
-	else if (slot->urgent || (slot->item.key != NULL && job->stage_worked))
-	{
-		note_problem(job, slot, mt_pull_refusal(job, slot->stage, status));
-		(void) mt_store_item_end(tenant, slot, MT_ITEM_LOST);
-	}
 	else
-		(void) mt_store_phase_end(tenant, false, false, mt_pull_refusal(job, slot->stage, status));
+		denied(tenant, slot);
 }
 
 /* No connection: the next base URL is tried. A host that may not be called is no matter of patience. */
@@ -307,17 +349,52 @@ unreachable(MtTenant *tenant, MtSlot *slot, const char *reason)
 	MtSource   *source = &job->source;
 	bool		barred = slot->request->outcome == MT_HTTP_ADDRESS_REFUSED;
 	bool		other_host = slot != job->sign_in && slot->stage->host != MT_HOST_API;
+	bool		nowhere_else = slot->base_url == source->base_url_count - 1;
 
-	if (barred && (other_host || slot->base_url == source->base_url_count - 1))
+	/* A token is valid only where it was issued, so where there is one only a sign-in goes elsewhere. */
+	if (!other_host && slot->base_url == source->base_url && (source->contract->sign_in == NULL || slot == job->sign_in) &&
+		!mt_token_next_site(source, job->unknown_at))
+		nowhere_else = true;
+	if (barred && (other_host || nowhere_else))
 	{
 		mt_job_fail(tenant, psprintf("the %s may not be called: %s; http and loopback need allow_http", other_host ? "reporting_url" : "base URL",
 									 reason), 0);
 		return;
 	}
-	/* A token is valid only where it was issued, so where there is one only a sign-in goes elsewhere. */
-	if (!other_host && slot->base_url == source->base_url && (source->contract->sign_in == NULL || slot == job->sign_in))
-		source->base_url = (source->base_url + 1) % source->base_url_count;
 	(void) mt_pull_failed(tenant, slot, reason);
+}
+
+/* Is it a page of the listing that is read now? */
+static bool
+is_page(const MtJob *job, const MtSlot *slot)
+{
+	return slot != job->sign_in && slot->item.key == NULL;
+}
+
+/* There was no memory for the answer. Pages ahead of their turn make room for the one whose turn it is. */
+static void
+crowded(MtTenant *tenant, MtSlot *slot)
+{
+	wait_again(slot, mt_jitter(CROWDED_PAUSE));
+	if (is_page(tenant->job, slot))
+		mt_pull_one_by_one(tenant);
+}
+
+/* Do the pages that wait for their turn take more than is left to everybody? Who sends them may never send the one before them. */
+static bool
+keeps_much(MtJob *job)
+{
+	Size		kept = 0;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &job->slots)
+	{
+		const MtSlot *slot = dlist_container(MtSlot, node, iter.cur);
+
+		if (is_page(job, slot) && slot->state == MT_SLOT_ANSWERED)
+			kept += slot->request->length;
+	}
+	return kept > MT_LARGE_MODEST;
 }
 
 /* The usual form of an item's answer is too large, or refused: the other one is asked for. */
@@ -346,7 +423,7 @@ tally_of(const MtHttpRequest *request)
 {
 	int			status = request->status;
 
-	if (status == 429 || (status == 503 && mt_retry_after(request, -1) > 0))
+	if (mt_asks_for_pause(request))
 		return MT_TALLY_THROTTLED;
 	if (status == 401 || status == 403)
 		return MT_TALLY_REFUSED;
@@ -429,6 +506,8 @@ mt_pull_answer(MtTenant *tenant, MtHttpRequest *request)
 					mt_token_answer(tenant, slot);
 				else
 					(void) mt_store_answers(tenant, slot);
+				if (tenant->job != NULL && keeps_much(tenant->job))
+					mt_pull_one_by_one(tenant);
 			}
 			break;
 		case MT_HTTP_UNREACHABLE:
@@ -445,7 +524,10 @@ mt_pull_answer(MtTenant *tenant, MtHttpRequest *request)
 			break;
 		case MT_HTTP_BROKEN:
 			complain(tenant, request, MT_TALLY_BROKEN, request->error);
-			(void) mt_pull_failed(tenant, slot, pstrdup(request->error));
+			if (request->crowded)
+				crowded(tenant, slot);
+			else
+				(void) mt_pull_failed(tenant, slot, pstrdup(request->error));
 			break;
 	}
 }

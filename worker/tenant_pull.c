@@ -46,6 +46,8 @@ mt_pull_start_phase(MtJob *job)
 {
 	job->next = job->position.cursor;
 	job->stage_worked = false;
+	job->denied = 0;
+	job->one_by_one = false;
 	MemoryContextReset(job->items_context);
 	job->items = NULL;
 	job->item_count = job->next_item = 0;
@@ -107,6 +109,24 @@ mt_pull_drop_slots(MtTenant *tenant)
 		mt_pull_drop_slot(tenant, dlist_container(MtSlot, node, iter.cur));
 }
 
+/*
+ * Forgets the pages of a listing that were asked for ahead of their turn, and asks for no others in this phase: they take too much memory.
+ */
+void
+mt_pull_one_by_one(MtTenant *tenant)
+{
+	MtJob	   *job = tenant->job;
+
+	job->one_by_one = true;
+	while (job->slot_count > 1)
+	{
+		MtSlot	   *last = dlist_tail_element(MtSlot, node, &job->slots);
+
+		job->next.offset = last->cursor.offset;
+		mt_pull_drop_slot(tenant, last);
+	}
+}
+
 static MtSlot *
 add_slot(MtJob *job)
 {
@@ -142,7 +162,7 @@ mt_pull_urgent_slot(MtTenant *tenant, const MtStage *stage, const char *key, con
 static void
 fill_listing(MtJob *job)
 {
-	while (job->slot_count < job->window)
+	while (job->slot_count < (job->one_by_one ? 1 : job->window))
 	{
 		MtSlot	   *slot;
 

@@ -132,22 +132,43 @@ signed_in(MtTenant *tenant, MtSlot *slot)
 	}
 	keep_token(tenant, text, seconds, slot->sent_at);
 	end_sign_in(tenant);
-	job->sites_tried = 0;
+	bms_free(job->unknown_at);
+	job->unknown_at = NULL;
 	job->failures_in_row = job->rounds = 0;
 	if (!mt_in_transaction(note_site_work, tenant, &failure))
 		mt_job_trouble(tenant, &failure);
 }
 
-/* This base URL does not know the site, so it is in another region. */
+/*
+ * Goes on to the next base URL of those that have not said that they do not know the site. False when there is no other.
+ */
+bool
+mt_token_next_site(MtSource *source, const Bitmapset *unknown_at)
+{
+	for (int i = 1; i < source->base_url_count; i++)
+	{
+		int			next = (source->base_url + i) % source->base_url_count;
+
+		if (bms_is_member(next, unknown_at))
+			continue;
+		source->base_url = next;
+		return true;
+	}
+	return false;
+}
+
+/* This base URL does not know the site, so it is in another region: perhaps in one that cannot be reached now. */
 static void
-unknown_site(MtTenant *tenant)
+unknown_site(MtTenant *tenant, const MtSlot *slot)
 {
 	MtJob	   *job = tenant->job;
 	MtSource   *source = &job->source;
+	MemoryContext previous = MemoryContextSwitchTo(job->context);
 
+	job->unknown_at = bms_add_member(job->unknown_at, slot->base_url);
+	MemoryContextSwitchTo(previous);
 	end_sign_in(tenant);
-	source->base_url = (source->base_url + 1) % source->base_url_count;
-	if (++job->sites_tried >= source->base_url_count)
+	if (!mt_token_next_site(source, job->unknown_at))
 		mt_job_fail(tenant,
 					psprintf("no base URL knows the learning site \"%s\" (404): correct learning_site, or base_urls, with mt_configure_tenant",
 							 source->learning_site),
@@ -165,7 +186,7 @@ mt_token_answer(MtTenant *tenant, MtSlot *slot)
 	if (status == 200)
 		signed_in(tenant, slot);
 	else if (status == 404)
-		unknown_site(tenant);
+		unknown_site(tenant, slot);
 	else
 		mt_pull_refused(tenant, status);
 }

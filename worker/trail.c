@@ -25,8 +25,7 @@ static Size all_bytes = 0;
 static void
 count_bytes(MtTrail *trail, Size bytes)
 {
-	mt_large_note(trail->bytes, bytes);
-	all_bytes = all_bytes - trail->bytes + bytes;
+	mt_large_note(&all_bytes, trail->bytes, bytes);
 	trail->bytes = bytes;
 }
 

@@ -14,6 +14,7 @@
 #include <strings.h>
 
 #define MAX_LIMIT		100
+#define AHEAD_TOTAL		100000
 #define DEFAULT_LIMIT	50
 
 typedef enum Route
@@ -277,10 +278,10 @@ put_page_end(Buffer *buffer, uint64_t total, long limit, long offset)
 }
 
 /*
- * Writes users or courses from offset on, bad records between the good ones.
- * The caller holds the lock of the listing.
+ * Writes users or courses from offset on, bad records between the good ones;
+ * returns the total. The caller holds the lock of the listing.
  */
-static void
+static uint64_t
 put_listing(Buffer *buffer, const Tenant *tenant, BadResource resource, uint64_t good, long limit, long offset)
 {
 	const DataSet *data = &tenant->data;
@@ -300,7 +301,7 @@ put_listing(Buffer *buffer, const Tenant *tenant, BadResource resource, uint64_t
 		else
 			put_course(buffer, data, (int) (at - bad_before));
 	}
-	put_page_end(buffer, good + bad, limit, offset);
+	return good + bad;
 }
 
 static void
@@ -308,14 +309,19 @@ answer_listing(Call *call, Tenant *tenant, BadResource resource)
 {
 	long		limit;
 	long		offset;
+	uint64_t	total;
 
 	if (!read_page(call, &limit, &offset))
 		return;
+	/* Which page it is decides what becomes of it. */
+	if (call->fault == FAULT_AHEAD)
+		call->flavour = (uint64_t) (offset / limit);
 	mt_buffer_format(&call->reply.body, "{\"%s\":[", mt_bad_resource(resource));
 	pthread_rwlock_rdlock(&tenant->listing.lock);
-	put_listing(&call->reply.body, tenant, resource,
-				(uint64_t) (resource == BAD_USERS ? tenant->listing.users : tenant->data.courses), limit, offset);
+	total = put_listing(&call->reply.body, tenant, resource,
+						(uint64_t) (resource == BAD_USERS ? tenant->listing.users : tenant->data.courses), limit, offset);
 	pthread_rwlock_unlock(&tenant->listing.lock);
+	put_page_end(&call->reply.body, call->fault == FAULT_AHEAD ? AHEAD_TOTAL : total, limit, offset);
 }
 
 /* Makes the reply a 404, and counts the use of another tenant's id. */
@@ -339,12 +345,29 @@ answer_not_found(Call *call, Tenant *tenant, IdKind kind, const char *id)
 	}
 }
 
-/* Finds a listed user; false when the reply is a 404 already. The caller holds the lock of the listing. */
+/* Is this the user whom the key may not see? */
+static bool
+is_denied(Tenant *tenant, const char *id)
+{
+	bool		denied;
+
+	pthread_mutex_lock(&tenant->lock);
+	denied = strcmp(tenant->denied, id) == 0;
+	pthread_mutex_unlock(&tenant->lock);
+	return denied;
+}
+
+/* Finds a listed user; false when the reply is a 403 or 404 already. The caller holds the lock of the listing. */
 static bool
 find_user(Call *call, Tenant *tenant, const char *id, int *user)
 {
 	int			revision = tenant->listing.revision;
 
+	if (is_denied(tenant, id))
+	{
+		mt_reply_error(&call->reply, MHD_HTTP_FORBIDDEN, "FORBIDDEN", "the key may not see this user");
+		return false;
+	}
 	if (mt_data_find(&tenant->data, ID_USER, id, mt_data_user_count(&tenant->data, revision), user) &&
 		mt_data_user_listed(&tenant->data, *user, revision))
 		return true;
@@ -622,8 +645,7 @@ static unsigned
 faults(const Call *call, int route)
 {
 	(void) call;
-	(void) route;
-	return FAULTS_OF_ALL;
+	return FAULTS_OF_ALL | (route == ROUTE_USERS || route == ROUTE_COURSES ? FAULT_BIT(FAULT_AHEAD) : 0);
 }
 
 const Contract mt_contract_reference = {1U << HOST_MAIN, "/v2", route_names, find_route, identify, faults, answer};

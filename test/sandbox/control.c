@@ -358,6 +358,26 @@ answer_refuse(Call *call)
 	mt_buffer_text(&call->reply.body, "{\"status\":\"ok\"}");
 }
 
+/* Denies the key of a tenant of the reference contract a user, be he known or not; none named: nobody. */
+static void
+answer_deny(Call *call)
+{
+	Tenant	   *tenant = named_tenant(call);
+	const char *user = mt_call_query(call, "user");
+
+	if (tenant == NULL)
+		return;
+	if (user != NULL && strlen(user) >= sizeof(tenant->denied))
+	{
+		bad_request(call, "user is an id");
+		return;
+	}
+	pthread_mutex_lock(&tenant->lock);
+	strcpy(tenant->denied, user == NULL ? "" : user);
+	pthread_mutex_unlock(&tenant->lock);
+	mt_buffer_text(&call->reply.body, "{\"status\":\"ok\"}");
+}
+
 static void
 answer_arrivals(Call *call)
 {
@@ -417,6 +437,7 @@ static const Endpoint endpoints[] = {
 	{"rotate", MHD_HTTP_METHOD_POST, answer_rotate},
 	{"revoke", MHD_HTTP_METHOD_POST, answer_revoke},
 	{"refuse", MHD_HTTP_METHOD_POST, answer_refuse},
+	{"deny", MHD_HTTP_METHOD_POST, answer_deny},
 	{"arrivals", MHD_HTTP_METHOD_GET, answer_arrivals},
 	{"pushes", MHD_HTTP_METHOD_GET, answer_pushes},
 	{"provisioned", MHD_HTTP_METHOD_GET, answer_provisioned},

@@ -16,6 +16,8 @@
 #define DEPTH			100000
 #define BOMB_CHUNK		(1024 * 1024)
 #define BOMB_CHUNKS		1024		/* a gibibyte in all */
+#define PADDED_SIZE		(600 * 1024)
+#define AHEAD_SIZE		(3500 * 1024)
 
 #define GZIP_WINDOW		(MAX_WBITS + 16)	/* zlib's way to say gzip */
 
@@ -222,10 +224,12 @@ mt_fault_answer(Call *call)
 		case FAULT_GZIP:
 		case FAULT_DRIP:
 		case FAULT_HANG:
+		case FAULT_PADDED:
 		case FAULT_REVOKED:
 		case FAULT_LOOP:
 		case FAULT_ENDLESS:
 		case FAULT_STRANGERS:
+		case FAULT_AHEAD:
 		case FAULT_NONE:
 			break;
 	}
@@ -261,6 +265,31 @@ wrap(Buffer *body, const char *before, const char *after)
 	memcpy(body->data, before, length);
 	body->length += length;
 	mt_buffer_text(body, after);
+}
+
+/* Puts blanks behind the body. */
+static void
+pad(Buffer *body, size_t length)
+{
+	mt_buffer_reserve(body, length);
+	memset(body->data + body->length, ' ', length);
+	body->length += length;
+}
+
+/*
+ * Makes a page of a listing that is never whole, though what is asked for ahead
+ * of its turn is there, and large: see the README.
+ */
+static void
+make_ahead(Reply *reply, uint64_t flavour)
+{
+	if (flavour == 1)
+	{
+		reply->body.length = 0;
+		make_error500(reply, 0);
+	}
+	else if (flavour > 1)
+		pad(&reply->body, AHEAD_SIZE);
 }
 
 /* Makes the answer one that no JSON parser that is worth its name accepts as an object. */
@@ -344,6 +373,13 @@ mt_fault_spoil(Call *call)
 			break;
 		case FAULT_DRIP:
 			reply->delivery = DELIVER_DRIPPING;
+			break;
+		case FAULT_PADDED:
+			if (is_json)
+				pad(&reply->body, PADDED_SIZE);
+			break;
+		case FAULT_AHEAD:
+			make_ahead(reply, call->flavour);
 			break;
 		default:
 			break;

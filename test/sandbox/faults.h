@@ -32,10 +32,12 @@ typedef enum Fault
 	FAULT_BOMB,
 	FAULT_DRIP,
 	FAULT_HANG,
+	FAULT_PADDED,
 	FAULT_REVOKED,				/* this and what follows: by the live contract only */
 	FAULT_LOOP,
 	FAULT_ENDLESS,
 	FAULT_STRANGERS,
+	FAULT_AHEAD,				/* by the reference contract only */
 	FAULT_NONE					/* the last: the number of kinds */
 } Fault;
 

@@ -55,6 +55,7 @@ typedef struct Tenant
 	uint64_t	next_selection;
 	RateLimit	rate;
 	FaultPlan	faults;
+	char		denied[ID_SIZE];	/* of the reference contract: whoever this is, the key may not see him; "": nobody */
 	TenantStats stats;
 } Tenant;
 

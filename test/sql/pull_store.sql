@@ -227,7 +227,7 @@ SELECT is((SELECT count(*) FROM pg_temp.events('pl') WHERE topic = 'sync.failed'
 
 -- The budget only rises.
 UPDATE mindtickle.sync_budget SET budget_until = now() WHERE tenant_id IN ('pl', 'pl-other');
-SELECT is(pg_temp.service($$SELECT mindtickle.reserve_budget('{pl,pl-other,pl-none}', ARRAY[now() + interval '10 s', now() - interval '10 s', now()], ARRAY['{3,0,1}', NULL, NULL], '{57,60,60}', '{96,NULL,NULL}')$$), NULL, 'budgets of several tenants at once');
+SELECT is(pg_temp.service($$SELECT string_agg(place::text, ' ' ORDER BY place) FROM mindtickle.reserve_budget('{pl,pl-other,pl-none}', ARRAY[now() + interval '10 s', now() - interval '10 s', now()], ARRAY['{3,0,1}', NULL, NULL], '{57,60,60}', '{96,NULL,NULL}') AS r (place)$$), '1 2', 'budgets of several tenants at once');
 SELECT results_eq($$SELECT tenant_id COLLATE "default", budget_until - now() FROM mindtickle.sync_budget WHERE tenant_id ~ '^pl' ORDER BY tenant_id$$, $$VALUES ('pl', interval '10 s'), ('pl-other', interval '0')$$, 'none is lowered');
 SET LOCAL mindtickle.tenant = '';
 SELECT is(pg_temp.as_role('mindtickle_service', $$SELECT string_agg(concat_ws(' ', tenant_id, suspended, source_configured, open_job_id, extract(epoch FROM sync_interval)::int), ', ' ORDER BY tenant_id) FROM mindtickle.sync_overview() WHERE tenant_id ~ '^pl'$$), 'pl f t 900, pl-other f f 900', 'the overview of all tenants');

@@ -113,6 +113,27 @@ my $before = $node->safe_psql('postgres', $events);
 $node->safe_psql('postgres', "SELECT count(*) FROM mt_sync_course_progress('acme', '$user')");
 is($node->safe_psql('postgres', $events), $before + 1, 'one, too, where nothing has changed');
 is(attempt(q(SELECT mt_sync_course_progress('acme', 'nobody'))), 'P0002: MindTickle does not know this user', 'nobody is found by an unknown id');
+
+# Whom the key may not see is one user, whoever asks for him: nothing rests, and a pull goes on without him, be he its first.
+my $first = $node->safe_psql('postgres', q(SELECT mindtickle_id FROM mindtickle.users WHERE tenant_id = 'acme' AND active AND mindtickle_id IS NOT NULL
+	ORDER BY user_id LIMIT 1));
+my $other = $node->safe_psql('postgres', qq(SELECT user_id FROM mindtickle.course_progress WHERE tenant_id = 'acme' GROUP BY 1
+	HAVING user_id NOT IN (SELECT user_id FROM mt_users WHERE tenant_id = 'acme' AND mindtickle_id = '$first') LIMIT 1));
+foreach my $denied ('somebody elsewhere', $first)
+{
+	$sandbox->post('deny', tenant => 'acme', user => $denied);
+	like(attempt("SELECT count(*) FROM mt_sync_course_progress('acme', " . ($denied eq $first ? "(SELECT user_id FROM mt_users WHERE tenant_id = 'acme' AND mindtickle_id = '$first')" : "'$denied'") . ')'),
+		qr/^HV000: .*denies the api_key access to the progress \(403\)/, 'whom the key may not see is told');
+	is($node->safe_psql('postgres', q(SELECT backoff_until IS NULL OR backoff_until < now() FROM mindtickle.tenant WHERE tenant_id = 'acme')), 't', 'the tenant does not rest because of him');
+	is(attempt("SELECT count(*) > 0 FROM mt_sync_course_progress('acme', '$other', '30 s')"), 't', 'others are pulled');
+}
+$node->safe_psql('postgres', q(SELECT mt_sync_tenant('acme')));
+ok(wait_for_sync($node, 'acme'), 'a pull goes on without him');
+is($node->safe_psql('postgres', q(SELECT error FROM mindtickle.sync_resource WHERE tenant_id = 'acme' AND resource = 'progress')), 'items that could not be read (progress): 1', 'and counts him');
+$sandbox->post('deny', tenant => 'acme');
+$node->safe_psql('postgres', q(SELECT mt_sync_tenant('acme')));
+ok(wait_for_sync($node, 'acme'), 'when he is shown');
+is($node->safe_psql('postgres', q(SELECT error IS NULL FROM mindtickle.sync_resource WHERE tenant_id = 'acme' AND resource = 'progress')), 't', 'he is pulled');
 is( $node->safe_psql('postgres', qq(SELECT mt_provision_user('acme', '{"userId": "new", "email": "new\@example.com"}'))), 'new', 'a user of ours');
 is(attempt(q(SELECT mt_sync_course_progress('acme', 'new'))), '55000: the user is not known to MindTickle yet', 'whom MindTickle does not know');
 
@@ -173,9 +194,19 @@ my $requests = $sandbox->stats('globex')->{requests};
 usleep(1_500_000);
 is($sandbox->stats('globex')->{requests}, $requests, 'nothing more is sent for it');
 
-# 500 callers at once: each is served or refused, and all are told.
+# Who drops a tenant holds its rows until the end of his transaction: the budgets of the others are reserved all the same.
+my $dropping = $node->background_psql('postgres');
+$dropping->query_safe(q(BEGIN; SELECT FROM mindtickle.sync_budget WHERE tenant_id = 'acme' FOR UPDATE));
+$node->safe_psql('postgres', q(SELECT mt_sync_tenant('acme')));
+ok(poll($node, q(SELECT state = 'running' FROM mt_sync_jobs WHERE tenant_id = 'acme' ORDER BY job_id DESC LIMIT 1)), 'a tenant whose budget is locked');
 add_tenant($node, $sandbox, 'initech', requests_per_second => 40, requests_per_minute => 2400);
-ok(wait_for_sync($node, 'initech'), 'initech is pulled');
+ok(wait_for_sync($node, 'initech'), 'is not waited for by another');
+is($node->safe_psql('postgres', q(SELECT state FROM mt_sync_jobs WHERE tenant_id = 'acme' ORDER BY job_id DESC LIMIT 1)), 'running', 'and waits itself');
+$dropping->query_safe('ROLLBACK');
+$dropping->quit;
+ok(wait_for_sync($node, 'acme'), 'until it is unlocked');
+
+# 500 callers at once: each is served or refused, and all are told.
 my $script = PostgreSQL::Test::Utils::tempdir() . '/call.sql';
 append_to_file($script, <<'END');
 SELECT count(*) FROM (SELECT (ARRAY['acme', 'initech'])[1 + :client_id % 2] AS tenant) AS t, LATERAL (

@@ -1,6 +1,6 @@
 # Tenants of the live contract, in both regions, with and without reporting, from a service that fails in every way: what is stored equals the
 # truth row for row, no token or key goes where it does not belong, and no limit is exceeded. Then credentials: tokens that end, keys that are
-# replaced while the worker runs, a key pair that is refused, a reporting user that is refused, a site that nobody knows.
+# replaced while the worker runs, a key pair that is refused, a reporting user that is refused, a site that nobody knows, a region that is away.
 
 use strict;
 use warnings;
@@ -29,6 +29,7 @@ my $sandbox = MindTickle::Sandbox->start(
 	(map { ('--fault', "$_=1") } qw(empty200 wrong429 odd429)),
 	(map { ('--tenant', "$_,contract=live,courses=13,rps=$limits{$_},rpm=" . 60 * $limits{$_} . ",$tenants{$_}") } @tenants),
 	'--tenant', 'stranger,contract=live,users=10,rps=0,rpm=0',
+	'--tenant', 'cut-off,contract=live,region=us,users=10,rps=0,rpm=0',
 	'--tenant', 'turned-off,contract=live,users=20,rps=0,rpm=0');
 
 # The statements that set credentials are ours; what the log must not tell is what the server writes by itself.
@@ -136,6 +137,20 @@ $node->safe_psql('postgres', "SELECT mt_configure_tenant('stranger', '{\"learnin
 	  . quote(encode_json({ map { $_ => $sandbox->tenant('stranger')->{$_} } qw(api_key secret_key) })) . ')');
 ok(poll($node, "SELECT state = 'done' FROM mt_sync_jobs WHERE tenant_id = 'stranger' ORDER BY job_id DESC LIMIT 1"), 'as it is pasted from a browser it is found');
 equals_truth($node, $sandbox, 'stranger');
+
+# A region that cannot be reached may be the one that knows the site: that is an outage, whatever the others say.
+my ($global, $us) = @{ $sandbox->tenant('cut-off')->{base_urls} };
+add_live_tenant($node, $sandbox, 'cut-off', base_urls => [ $global, 'http://127.0.0.1:1' ]);
+ok(poll($node, q(SELECT last_error IS NOT NULL FROM mindtickle.tenant WHERE tenant_id = 'cut-off')), 'a site whose region is away');
+like($node->safe_psql('postgres', q(SELECT last_error FROM mindtickle.tenant WHERE tenant_id = 'cut-off')), qr/onnect/, 'is told as one');
+is($node->safe_psql('postgres', q(SELECT state, backoff_until < now() + interval '10 minutes' FROM mt_sync_jobs JOIN mindtickle.tenant USING (tenant_id) WHERE tenant_id = 'cut-off')),
+	'running|t', 'and soon tried again');
+like($node->safe_psql('postgres', q(SELECT concat_ws(' | ', detail, remedy) FROM mt_test_connection('cut-off') WHERE step = 'sign-in')), qr/onnect.* \| Try again later/,
+	'a test of the connection says the same');
+$node->safe_psql('postgres', "SELECT mt_configure_tenant('cut-off', " . quote(encode_json({ base_urls => [ $global, $us ] })) . '), mt_cancel_job(tenant_id, job_id)
+	FROM mt_sync_jobs WHERE tenant_id = ' . quote('cut-off'));
+$node->safe_psql('postgres', q(SELECT mt_sync_tenant('cut-off')));
+ok(wait_for_sync($node, 'cut-off'), 'with the region back it is pulled');
 
 # No secret is in the log, nor in anything that can be read.
 my $log = slurp_file($node->logfile);

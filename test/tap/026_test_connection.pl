@@ -17,6 +17,7 @@ my $sandbox = MindTickle::Sandbox->start(
 	'--seed', 9,
 	'--tenant', 'whole,contract=live,users=20,region=us,rps=0,rpm=0',
 	'--tenant', 'plain,contract=live,users=20,reporting=no,rps=0,rpm=0',
+	'--tenant', 'busy,contract=live,users=20,reporting=no,rps=0,rpm=0',
 	'--tenant', 'reference,users=20,company=r,rps=0,rpm=0');
 # The statements that set credentials are ours; what the log must not tell is what the server writes by itself.
 my $node = start_node('primary', configuration => "log_statement = none\n");
@@ -74,6 +75,17 @@ add_live_tenant($node, $sandbox, 'plain', groups => []);
 ok(wait_for_sync($node, 'plain'), 'a tenant without reporting and groups');
 is(steps('plain'), 'settings true, sign-in true, users true, groups, group members, series true, modules true, reports, user reports, statements true', 'what it has succeeds');
 is(remedy('plain', 'reports'), 'no reporting_user is stored, so scores are not pulled | Store reporting_user and reporting_password with mt_set_credential.', 'what is not there is named');
+
+# Within the pause that the service has asked for nothing is sent, and what was found until then is told.
+add_live_tenant($node, $sandbox, 'busy', groups => []);
+ok(wait_for_sync($node, 'busy'), 'a tenant that has used its minute');
+$sandbox->post('limits', tenant => 'busy', rpm => 1);
+like($node->safe_psql('postgres', q(SELECT string_agg(concat_ws(' ', step, ok, detail), ', ') FROM mt_test_connection('busy', '10 s'))),
+	qr/^settings t contract live at [^,]*, sign-in MindTickle has asked for a pause until /, 'a pause that is longer than the test is told');
+is($node->safe_psql('postgres', q(SELECT backoff_until > now() AND last_error ~ 'asked for a pause' FROM mindtickle.tenant WHERE tenant_id = 'busy')), 't', 'pulls wait as well');
+my $requests = $sandbox->stats('busy')->{requests};
+is($node->safe_psql('postgres', q(SELECT string_agg(concat_ws(' ', step, ok), ', ') FROM mt_test_connection('busy', '10 s'))), 'settings t, sign-in', 'and so does the next test');
+is($sandbox->stats('busy')->{requests}, $requests, 'without a request');
 
 add_tenant($node, $sandbox, 'reference', company_id => 'r');
 ok(wait_for_sync($node, 'reference'), 'a tenant of the reference contract');

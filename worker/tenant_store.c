@@ -13,6 +13,7 @@
 
 #include "errand.h"
 #include "statements.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -28,7 +29,7 @@
 #define RESTARTS_MAX	3
 /* One in so many records may be missing where a listing says that it is at its end. */
 #define TOTAL_TOLERANCE	100
-/* Records stored by one statement: at most so many, and no more once they have so many bytes. */
+/* Records stored by one statement: at most so many, and no more once they take so much memory. */
 #define BATCH_RECORDS	1000
 #define BATCH_BYTES		(1024 * 1024)
 
@@ -37,6 +38,7 @@ typedef struct StoreWork
 	MtTenant   *tenant;
 	MtSlot	   *slot;			/* NULL: the phase ends without an answer */
 	MtPage	   *page;
+	int			gathered;		/* so many records of the page are in the slot's trail already */
 	char	   *next;			/* the continuation; NULL: none */
 	MtItemEnd	how;			/* of an item */
 	bool		item_goes_on;	/* with another page */
@@ -49,16 +51,23 @@ typedef struct StoreWork
 	bool		closed;			/* the job is over */
 } StoreWork;
 
-/* A record in our data model, as a bytea in the current context; 0 where it tells nothing that we know of. */
+/*
+ * A record in our data model, as a bytea in the scratch context, where it replaces the one before; 0 where it tells nothing that we know of. What
+ * is made along the way may be many times as much as the record.
+ */
 static Datum
-canonical_record(MtJob *job, const MtStage *stage, const MtPage *page, int index)
+canonical_record(MtJob *job, const MtStage *stage, const MtPage *page, int index, MemoryContext scratch)
 {
+	MemoryContext previous;
 	StringInfoData record;
 
+	MemoryContextReset(scratch);
+	previous = MemoryContextSwitchTo(scratch);
 	initStringInfo(&record);
 	/* Room for the header of a bytea, which is what it becomes. */
 	appendStringInfoSpaces(&record, VARHDRSZ);
 	stage->canonical_record(&job->source, page, page->records[index], &record);
+	MemoryContextSwitchTo(previous);
 	if (record.len == VARHDRSZ)
 	{
 		job->ignored++;
@@ -68,36 +77,34 @@ canonical_record(MtJob *job, const MtStage *stage, const MtPage *page, int index
 	return PointerGetDatum(record.data);
 }
 
-/* Stores the page's records, in batches; what belongs together in as few as its stage allows. */
+/* Stores the page's records from the given one on, in batches; those that are better seen together in as few as their memory allows. */
 static void
-store_records(MtTenant *tenant, const MtSlot *slot, const MtPage *page, MtStoreCounts *counts)
+store_records(MtTenant *tenant, const MtSlot *slot, const MtPage *page, int next, MtStoreCounts *counts)
 {
 	MtJob	   *job = tenant->job;
-	MtTogether	together = slot->stage->together;
-	int			most = together == MT_TOGETHER_NOT ? BATCH_RECORDS : Max(page->count, 1);
+	int			most = slot->stage->together == MT_TOGETHER_NOT ? BATCH_RECORDS : Max(page->count - next, 1);
 	Datum	   *records = palloc(sizeof(Datum) * (Size) most);
 	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "mindtickle records", ALLOCSET_DEFAULT_SIZES);
-	int			next = 0;
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "mindtickle record", ALLOCSET_DEFAULT_SIZES);
 
 	do
 	{
 		MemoryContext previous = MemoryContextSwitchTo(batch);
-		Size		bytes = 0;
 		int			count = 0;
 
-		while (next < page->count && count < most && (bytes < BATCH_BYTES || together == MT_TOGETHER_ALWAYS))
+		while (next < page->count && count < most && MemoryContextMemAllocated(batch, false) < BATCH_BYTES)
 		{
-			Datum		record = canonical_record(job, slot->stage, page, next++);
+			Datum		record = canonical_record(job, slot->stage, page, next++, scratch);
 
-			if (record == (Datum) 0)
-				continue;
-			bytes += VARSIZE_ANY(DatumGetPointer(record));
-			records[count++] = record;
+			if (record != (Datum) 0)
+				records[count++] = datumCopy(record, false, -1);
 		}
 		mt_sql_store(slot->stage->records, tenant->tenant_id, job->job_id, slot->item.key, records, count, counts);
 		MemoryContextSwitchTo(previous);
 		MemoryContextReset(batch);
 	} while (next < page->count);
+	MemoryContextDelete(scratch);
+	MemoryContextDelete(batch);
 }
 
 /*
@@ -328,15 +335,16 @@ store_work(void *argument)
 	MtJob	   *job = tenant->job;
 	MtStoreCounts counts = {0};
 	MemoryContext previous;
+	bool		has_kept = work->slot != NULL && work->slot->trail != NULL && work->slot->stage->together != MT_TOGETHER_NOT;
 	char		step[100];
 
 	snprintf(step, sizeof(step), "storing %s of %s", mt_phase_name(work->slot == NULL ? job->phase : work->slot->stage->phase), tenant->tenant_id);
 	mt_sql_enter_tenant_for(tenant->tenant_id, step);
-	if (work->slot != NULL && work->slot->trail != NULL && work->slot->stage->together != MT_TOGETHER_NOT)
+	if (has_kept)
 		mt_sql_store(work->slot->stage->records, tenant->tenant_id, job->job_id, work->slot->item.key, work->slot->trail->records,
 					 work->slot->trail->count, &counts);
-	else if (work->page != NULL && (work->page->count > 0 || work->slot->item.key != NULL))
-		store_records(tenant, work->slot, work->page, &counts);
+	if (work->page != NULL && (work->gathered < work->page->count || (work->slot->item.key != NULL && !has_kept)))
+		store_records(tenant, work->slot, work->page, work->gathered, &counts);
 
 	if (work->slot != NULL && work->slot->urgent)
 	{
@@ -506,20 +514,24 @@ mt_store_forget_trail(MtSlot *slot)
 	slot->cursor.next = NULL;
 }
 
-/* Keeps the records of a page until the last page of its item is there. */
+/* Keeps the records of a page until the last page of its item is there, as far as there is room. */
 static MtTrailRoom
-gather(MtJob *job, MtSlot *slot, const MtPage *page)
+gather(StoreWork *work)
 {
-	for (int i = 0; i < page->count; i++)
-	{
-		Datum		record = canonical_record(job, slot->stage, page, i);
+	MtSlot	   *slot = work->slot;
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "mindtickle record", ALLOCSET_DEFAULT_SIZES);
+	MtTrailRoom room = mt_trail_room(slot->trail);
 
-		if (record == (Datum) 0)
-			continue;
-		mt_trail_keep(slot->trail, record);
-		pfree(DatumGetPointer(record));
+	while (work->gathered < work->page->count && room != MT_TRAIL_FULL)
+	{
+		Datum		record = canonical_record(work->tenant->job, slot->stage, work->page, work->gathered++, scratch);
+
+		if (record != (Datum) 0)
+			mt_trail_keep(slot->trail, record);
+		room = mt_trail_room(slot->trail);
 	}
-	return mt_trail_room(slot->trail);
+	MemoryContextDelete(scratch);
+	return room;
 }
 
 /* The item has another page. */
@@ -546,25 +558,21 @@ store_item(MtTenant *tenant, MtSlot *slot)
 	StoreWork	work = {.tenant = tenant, .slot = slot, .page = &page, .how = MT_ITEM_STORED};
 	const char *problem = read_page(job, slot, &page, &work.next);
 
-	if (problem == NULL && work.next != NULL)
-	{
-		if (slot->trail == NULL)
-			slot->trail = mt_trail_begin(job->context);
-		if (!mt_trail_note(slot->trail, work.next))
-			problem = "its continuations lead back, or do not end";
-	}
+	/* What must be stored by one call is gathered first, also of a single page, for it must not take more than may be gathered. */
+	if (problem == NULL && slot->trail == NULL && (work.next != NULL || slot->stage->together == MT_TOGETHER_ALWAYS))
+		slot->trail = mt_trail_begin(job->context);
+	if (problem == NULL && work.next != NULL && !mt_trail_note(slot->trail, work.next))
+		problem = "its continuations lead back, or do not end";
 	if (problem != NULL)
 		return mt_pull_unusable(tenant, slot, problem);
-	/* What must be stored by one call must not be larger than what may be gathered for it. */
-	if (slot->stage->together == MT_TOGETHER_ALWAYS && slot->request->length > MT_TRAIL_BYTES_MAX)
-		return mt_store_item_end(tenant, slot, MT_ITEM_LOST);
 	if (slot->stage->together != MT_TOGETHER_NOT && slot->trail != NULL)
 	{
-		MtTrailRoom room = gather(job, slot, &page);
+		MtTrailRoom room = gather(&work);
 
 		if (room == MT_TRAIL_FULL && slot->stage->together == MT_TOGETHER_ALWAYS)
 			return mt_store_item_end(tenant, slot, MT_ITEM_LOST);
-		if (room == MT_TRAIL_CROWDED && slot->stage->together == MT_TOGETHER_ALWAYS)
+		/* What is whole makes room by being stored. */
+		if (room == MT_TRAIL_CROWDED && slot->stage->together == MT_TOGETHER_ALWAYS && work.next != NULL)
 		{
 			mt_store_forget_trail(slot);
 			return mt_pull_unusable(tenant, slot, "too many long ones are read at once");

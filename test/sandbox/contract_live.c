@@ -440,6 +440,8 @@ faults(const Call *call, int route)
 		kinds |= FAULT_BIT(FAULT_REVOKED);
 	if (route == LIVE_USERS || route == LIVE_STATEMENTS || route == LIVE_REPORT)
 		kinds |= FAULT_BIT(FAULT_LOOP) | FAULT_BIT(FAULT_ENDLESS) | FAULT_BIT(FAULT_STRANGERS);
+	if (route == LIVE_REPORT)
+		kinds |= FAULT_BIT(FAULT_WIDE) | FAULT_BIT(FAULT_HOLLOW);
 	return kinds;
 }
 

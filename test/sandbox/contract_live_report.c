@@ -20,6 +20,11 @@
 
 #define MAX_LITERAL 128
 
+/* Rows that say nothing: lines of CSV, and empty objects. */
+#define WIDE_COLUMNS	200
+#define WIDE_ROWS		50000
+#define HOLLOW_ROWS		250000
+
 /* What a request asks for; -1 or an empty text: all. */
 typedef struct ReportFilter
 {
@@ -353,6 +358,35 @@ answer_small_set(Call *call, Tenant *tenant, const char *set)
 	put_envelope_end(call, tenant, envelope, 0);
 }
 
+/* Ten megabytes of CSV in which only commas stand. */
+static void
+answer_wide(Call *call)
+{
+	Buffer	   *body = &call->reply.body;
+	char		line[WIDE_COLUMNS];
+	int			i;
+
+	call->reply.content_type = "text/csv; charset=utf-8";
+	memset(line, ',', WIDE_COLUMNS - 1);
+	line[WIDE_COLUMNS - 1] = '\n';
+	mt_buffer_text(body, "ModuleId");
+	for (i = 0; i <= WIDE_ROWS; i++)
+		mt_buffer_bytes(body, line, WIDE_COLUMNS);
+}
+
+/* As many rows as are believed, in less than a megabyte. */
+static void
+answer_hollow(Call *call)
+{
+	Buffer	   *body = &call->reply.body;
+	int			i;
+
+	mt_buffer_text(body, "{\"results\":[{}");
+	for (i = 1; i < HOLLOW_ROWS; i++)
+		mt_buffer_text(body, ",{}");
+	mt_buffer_text(body, "]}");
+}
+
 /* What comes when nobody says which format. */
 static void
 answer_atom(Call *call)
@@ -374,6 +408,10 @@ mt_live_answer_report(Call *call, Tenant *tenant)
 	else if (strcmp(set, "LearnerModulePerformances") != 0 && strcmp(set, "SeriesCollection") != 0 &&
 			 strcmp(set, "SeriesModules") != 0 && strcmp(set, "Modules") != 0)
 		mt_live_refuse(call, tenant, MHD_HTTP_NOT_FOUND, "Resource not found for the segment");
+	else if (call->fault == FAULT_WIDE)
+		answer_wide(call);
+	else if (call->fault == FAULT_HOLLOW)
+		answer_hollow(call);
 	else if (format == NULL)
 		answer_atom(call);
 	else if (strcmp(format, "json") != 0 && (strcmp(format, "csv") != 0 || set[0] != 'L'))

@@ -226,6 +226,8 @@ mt_fault_answer(Call *call)
 		case FAULT_LOOP:
 		case FAULT_ENDLESS:
 		case FAULT_STRANGERS:
+		case FAULT_WIDE:
+		case FAULT_HOLLOW:
 		case FAULT_NONE:
 			break;
 	}

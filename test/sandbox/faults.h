@@ -36,6 +36,8 @@ typedef enum Fault
 	FAULT_LOOP,
 	FAULT_ENDLESS,
 	FAULT_STRANGERS,
+	FAULT_WIDE,
+	FAULT_HOLLOW,
 	FAULT_NONE					/* the last: the number of kinds */
 } Fault;
 

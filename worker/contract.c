@@ -75,6 +75,17 @@ mt_contract_choose(const MtSource *source, MtPhase phase, const MtCounts *counts
 }
 
 /*
+ * What is wrong with an object whose walk ended with this step; NULL: nothing.
+ */
+const char *
+mt_walk_problem(MtStep step)
+{
+	if (step == MT_STEP_TOO_MANY)
+		return "it has more records than can be believed";
+	return step == MT_STEP_END ? NULL : "it is not a JSON object";
+}
+
+/*
  * Fills in the records of a page from the array that holds them, at most so many. NULL, or what the array is not.
  */
 const char *

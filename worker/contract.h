@@ -176,6 +176,7 @@ extern const MtContract mt_contract_live;
 extern const MtContract *mt_contract_find(const char *name);
 extern const MtStage *mt_contract_stage(const MtSource *source, MtPhase phase, const char *name);
 extern const MtStage *mt_contract_choose(const MtSource *source, MtPhase phase, const MtCounts *counts);
+extern const char *mt_walk_problem(MtStep step);
 extern const char *mt_read_records(MtSpan array, int most, MtPage *page);
 extern char *mt_continuation(MtSpan url);
 

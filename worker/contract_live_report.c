@@ -130,7 +130,7 @@ find_rows(MtSpan object, int depth, MtSpan *rows, MtSpan *next)
 				 mt_json_is_string(value) && value.length > 2)
 			*next = value;
 	}
-	return step == MT_STEP_END ? NULL : "it is not a JSON object";
+	return mt_walk_problem(step);
 }
 
 /* Behind the CSV field that starts at at: at its comma, at the end of its line, or at end. NULL where its quotes do not end. */

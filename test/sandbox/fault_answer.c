@@ -14,6 +14,7 @@
 #include <zlib.h>
 
 #define DEPTH			100000
+#define MANY_BYTES		(8 * 1024 * 1024)
 #define BOMB_CHUNK		(1024 * 1024)
 #define BOMB_CHUNKS		1024		/* a gibibyte in all */
 
@@ -21,6 +22,9 @@
 
 static pthread_once_t bomb_made = PTHREAD_ONCE_INIT;
 static Buffer bomb;
+static pthread_once_t many_made = PTHREAD_ONCE_INIT;
+static Buffer many_elements;
+static Buffer many_members;
 
 /* A server's fault, in one of the shapes such answers have. */
 static void
@@ -105,6 +109,20 @@ make_deep(Buffer *body)
 	memset(body->data + start + DEPTH, ']', DEPTH);
 	body->length += 2 * DEPTH;
 	mt_buffer_bytes(body, "}", 1);
+}
+
+/* Millions of elements, in an array that does not end, and nearly a million members whose names are escaped. */
+static void
+make_many(void)
+{
+	mt_buffer_text(&many_elements, "{\"users\":[0");
+	while (many_elements.length < MANY_BYTES)
+		mt_buffer_text(&many_elements, ",0");
+	mt_buffer_text(&many_elements, "}");
+	mt_buffer_text(&many_members, "{\"users\":[]");
+	while (many_members.length < MANY_BYTES)
+		mt_buffer_text(&many_members, ",\"\\u0061\":0");
+	mt_buffer_text(&many_members, "}");
 }
 
 static void
@@ -214,6 +232,11 @@ mt_fault_answer(Call *call)
 			reply->body = bomb;
 			reply->body_is_lent = true;
 			reply->encoding = "gzip";
+			return true;
+		case FAULT_MANY:
+			pthread_once(&many_made, make_many);
+			reply->body = call->flavour % 2 == 0 ? many_elements : many_members;
+			reply->body_is_lent = true;
 			return true;
 		case FAULT_TRUNCATED:
 		case FAULT_SLOW:

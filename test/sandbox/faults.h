@@ -32,6 +32,7 @@ typedef enum Fault
 	FAULT_BOMB,
 	FAULT_DRIP,
 	FAULT_HANG,
+	FAULT_MANY,
 	FAULT_REVOKED,				/* this and what follows: by the live contract only */
 	FAULT_LOOP,
 	FAULT_ENDLESS,

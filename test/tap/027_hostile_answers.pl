@@ -14,7 +14,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-my @harm = qw(bomb huge deep garbage encoding redirect html400 error403 drip hang);
+my @harm = qw(bomb huge deep many garbage encoding redirect html400 error403 drip hang);
 my %live = map { $_ => "live-$_" } @harm, qw(strangers loop endless);
 my %reference = map { $_ => "ref-$_" } @harm;
 # Reports of rows without anything in them, of which each is refused: fifty thousand wide ones in ten megabytes, a quarter of a million in less than one.
@@ -76,6 +76,10 @@ for (1 .. 200)
 {
 	look();
 	usleep(20_000);
+}
+foreach my $tenant (qw(live-many ref-many))
+{
+	like(slurp_file($node->logfile), qr/tenant "$tenant" failed \(.*\): the answer is not usable: it has more records than can be believed/, "$tenant: nobody looks for its end");
 }
 foreach my $kind (grep { !/hang|drip/ } sort keys %live)
 {

@@ -120,6 +120,7 @@ note_total(MtPosition *position, int64 total, bool continued)
 		position->unsteady = true;
 	if (!continued || position->total < 0 || total < position->total)
 		position->total = total;
+	position->most = Max(position->most, total);
 }
 
 /* Why a listing must not go on after this page; NULL: it may. */
@@ -133,13 +134,23 @@ endless(const MtPosition *position, const MtStoreCounts *counts, bool continued)
 	return NULL;
 }
 
-/* Has a listing that has ended shown everybody? Where it says itself that it is at its end, a total that is slightly off does not matter. */
+/* Is the listing, which has ended, at its end? Where it says so itself, a total that is slightly off does not matter. */
 static bool
 is_complete(const MtPosition *position, bool says_so)
 {
 	int64		missing = position->total - position->seen;
 
 	return !position->unsteady && missing <= (says_so ? Max(position->total / TOTAL_TOLERANCE, 1) : 0);
+}
+
+/*
+ * Has the listing shown everybody, so that who was absent is gone? A total that is off cannot be told from somebody who was skipped, nor can one that
+ * fell meanwhile: the next pull tells.
+ */
+static bool
+is_whole(const MtPosition *position)
+{
+	return !position->unsteady && position->seen >= position->most;
 }
 
 /* Moves the position behind a page that is stored, and decides whether the listing ends with it. */
@@ -152,8 +163,8 @@ account_page(StoreWork *work, const MtStoreCounts *counts)
 	bool		continued = work->next != NULL || position->cursor.next != NULL;
 
 	position->pages++;
-	/* Of those rejected some are fresh and some cannot be told apart. */
-	position->seen += Min(counts->fresh + counts->rejected, counts->received);
+	/* Those rejected are among them, by their ids or as somebody of whom nobody knows who it is. */
+	position->seen += counts->fresh;
 	position->barren = page->count > 0 && counts->fresh == 0 ? position->barren + 1 : 0;
 	note_total(position, page->total, continued);
 	position->cursor.offset += page->step;
@@ -288,6 +299,7 @@ end_phase(StoreWork *work)
 	MtTenant   *tenant = work->tenant;
 	MtJob	   *job = tenant->job;
 	MtPosition *position = &job->position;
+	bool		whole = is_whole(position);
 	MemoryContext previous;
 
 	/* What the reporting user would have brought is missing. */
@@ -297,7 +309,11 @@ end_phase(StoreWork *work)
 		if (work->error == NULL)
 			work->error = "scores were not pulled, for the reporting_user is refused";
 	}
-	mt_sql_sync_finish_phase(tenant->tenant_id, job->job_id, job->phase, work->complete, work->error, position);
+	if (job->phase == MT_PHASE_ROSTER && work->complete && !whole)
+		ereport(LOG,
+				(errmsg("the roster of tenant \"%s\" showed " INT64_FORMAT " of the " INT64_FORMAT " users that it says there are, so nobody was deactivated",
+						tenant->tenant_id, position->seen, position->most)));
+	mt_sql_sync_finish_phase(tenant->tenant_id, job->job_id, job->phase, work->complete, whole, work->error, position);
 	previous = MemoryContextSwitchTo(job->context);
 	if (work->error != NULL && !work->forgivable && position->error == NULL)
 		position->error = psprintf("%s: %s", mt_phase_name(job->phase), work->error);

@@ -442,6 +442,8 @@ faults(const Call *call, int route)
 		kinds |= FAULT_BIT(FAULT_LOOP) | FAULT_BIT(FAULT_ENDLESS) | FAULT_BIT(FAULT_STRANGERS);
 	if (route == LIVE_REPORT)
 		kinds |= FAULT_BIT(FAULT_WIDE) | FAULT_BIT(FAULT_HOLLOW);
+	if (route == LIVE_USERS)
+		kinds |= FAULT_BIT(FAULT_SKIP);
 	return kinds;
 }
 

@@ -251,6 +251,7 @@ mt_fault_answer(Call *call)
 		case FAULT_STRANGERS:
 		case FAULT_WIDE:
 		case FAULT_HOLLOW:
+		case FAULT_SKIP:
 		case FAULT_NONE:
 			break;
 	}

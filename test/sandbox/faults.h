@@ -39,6 +39,7 @@ typedef enum Fault
 	FAULT_STRANGERS,
 	FAULT_WIDE,
 	FAULT_HOLLOW,
+	FAULT_SKIP,
 	FAULT_NONE					/* the last: the number of kinds */
 } Fault;
 

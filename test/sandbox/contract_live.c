@@ -444,6 +444,8 @@ faults(const Call *call, int route)
 		kinds |= FAULT_BIT(FAULT_WIDE) | FAULT_BIT(FAULT_HOLLOW);
 	if (route == LIVE_USERS)
 		kinds |= FAULT_BIT(FAULT_SKIP);
+	if (route == LIVE_REPORT || route == LIVE_SIGN_IN)
+		kinds |= FAULT_BIT(FAULT_ECHO);
 	return kinds;
 }
 

@@ -183,6 +183,41 @@ make_bomb(void)
 	free(blanks);
 }
 
+/* Appends text as the inside of a JSON string, its punctuation as it is, behind backslashes, or by number. */
+static void
+put_escaped(Buffer *body, const char *text, size_t length, int how)
+{
+	size_t		i;
+
+	for (i = 0; i < length; i++)
+	{
+		if (strchr("/+=\"", text[i]) == NULL || (how == 0 && text[i] != '"'))
+			mt_buffer_bytes(body, text + i, 1);
+		else if (how < 2 && (text[i] == '/' || text[i] == '"'))
+			mt_buffer_format(body, "\\%c", text[i]);
+		else if (how < 2)
+			mt_buffer_bytes(body, text + i, 1);
+		else
+			mt_buffer_format(body, "\\u%04x", (unsigned) text[i]);
+	}
+}
+
+/* The error of a server in between, which tells what it was sent. */
+static void
+make_echo(Call *call)
+{
+	Buffer	   *body = &call->reply.body;
+	const char *authorization = mt_call_header(call, "Authorization");
+
+	call->reply.status = MHD_HTTP_BAD_GATEWAY;
+	mt_buffer_text(body, "{\"error\":\"Bad Gateway\",\"authorization\":\"");
+	if (authorization != NULL)
+		put_escaped(body, authorization, strlen(authorization), (int) (call->flavour % 3));
+	mt_buffer_text(body, "\",\"body\":\"");
+	put_escaped(body, call->upload.data, call->upload.length, (int) (call->flavour % 3));
+	mt_buffer_text(body, "\"}");
+}
+
 bool
 mt_fault_answer(Call *call)
 {
@@ -237,6 +272,9 @@ mt_fault_answer(Call *call)
 			pthread_once(&many_made, make_many);
 			reply->body = call->flavour % 2 == 0 ? many_elements : many_members;
 			reply->body_is_lent = true;
+			return true;
+		case FAULT_ECHO:
+			make_echo(call);
 			return true;
 		case FAULT_TRUNCATED:
 		case FAULT_SLOW:

@@ -18,7 +18,7 @@ static const char *const names[FAULT_KINDS] = {
 	"error500", "slow", "truncated", "html200", "reset", "wrong429", "odd429", "empty200", "html400", "error403",
 	"error404", "redirect", "garbage", "encoding", "gzip", "deep", "huge", "bomb", "drip", "hang", "many", "revoked", "loop",
 	"endless", "strangers", "wide", "hollow",
-	"skip"
+	"skip", "echo"
 };
 
 const char *

@@ -40,6 +40,7 @@ typedef enum Fault
 	FAULT_WIDE,
 	FAULT_HOLLOW,
 	FAULT_SKIP,
+	FAULT_ECHO,
 	FAULT_NONE					/* the last: the number of kinds */
 } Fault;
 

@@ -9,6 +9,7 @@ use FindBin;
 use lib "$FindBin::RealBin/lib";
 
 use JSON::PP;
+use MIME::Base64;
 use MindTickle::Sandbox;
 use MindTickle::Test;
 use PostgreSQL::Test::Cluster;
@@ -29,6 +30,7 @@ my $sandbox = MindTickle::Sandbox->start(
 	(map { ('--fault', "$_=1") } qw(empty200 wrong429 odd429)),
 	(map { ('--tenant', "$_,contract=live,courses=13,rps=$limits{$_},rpm=" . 60 * $limits{$_} . ",$tenants{$_}") } @tenants),
 	(map { ('--tenant', "short-$_,contract=live,users=230,courses=2,rps=0,rpm=0") } 1 .. 2),
+	(map { ('--tenant', "echo-$_,contract=live,users=8,courses=2,rps=0,rpm=0") } 1 .. 6),
 	'--tenant', 'stranger,contract=live,users=10,rps=0,rpm=0',
 	'--tenant', 'turned-off,contract=live,users=20,rps=0,rpm=0');
 
@@ -160,9 +162,30 @@ $node->safe_psql('postgres', "SELECT mt_configure_tenant('stranger', '{\"learnin
 ok(poll($node, "SELECT state = 'done' FROM mt_sync_jobs WHERE tenant_id = 'stranger' ORDER BY job_id DESC LIMIT 1"), 'as it is pasted from a browser it is found');
 equals_truth($node, $sandbox, 'stranger');
 
+# A server in between that tells what it was sent: at the report of three tenants, at the sign-in of three.
+my @echoes = map { "echo-$_" } 1 .. 6;
+my @signed_in = @echoes[ 0 .. 2 ];
+add_live_tenant($node, $sandbox, $_) foreach @signed_in;
+ok(wait_for_sync($node, @signed_in), 'three tenants have signed in');
+$sandbox->post('faults', kind => 'echo', percent => 100, tenant => $_) foreach @echoes;
+$node->safe_psql('postgres', q(SELECT mt_sync_tenant(tenant_id) FROM mindtickle.tenant WHERE tenant_id LIKE 'echo-%'));
+add_live_tenant($node, $sandbox, $_) foreach @echoes[ 3 .. 5 ];
+foreach my $number (1 .. 6)
+{
+	my $what = $number <= 3 ? 'progress' : 'sign-in';
+	my $told = $node->wait_for_log(qr/tenant "echo-$number" failed \($what\): status 502\n[^\n]*DETAIL:  The answer begins: .*"authorization":"[^\n]*\*\*\*\*/);
+	ok($told, "echo-$number: what was sent is shown with its secrets blotted out");
+}
+$sandbox->post('faults', kind => 'echo', percent => 0, tenant => $_) foreach @echoes;
+
 # No secret is in the log, nor in anything that can be read.
 my $log = slurp_file($node->logfile);
-my @secrets = map { my $t = $sandbox->tenant($_); map { $t->{$_} // () } qw(api_key secret_key reporting_password) } @tenants, 'stranger', 'turned-off';
+my @secrets = map { my $t = $sandbox->tenant($_); map { $t->{$_} // () } qw(api_key secret_key reporting_password) } @tenants, @echoes, 'stranger', 'turned-off';
+foreach my $tenant (map { $sandbox->tenant($_) } @echoes)
+{
+	my $pair = encode_base64("$tenant->{reporting_user}:$tenant->{reporting_password}", '');
+	push @secrets, $pair, $pair =~ s{/}{\\/}gr, $pair =~ s/([+\/=])/sprintf '\\u%04x', ord $1/ger, substr($pair, 0, 20);
+}
 is(scalar(grep { index($log, $_) >= 0 } @secrets), 0, 'no secret is in the log');
 my $dump = $node->safe_psql('postgres', q(SELECT string_agg(query_to_xml(format('SELECT * FROM mindtickle.%I', relname), true, true, '')::text, '') FROM pg_class
 	WHERE relnamespace = 'mindtickle'::regnamespace AND relkind = 'r' AND relname <> 'credential'));

@@ -454,7 +454,7 @@ store(StoreWork *work)
 
 /* Takes the slot's answer apart. *next: the continuation, NULL when there is none. NULL, or what is wrong with the answer. */
 static const char *
-read_page(MtJob *job, const MtSlot *slot, MtPage *page, char **next)
+read_page(const MtTenant *tenant, const MtSlot *slot, MtPage *page, char **next)
 {
 	const char *problem = slot->stage->read_page(slot->request->body, slot->request->length, &slot->cursor, page);
 
@@ -462,7 +462,7 @@ read_page(MtJob *job, const MtSlot *slot, MtPage *page, char **next)
 	/* An empty page ends a listing, whatever it says. */
 	if (problem != NULL || page->next.start == NULL || page->count == 0)
 		return problem;
-	*next = mt_continuation(page->next);
+	*next = mt_continuation(page->next, mt_pull_url(tenant, slot));
 	if (*next == NULL)
 		return "where it goes on cannot be read";
 	if (slot->cursor.next != NULL && strcmp(*next, slot->cursor.next) == 0)
@@ -477,7 +477,7 @@ store_page(MtTenant *tenant, MtSlot *slot)
 	MtJob	   *job = tenant->job;
 	MtPage		page;
 	StoreWork	work = {.tenant = tenant, .slot = slot, .page = &page};
-	const char *problem = read_page(job, slot, &page, &work.next);
+	const char *problem = read_page(tenant, slot, &page, &work.next);
 
 	if (problem != NULL)
 	{
@@ -572,7 +572,7 @@ store_item(MtTenant *tenant, MtSlot *slot)
 	MtJob	   *job = tenant->job;
 	MtPage		page;
 	StoreWork	work = {.tenant = tenant, .slot = slot, .page = &page, .how = MT_ITEM_STORED};
-	const char *problem = read_page(job, slot, &page, &work.next);
+	const char *problem = read_page(tenant, slot, &page, &work.next);
 
 	/* What must be stored by one call is gathered first, also of a single page, for it must not take more than may be gathered. */
 	if (problem == NULL && slot->trail == NULL && (work.next != NULL || slot->stage->together == MT_TOGETHER_ALWAYS))

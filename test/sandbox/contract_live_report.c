@@ -19,6 +19,7 @@
 #include <strings.h>
 
 #define MAX_LITERAL 128
+#define ODATA_PATH	"/Odata.svc/"
 
 /* Rows that say nothing: lines of CSV, and empty objects. */
 #define WIDE_COLUMNS	200
@@ -192,7 +193,7 @@ put_envelope_start(Buffer *body, Envelope envelope)
 
 /* Appends where the rows go on: this request's address with another position. */
 static void
-put_next(Buffer *body, Call *call, Tenant *tenant, uint64_t position)
+put_next(Buffer *body, Call *call, Tenant *tenant, Envelope envelope, uint64_t position)
 {
 	Buffer		path = {0};
 	const char *query = strchr(call->raw_url, '?');
@@ -219,8 +220,17 @@ put_next(Buffer *body, Call *call, Tenant *tenant, uint64_t position)
 		}
 	}
 	mt_buffer_bytes(&path, "", 1);
-	mt_buffer_text(body, ",\"__next\":");
-	mt_live_put_next(body, call, tenant, position, path.data);
+	if (envelope == ENVELOPE_VALUE)
+	{
+		/* As OData 4 has it, which allows that it is relative. */
+		mt_buffer_text(body, ",\"@odata.nextLink\":");
+		mt_buffer_json(body, position % 2 == 0 ? strchr(path.data, '?') : path.data + strlen(ODATA_PATH));
+	}
+	else
+	{
+		mt_buffer_text(body, ",\"__next\":");
+		mt_live_put_next(body, call, tenant, position, path.data);
+	}
 	mt_buffer_free(&path);
 }
 
@@ -232,7 +242,7 @@ put_envelope_end(Call *call, Tenant *tenant, Envelope envelope, uint64_t positio
 
 	mt_buffer_bytes(body, "]", 1);
 	if (position > 0)
-		put_next(body, call, tenant, position);
+		put_next(body, call, tenant, envelope, position);
 	mt_buffer_text(body, envelope == ENVELOPE_D_RESULTS ? "}}" : "}");
 }
 

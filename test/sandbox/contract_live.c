@@ -430,10 +430,10 @@ answer_sign_in(Call *call, Tenant *tenant)
 }
 
 /* A listing can be led round in circles. */
-static unsigned
+static FaultSet
 faults(const Call *call, int route)
 {
-	unsigned	kinds = FAULTS_OF_ALL;
+	FaultSet	kinds = FAULTS_OF_ALL;
 
 	(void) call;
 	if (route != LIVE_SIGN_IN && route != LIVE_REPORT && route != LIVE_SCIM)

@@ -58,7 +58,7 @@ mt_fault_set(FaultPlan *plan, Fault fault, const char *percent)
 }
 
 Fault
-mt_fault_draw(FaultPlan *plan, uint64_t key, unsigned kinds, uint64_t *flavour)
+mt_fault_draw(FaultPlan *plan, uint64_t key, FaultSet kinds, uint64_t *flavour)
 {
 	DataSet		dice = {.key = key};
 	uint64_t	random = mt_draw(&dice, 0, plan->drawn++, 0);

@@ -47,7 +47,9 @@ typedef enum Fault
 #define FAULT_KINDS ((int) FAULT_NONE)
 
 /* A set of kinds. */
-#define FAULT_BIT(fault) (1U << (fault))
+typedef uint64_t FaultSet;
+
+#define FAULT_BIT(fault) (UINT64_C(1) << (fault))
 #define FAULTS_OF_ALL	(FAULT_BIT(FAULT_REVOKED) - 1)
 
 typedef struct FaultPlan
@@ -65,6 +67,6 @@ extern Fault mt_fault_find(const char *name);
 extern bool mt_fault_set(FaultPlan *plan, Fault fault, const char *percent);
 
 /* Decides about one request that may meet these kinds; *flavour then picks among the variants of a kind. */
-extern Fault mt_fault_draw(FaultPlan *plan, uint64_t key, unsigned kinds, uint64_t *flavour);
+extern Fault mt_fault_draw(FaultPlan *plan, uint64_t key, FaultSet kinds, uint64_t *flavour);
 
 #endif							/* SANDBOX_FAULTS_H */

@@ -27,7 +27,7 @@ typedef enum Treatment
 	STATE						/* not passed on by itself */
 } Treatment;
 
-/* Columns that are more than passed on. */
+/* Columns that are asked for by themselves. */
 typedef enum Column
 {
 	MODULE,

@@ -253,7 +253,8 @@ COMMENT ON FUNCTION mindtickle.deactivate_absent_users(pg_catalog.text, pg_catal
 	IS 'deactivates the pulled users that a complete listing did not show';
 
 CREATE FUNCTION mindtickle.sync_finish_phase(tenant pg_catalog.text, job_id pg_catalog.int8, phase pg_catalog.text, complete pg_catalog.bool,
-		error pg_catalog.text, everything pg_catalog.bool DEFAULT false, latest pg_catalog.timestamptz DEFAULT NULL) RETURNS pg_catalog.void
+		error pg_catalog.text, everything pg_catalog.bool DEFAULT false, latest pg_catalog.timestamptz DEFAULT NULL, whole pg_catalog.bool DEFAULT true)
+	RETURNS pg_catalog.void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -274,7 +275,7 @@ BEGIN
 			ON CONFLICT (tenant_id, resource) DO UPDATE
 				SET data_as_of = excluded.data_as_of, finished_at = excluded.finished_at, error = NULL, error_at = NULL,
 					latest = greatest(r.latest, excluded.latest), listed_at = coalesce(excluded.listed_at, r.listed_at), awaited_since = NULL;
-		IF sync_finish_phase.phase = 'roster' THEN
+		IF sync_finish_phase.phase = 'roster' AND whole THEN
 			PERFORM mindtickle.deactivate_absent_users(sync_finish_phase.tenant, sync_finish_phase.job_id);
 		ELSIF sync_finish_phase.phase = ANY (ARRAY['teams', 'series']) THEN
 			PERFORM mindtickle.forget_absent_groupings(sync_finish_phase.tenant, sync_finish_phase.job_id, sync_finish_phase.phase);
@@ -285,15 +286,16 @@ BEGIN
 			ON CONFLICT (tenant_id, resource) DO UPDATE SET error = excluded.error, error_at = excluded.error_at, awaited_since = NULL;
 	END IF;
 	IF sync_finish_phase.phase = 'roster' THEN
-		PERFORM mindtickle.settle_managers(sync_finish_phase.tenant, sync_finish_phase.job_id, complete);
+		PERFORM mindtickle.settle_managers(sync_finish_phase.tenant, sync_finish_phase.job_id, complete AND whole);
 	END IF;
 	DELETE FROM mindtickle.sync_seen AS s
 		WHERE s.tenant_id = sync_finish_phase.tenant AND s.job_id = sync_finish_phase.job_id AND s.phase = sync_finish_phase.phase;
 	PERFORM mindtickle.wake_aggregator();
 END
 $$;
-COMMENT ON FUNCTION mindtickle.sync_finish_phase(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.bool, pg_catalog.timestamptz)
-	IS 'ends the pull of one resource, unless the job is not running any more; a complete listing tells who and what is gone; everything: it was not asked for changes alone; latest: the latest moment that a record bore';
+COMMENT ON FUNCTION mindtickle.sync_finish_phase(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.bool, pg_catalog.timestamptz,
+	pg_catalog.bool)
+	IS 'ends the pull of one resource, unless the job is not running any more; a complete listing tells who and what is gone; everything: it was not asked for changes alone; latest: the latest moment that a record bore; whole: of a complete roster nobody can have been missed, so that who was absent is gone';
 
 CREATE FUNCTION mindtickle.next_pull(tenant pg_catalog.text) RETURNS pg_catalog.timestamptz
 	LANGUAGE sql STRICT VOLATILE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$

@@ -43,8 +43,11 @@ is_kept(Datum *letter)
 		"AND raw = $5 AND replayed_at IS NULL LIMIT 1",
 		5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID}
 	};
+	bool		found = mt_plan_run(&look, letter, NULL, SPI_OK_SELECT) > 0;
 
-	return mt_plan_run(&look, letter, NULL, SPI_OK_SELECT) > 0;
+	/* Of many letters in a row each would leave a table of rows behind. */
+	SPI_freetuptable(SPI_tuptable);
+	return found;
 }
 
 /* Runs a query that counts the tenant's letters, up to MT_LETTERS_MAX. */

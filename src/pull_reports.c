@@ -252,10 +252,15 @@ find_learner(const char *tenant, const ReportRow *row)
 	};
 	Datum		values[3] = {CStringGetTextDatum(tenant), row->learner, row->email};
 	char		nulls[3] = {' ', row->learner == (Datum) 0 ? 'n' : ' ', row->email == (Datum) 0 ? 'n' : ' '};
+	Datum		found = (Datum) 0;
 	bool		isnull;
 
 	if (mt_plan_run(&find, values, nulls, SPI_OK_SELECT) > 0)
-		return PointerGetDatum(PG_DETOAST_DATUM_COPY(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)));
+		found = PointerGetDatum(PG_DETOAST_DATUM_COPY(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)));
+	/* There may be as many learners as rows. */
+	SPI_freetuptable(SPI_tuptable);
+	if (found != (Datum) 0)
+		return found;
 	return row->learner == (Datum) 0 ? (Datum) 0 : mt_user_resolve(tenant, row->learner);
 }
 

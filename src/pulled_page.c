@@ -19,6 +19,7 @@
 #include "plan.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 /* The job of a dead letter that is replayed. */
 #define NO_JOB	0
@@ -58,11 +59,19 @@ of_job(const MtPulledPage *page)
 void
 mt_page_reject(MtPulledPage *page, int index, const MtFault *fault)
 {
-	bytea	   *record = DatumGetByteaPP(page->records[index]);
+	MemoryContext scratch;
+	MemoryContext previous;
+	bytea	   *record;
 
 	if (!of_job(page))
 		mt_raise_fault(fault);
+	/* All records of a page may be at fault. */
+	scratch = AllocSetContextCreate(CurrentMemoryContext, "mindtickle rejected record", ALLOCSET_DEFAULT_SIZES);
+	previous = MemoryContextSwitchTo(scratch);
+	record = DatumGetByteaPP(page->records[index]);
 	(void) mt_keep_dead_letter(page->tenant, "pull", page->resource, fault, VARDATA_ANY(record), VARSIZE_ANY_EXHDR(record));
+	MemoryContextSwitchTo(previous);
+	MemoryContextDelete(scratch);
 	page->rejected++;
 }
 

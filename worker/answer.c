@@ -5,7 +5,8 @@
  * Called by the adapters (contract_*.c). json-c parses every value but plain strings; here is only the walk from one value of an envelope to the next, and where
  * in the text json-c says that it ended. A record is handed on as the bytes that came: numbers keep every digit, what is wrong inside a
  * record is left to the extension's own validation, which rejects that record alone, and a rejected one is kept as it was. A tree of the
- * whole answer would lose digits, and take up to thirty times the memory of the text.
+ * whole answer would lose digits, and take up to thirty times the memory of the text. A walk has an end also where the text has none that is worth
+ * waiting for, since nothing else is done meanwhile.
  */
 #include "answer.h"
 
@@ -16,6 +17,11 @@
 #define VALUE_MAX		(1024 * 1024)
 /* How deep objects are passed member by member, which may make them longer than one value. */
 #define OBJECT_DEPTH_MAX	3
+/* A walk ends behind so many elements; a member counts as so many, for its name may have to be parsed for each one that is looked for. */
+#define ITEMS_MAX		300000
+#define MEMBER_ITEMS	30
+/* An escape takes at most so many bytes for one. */
+#define ESCAPE_MAX		6
 /* Longest number whose kind is asked for. */
 #define NUMBER_MAX		300
 
@@ -91,42 +97,44 @@ skip_value(const char *at, const char *end)
 
 /* Behind the array that starts at at, or NULL. It is passed element by element, so that it may be longer than one value. */
 static const char *
-skip_array(const char *at, const char *end)
+skip_array(const char *at, const char *end, int *room)
 {
-	MtWalk		walk = {.at = at + 1,.end = end,.closing = ']'};
+	MtWalk		walk = {.at = at + 1,.end = end,.closing = ']',.room = *room};
 	MtSpan		element;
 	MtStep		step;
 
 	while ((step = mt_json_element(&walk, &element)) == MT_STEP_ITEM)
 		;
+	*room = walk.room;
 	return step == MT_STEP_END ? walk.at : NULL;
 }
 
 /* Behind the object that starts at at, or NULL, passed member by member. */
 static const char *
-skip_object(const char *at, const char *end, int depth)
+skip_object(const char *at, const char *end, int depth, int *room)
 {
-	MtWalk		walk = {.at = at + 1,.end = end,.closing = '}',.depth = depth,.open_end = true};
+	MtWalk		walk = {.at = at + 1,.end = end,.closing = '}',.depth = depth,.open_end = true,.room = *room};
 	MtSpan		key;
 	MtSpan		value;
 	MtStep		step;
 
 	while ((step = mt_json_member(&walk, &key, &value)) == MT_STEP_ITEM)
 		;
+	*room = walk.room;
 	return step == MT_STEP_END ? walk.at : NULL;
 }
 
 /* Behind the value of a member that starts at at, or NULL. */
 static const char *
-skip_member_value(const char *at, const char *end, int depth)
+skip_member_value(const char *at, const char *end, int depth, int *room)
 {
 	const char *behind;
 
 	if (at < end && *at == '[')
-		return skip_array(at, end);
+		return skip_array(at, end, room);
 	behind = skip_value(at, end);
 	if (behind == NULL && depth < OBJECT_DEPTH_MAX && end - at > VALUE_MAX && *at == '{')
-		behind = skip_object(at, end, depth + 1);
+		behind = skip_object(at, end, depth + 1, room);
 	return behind;
 }
 
@@ -164,12 +172,13 @@ mt_json_walk(MtSpan container, char opening, MtWalk *walk)
 	walk->begun = false;
 	walk->open_end = false;
 	walk->depth = 0;
+	walk->room = ITEMS_MAX;
 	return true;
 }
 
-/* Steps over what separates two items, or behind the bracket that ends them. */
+/* Steps over what separates two items, or behind the bracket that ends them. An item takes so much of the room. */
 static MtStep
-next_item(MtWalk *walk)
+next_item(MtWalk *walk, int takes)
 {
 	walk->at = skip_space(walk->at, walk->end);
 	if (walk->at < walk->end && *walk->at == walk->closing)
@@ -184,7 +193,8 @@ next_item(MtWalk *walk)
 		walk->at = skip_space(walk->at + 1, walk->end);
 	}
 	walk->begun = true;
-	return MT_STEP_ITEM;
+	walk->room -= takes;
+	return walk->room >= 0 ? MT_STEP_ITEM : MT_STEP_TOO_MANY;
 }
 
 /* Takes the value whose end is known. */
@@ -205,7 +215,7 @@ take_value(MtWalk *walk, const char *behind, MtSpan *value)
 MtStep
 mt_json_member(MtWalk *walk, MtSpan *key, MtSpan *value)
 {
-	MtStep		step = next_item(walk);
+	MtStep		step = next_item(walk, MEMBER_ITEMS);
 
 	if (step == MT_STEP_END && walk->at != walk->end && !walk->open_end)
 		return MT_STEP_MALFORMED;
@@ -217,7 +227,9 @@ mt_json_member(MtWalk *walk, MtSpan *key, MtSpan *value)
 	if (walk->at == walk->end || *walk->at != ':')
 		return MT_STEP_MALFORMED;
 	walk->at = skip_space(walk->at + 1, walk->end);
-	return take_value(walk, skip_member_value(walk->at, walk->end, walk->depth), value) ? MT_STEP_ITEM : MT_STEP_MALFORMED;
+	if (take_value(walk, skip_member_value(walk->at, walk->end, walk->depth, &walk->room), value))
+		return MT_STEP_ITEM;
+	return walk->room >= 0 ? MT_STEP_MALFORMED : MT_STEP_TOO_MANY;
 }
 
 /*
@@ -226,7 +238,7 @@ mt_json_member(MtWalk *walk, MtSpan *key, MtSpan *value)
 MtStep
 mt_json_element(MtWalk *walk, MtSpan *value)
 {
-	MtStep		step = next_item(walk);
+	MtStep		step = next_item(walk, 1);
 
 	if (step != MT_STEP_ITEM)
 		return step;
@@ -319,13 +331,19 @@ mt_json_text(MtSpan string)
 bool
 mt_json_text_equals(MtSpan string, const char *text)
 {
+	const char *escape;
+	size_t		length = strlen(text);
 	char	   *decoded;
 	bool		equal;
 
 	if (!mt_json_is_string(string))
 		return false;
-	if (memchr(string.start, '\\', string.length) == NULL)
-		return string.length - 2 == strlen(text) && memcmp(string.start + 1, text, string.length - 2) == 0;
+	escape = memchr(string.start, '\\', string.length);
+	if (escape == NULL)
+		return string.length - 2 == length && memcmp(string.start + 1, text, length) == 0;
+	/* Most that say something else can be told without json-c: by their length, and by what stands in front of the first escape. */
+	if (string.length - 2 > ESCAPE_MAX * length || strncmp(string.start + 1, text, (size_t) (escape - string.start - 1)) != 0)
+		return false;
 	decoded = mt_json_text(string);
 	equal = decoded != NULL && strcmp(decoded, text) == 0;
 	if (decoded != NULL)

@@ -23,13 +23,15 @@ typedef struct MtWalk
 	bool		begun;
 	bool		open_end;		/* where it ends is not known yet */
 	int			depth;			/* of objects that are walked to find their end */
+	int			room;			/* for items, those of what is within it included; below 0: there were more */
 } MtWalk;
 
 typedef enum MtStep
 {
 	MT_STEP_ITEM,
 	MT_STEP_END,
-	MT_STEP_MALFORMED
+	MT_STEP_MALFORMED,
+	MT_STEP_TOO_MANY
 } MtStep;
 
 extern bool mt_json_document(const char *text, size_t length, MtSpan *value);

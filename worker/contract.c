@@ -6,10 +6,14 @@
  */
 #include "contract.h"
 
+#include <curl/curl.h>
+
 #include "source.h"
 
 /* Longest URL of a continuation, in bytes. */
 #define CONTINUATION_MAX	4096
+/* Of these a scheme consists. */
+#define SCHEME_CHARACTERS	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-."
 
 /*
  * The adapter of a contract; NULL when there is none of that name.
@@ -75,6 +79,17 @@ mt_contract_choose(const MtSource *source, MtPhase phase, const MtCounts *counts
 }
 
 /*
+ * What is wrong with an object whose walk ended with this step; NULL: nothing.
+ */
+const char *
+mt_walk_problem(MtStep step)
+{
+	if (step == MT_STEP_TOO_MANY)
+		return "it has more records than can be believed";
+	return step == MT_STEP_END ? NULL : "it is not a JSON object";
+}
+
+/*
  * Fills in the records of a page from the array that holds them, at most so many. NULL, or what the array is not.
  */
 const char *
@@ -102,24 +117,51 @@ mt_read_records(MtSpan array, int most, MtPage *page)
 	return step == MT_STEP_END ? NULL : "its list of records is malformed";
 }
 
+/* Path and query of a reference that has neither scheme nor host, as seen from a URL; palloc'd. NULL when it is none. */
+static char *
+resolve(const char *reference, const char *base)
+{
+	CURLU	   *url = curl_url();
+	char	   *path = NULL;
+	char	   *query = NULL;
+	char	   *target = NULL;
+
+	if (url != NULL && curl_url_set(url, CURLUPART_URL, base, 0) == CURLUE_OK && curl_url_set(url, CURLUPART_URL, reference, 0) == CURLUE_OK &&
+		curl_url_get(url, CURLUPART_PATH, &path, 0) == CURLUE_OK)
+	{
+		(void) curl_url_get(url, CURLUPART_QUERY, &query, 0);
+		/* Without an error of ours, so that libcurl's memory is freed in any case. */
+		target = MemoryContextAllocExtended(CurrentMemoryContext, strlen(path) + 1 + (query == NULL ? 0 : strlen(query)) + 1, MCXT_ALLOC_NO_OOM);
+	}
+	if (target != NULL)
+		sprintf(target, "%s%s%s", path, query == NULL ? "" : "?", query == NULL ? "" : query);
+	curl_free(path);
+	curl_free(query);
+	curl_url_cleanup(url);
+	return target;
+}
+
 /*
  * Where a listing goes on: path and query of a URL, which is a JSON string, as they are but for what must not stand in a request line, which is
- * percent-encoded; palloc'd. The host that it names is left out, for the request will go to ours. NULL when it cannot be used.
+ * percent-encoded; palloc'd. The host that it names is left out, for the request will go to ours; a relative one starts from the request's URL, and
+ * names none. NULL when it cannot be used.
  */
 char *
-mt_continuation(MtSpan url)
+mt_continuation(MtSpan url, const char *request_url)
 {
 	char	   *text = mt_json_text(url);
 	const char *path = text;
-	const char *scheme_end;
+	size_t		scheme;
 	StringInfoData target;
 
 	if (text == NULL || strlen(text) > CONTINUATION_MAX)
 		return NULL;
-	scheme_end = strstr(text, "://");
-	if (scheme_end != NULL && strspn(text, "HTPShtps") == (size_t) (scheme_end - text))
-		path = scheme_end + 3 + strcspn(scheme_end + 3, "/?#");
-	if (*path != '/' || path[1] == '/')
+	scheme = strspn(text, SCHEME_CHARACTERS);
+	if (strncmp(text + scheme, "://", 3) == 0 && strspn(text, "HTPShtps") == scheme)
+		path = text + scheme + 3 + strcspn(text + scheme + 3, "/?#");
+	else if (*text != '/' && text[scheme] != ':' && strpbrk(text, "\\#") == NULL)
+		path = resolve(text, request_url);
+	if (path == NULL || *path != '/' || path[1] == '/')
 		return NULL;
 	initStringInfo(&target);
 	for (; *path != '\0'; path++)

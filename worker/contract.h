@@ -176,7 +176,8 @@ extern const MtContract mt_contract_live;
 extern const MtContract *mt_contract_find(const char *name);
 extern const MtStage *mt_contract_stage(const MtSource *source, MtPhase phase, const char *name);
 extern const MtStage *mt_contract_choose(const MtSource *source, MtPhase phase, const MtCounts *counts);
+extern const char *mt_walk_problem(MtStep step);
 extern const char *mt_read_records(MtSpan array, int most, MtPage *page);
-extern char *mt_continuation(MtSpan url);
+extern char *mt_continuation(MtSpan url, const char *request_url);
 
 #endif							/* MT_CONTRACT_H */

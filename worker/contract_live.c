@@ -69,8 +69,8 @@ read_sign_in(const char *body, size_t length, char **token, int64 *seconds)
 		else if (mt_json_text_equals(key, "expires_in") && mt_json_count(value) > 0)
 			*seconds = mt_json_count(value);
 	}
-	if (step == MT_STEP_MALFORMED)
-		return "it is not a JSON object";
+	if (step != MT_STEP_END)
+		return mt_walk_problem(step);
 	return *token == NULL ? "it has no token" : NULL;
 }
 
@@ -202,8 +202,9 @@ read_envelope(const char *body, size_t length, const Envelope *envelope, MtPage 
 		else if (envelope->done != NULL && mt_json_text_equals(key, envelope->done))
 			page->last = (value.length == 4 && memcmp(value.start, "true", 4) == 0) || mt_json_text_equals(value, "true");
 	}
-	if (step == MT_STEP_MALFORMED)
-		return "it is not a JSON object";
+	problem = mt_walk_problem(step);
+	if (problem != NULL)
+		return problem;
 	if (array.start == NULL)
 		return "it has no list of records";
 	problem = mt_read_records(array, RECORDS_MAX, page);

@@ -12,7 +12,7 @@
 
 /* More rows than this in one answer are not believed. */
 #define ROWS_MAX		250000
-/* Columns of a CSV answer that are looked at, and longest field in bytes. */
+/* Most columns of a CSV answer, and longest field that is looked at, in bytes. */
 #define COLUMNS_MAX		200
 #define FIELD_MAX		(64 * 1024)
 
@@ -27,18 +27,27 @@ typedef enum Treatment
 	STATE						/* not passed on by itself */
 } Treatment;
 
+/* Columns that are asked for by themselves. */
+typedef enum Column
+{
+	MODULE,
+	STARTED,
+	COMPLETED,
+	ENDED
+} Column;
+
 static const struct
 {
 	const char *name;
 	const char *canonical_name;
 	Treatment	treatment;
 }			columns[] = {
+	[MODULE] = {"ModuleId", "courseId", IDENTIFIER},
+	[STARTED] = {"HasStarted", NULL, STATE},
+	[COMPLETED] = {"HasCompleted", NULL, STATE},
+	[ENDED] = {"EndTime", NULL, STATE},
 	{"UserId", "userId", IDENTIFIER},
 	{"LearnerEmailId", "email", TEXT},
-	{"ModuleId", "courseId", IDENTIFIER},
-	{"HasStarted", NULL, STATE},
-	{"HasCompleted", NULL, STATE},
-	{"EndTime", NULL, STATE},
 	{"HasFailed", "hasFailed", BOOLEAN},
 	{"IsOverdue", "isOverdue", BOOLEAN},
 	{"PercentCompleted", "percentCompleted", NUMBER},
@@ -121,7 +130,7 @@ find_rows(MtSpan object, int depth, MtSpan *rows, MtSpan *next)
 				 mt_json_is_string(value) && value.length > 2)
 			*next = value;
 	}
-	return step == MT_STEP_END ? NULL : "it is not a JSON object";
+	return mt_walk_problem(step);
 }
 
 /* Behind the CSV field that starts at at: at its comma, at the end of its line, or at end. NULL where its quotes do not end. */
@@ -171,6 +180,52 @@ take_line(const char *at, const char *end, MtSpan *line, int *fields)
 	return at;
 }
 
+/* Which of the columns that are looked at has this name, a JSON string; -1: none. */
+static int
+find_column(MtSpan name)
+{
+	for (int i = 0; i < (int) lengthof(columns); i++)
+		if (mt_json_text_equals(name, columns[i].name))
+			return i;
+	return -1;
+}
+
+/* The same for a name in the header of CSV, which may stand in quotes. */
+static int
+find_csv_column(const char *start, const char *end)
+{
+	size_t		length = (size_t) (end - start);
+
+	if (length >= 2 && *start == '"')
+	{
+		start++;
+		length -= 2;
+	}
+	for (int i = 0; i < (int) lengthof(columns); i++)
+		if (strlen(columns[i].name) == length && memcmp(start, columns[i].name, length) == 0)
+			return i;
+	return -1;
+}
+
+/* Has the header of CSV this column? */
+static bool
+header_has(MtSpan header, int column)
+{
+	const char *end = header.start + header.length;
+	const char *name = header.start;
+
+	for (;;)
+	{
+		const char *name_end = skip_field(name, end);
+
+		if (find_csv_column(name, name_end) == column)
+			return true;
+		if (name_end == end)
+			return false;
+		name = name_end + 1;
+	}
+}
+
 static const char *
 read_csv(const char *at, const char *end, MtPage *page)
 {
@@ -182,7 +237,7 @@ read_csv(const char *at, const char *end, MtPage *page)
 	if (end[-1] != '\n' && end[-1] != '\r')
 		return "it is neither JSON nor whole CSV";
 	at = take_line(at, end, &page->header, &columns_given);
-	if (at == NULL || columns_given > COLUMNS_MAX || memmem(page->header.start, page->header.length, "ModuleId", 8) == NULL)
+	if (at == NULL || columns_given > COLUMNS_MAX || !header_has(page->header, MODULE))
 		return "it is neither JSON nor CSV with the columns of a report";
 	page->records = palloc(sizeof(MtSpan) * (Size) room);
 	while (at < end)
@@ -229,13 +284,15 @@ mt_live_read_report(const char *body, size_t length, const MtCursor *cursor, MtP
 	return problem != NULL ? problem : mt_read_records(rows, ROWS_MAX, page);
 }
 
-/* What a CSV field says, palloc'd. */
-static char *
-field_text(const char *start, const char *end)
+/* A CSV field as a JSON string, palloc'd. */
+static MtSpan
+field_as_string(const char *start, const char *end)
 {
 	StringInfoData text;
+	StringInfoData string;
 
 	initStringInfo(&text);
+	initStringInfo(&string);
 	if (start < end && *start == '"')
 	{
 		start++;
@@ -249,41 +306,48 @@ field_text(const char *start, const char *end)
 	}
 	else
 		appendBinaryStringInfo(&text, start, (int) (end - start));
-	return text.data;
+	escape_json(&string, text.data);
+	return (MtSpan) {string.data, (size_t) string.len};
 }
 
-/* A line of CSV as a JSON object of strings. */
-static MtSpan
-line_as_object(MtSpan header, MtSpan line)
+/* Finds in a line of CSV what stands in our columns, as JSON strings. The others, be they ever so many, cost nothing. */
+static void
+values_of_line(MtSpan header, MtSpan line, MtSpan *values)
 {
 	const char *name = header.start;
 	const char *value = line.start;
 	const char *header_end = header.start + header.length;
 	const char *line_end = line.start + line.length;
-	StringInfoData object;
 
-	initStringInfo(&object);
-	appendStringInfoChar(&object, '{');
 	for (;;)
 	{
 		const char *name_end = skip_field(name, header_end);
 		const char *value_end = skip_field(value, line_end);
+		int			column = find_csv_column(name, name_end);
 
-		if (value_end - value <= FIELD_MAX)
-		{
-			if (object.len > 1)
-				appendStringInfoChar(&object, ',');
-			escape_json(&object, field_text(name, name_end));
-			appendStringInfoChar(&object, ':');
-			escape_json(&object, field_text(value, value_end));
-		}
+		if (column >= 0 && values[column].start == NULL && value_end - value <= FIELD_MAX)
+			values[column] = field_as_string(value, value_end);
 		if (name_end == header_end || value_end == line_end)
 			break;
 		name = name_end + 1;
 		value = value_end + 1;
 	}
-	appendStringInfoChar(&object, '}');
-	return (MtSpan) {object.data, (size_t) object.len};
+}
+
+/* The same for a JSON object; of members that have the same name the last counts, as it does in jsonb. */
+static void
+values_of_object(MtWalk *walk, MtSpan *values)
+{
+	MtSpan		key;
+	MtSpan		value;
+
+	while (mt_json_member(walk, &key, &value) == MT_STEP_ITEM)
+	{
+		int			column = find_column(key);
+
+		if (column >= 0)
+			values[column] = value;
+	}
 }
 
 static bool
@@ -347,33 +411,26 @@ append_state(StringInfo canonical, MtSpan started, MtSpan completed, MtSpan ende
 void
 mt_live_canonical_report(const MtSource *source, const MtPage *page, MtSpan record, StringInfo canonical)
 {
-	MtSpan		row = page->header.start == NULL ? record : line_as_object(page->header, record);
-	MtSpan		started = {NULL, 0};
-	MtSpan		completed = {NULL, 0};
-	MtSpan		ended = {NULL, 0};
+	MtSpan		values[lengthof(columns)] = {0};
 	MtWalk		walk;
-	MtSpan		key;
-	MtSpan		value;
 
-	if (!mt_json_walk(row, '{', &walk))
+	if (page->header.start != NULL)
+		values_of_line(page->header, record, values);
+	else if (mt_json_walk(record, '{', &walk))
+		values_of_object(&walk, values);
+	else
 	{
-		mt_append_span(canonical, row);
+		mt_append_span(canonical, record);
 		return;
 	}
 	appendStringInfoChar(canonical, '{');
-	while (mt_json_member(&walk, &key, &value) == MT_STEP_ITEM)
-		for (int i = 0; i < (int) lengthof(columns); i++)
-		{
-			if (!mt_json_text_equals(key, columns[i].name))
-				continue;
-			if (columns[i].treatment == STATE)
-				*(strcmp(columns[i].name, "EndTime") == 0 ? &ended : columns[i].name[3] == 'S' ? &started : &completed) = value;
-			else
-			{
-				mt_append_name(canonical, columns[i].canonical_name);
-				append_value(canonical, columns[i].treatment, value);
-			}
-		}
-	append_state(canonical, started, completed, ended);
+	for (int i = 0; i < (int) lengthof(columns); i++)
+	{
+		if (values[i].start == NULL || columns[i].treatment == STATE)
+			continue;
+		mt_append_name(canonical, columns[i].canonical_name);
+		append_value(canonical, columns[i].treatment, values[i]);
+	}
+	append_state(canonical, values[STARTED], values[COMPLETED], values[ENDED]);
 	appendStringInfoChar(canonical, '}');
 }

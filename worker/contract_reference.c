@@ -127,6 +127,7 @@ read_envelope(const char *body, size_t length, const char *records, MtPage *page
 	MtSpan		array = {NULL, 0};
 	MtWalk		walk;
 	MtStep		step;
+	const char *problem;
 
 	memset(page, 0, sizeof(*page));
 	page->total = -1;
@@ -141,8 +142,9 @@ read_envelope(const char *body, size_t length, const char *records, MtPage *page
 		else if (mt_json_text_equals(key, "limit"))
 			page->limit = Max(mt_json_count(value), 0);
 	}
-	if (step == MT_STEP_MALFORMED)
-		return "it is not a JSON object";
+	problem = mt_walk_problem(step);
+	if (problem != NULL)
+		return problem;
 	if (array.start == NULL)
 		return "it has no list of records";
 	return mt_read_records(array, RECORDS_MAX, page);

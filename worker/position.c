@@ -20,7 +20,7 @@ mt_position_start(MtPosition *position)
 	MtPosition	kept = *position;
 
 	memset(position, 0, sizeof(*position));
-	position->total = -1;
+	position->total = position->most = -1;
 	position->stage = pstrdup("");
 	position->after = pstrdup("");
 	position->again = kept.again;
@@ -94,6 +94,7 @@ mt_position_read(MtPosition *position, const char *json)
 		position->cursor.limit = read_count(object, "limit", 0);
 		position->pages = read_count(object, "pages", 0);
 		position->total = read_count(object, "total", -1);
+		position->most = read_count(object, "most", position->total);
 		position->seen = read_count(object, "seen", 0);
 		position->barren = (int) read_count(object, "barren", 0);
 		position->unsteady = json_object_object_get_ex(object, "unsteady", &member) && json_object_get_boolean(member);
@@ -123,9 +124,9 @@ mt_position_write(const MtPosition *position)
 
 	initStringInfo(&json);
 	appendStringInfo(&json,
-					 "{\"offset\":" INT64_FORMAT ",\"limit\":" INT64_FORMAT ",\"pages\":" INT64_FORMAT ",\"total\":" INT64_FORMAT
+					 "{\"offset\":" INT64_FORMAT ",\"limit\":" INT64_FORMAT ",\"pages\":" INT64_FORMAT ",\"total\":" INT64_FORMAT ",\"most\":" INT64_FORMAT
 					 ",\"seen\":" INT64_FORMAT ",\"barren\":%d,\"unsteady\":%s,\"round\":%d,\"lost\":" INT64_FORMAT ",\"after\":",
-					 position->cursor.offset, position->cursor.limit, position->pages, position->total, position->seen,
+					 position->cursor.offset, position->cursor.limit, position->pages, position->total, position->most, position->seen,
 					 position->barren, position->unsteady ? "true" : "false", position->round, position->lost);
 	escape_json(&json, position->after);
 	appendStringInfoString(&json, ",\"stage\":");

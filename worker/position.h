@@ -20,8 +20,9 @@ typedef struct MtPosition
 	/* of a listing */
 	MtCursor	cursor;			/* the next page; of items only since when */
 	int64		pages;			/* read so far */
-	int64		total;			/* what the first page that said so said; -1: none */
-	int64		seen;			/* records of different ids, and those rejected */
+	int64		total;			/* how many there are, as the pages say: of a continued listing the least; -1: none has said so */
+	int64		most;			/* the most that a page has said; -1: likewise */
+	int64		seen;			/* records of different ids, and those without a readable one */
 	int			barren;			/* pages in a row that brought no new id */
 	TimestampTz latest;			/* of the records' own moments; 0: none */
 	bool		unsteady;		/* the total has changed while reading, so records may have moved between pages */

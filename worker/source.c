@@ -12,6 +12,9 @@
 #include "common/base64.h"
 #include "common/hashfn.h"
 
+/* Bytes of a character that JSON has by its number. */
+#define ESCAPE_BYTES	6
+
 static double
 number_setting(json_object *settings, const char *name, double absent)
 {
@@ -316,20 +319,27 @@ mt_source_url(const MtSource *source, MtHost host, const MtCall *call)
 	return psprintf("%.*s%s", (int) length, url, call->target.data);
 }
 
-/* The header of a user and his password (RFC 7617). */
+/* A user and his password as HTTP has them (RFC 7617). */
 static char *
-basic_authorization(const char *user, const char *password)
+basic_credentials(const char *user, const char *password)
 {
 	char	   *pair = psprintf("%s:%s", user, password);
 	int			length = (int) strlen(pair);
 	int			room = pg_b64_enc_len(length);
 	char	   *encoded = palloc0((Size) room + 1);
-	char	   *header;
 
 	(void) pg_b64_encode(pair, length, encoded, room);
-	header = psprintf("Authorization: Basic %s", encoded);
 	overwrite(pair);
-	overwrite(encoded);
+	return encoded;
+}
+
+static char *
+basic_authorization(const char *user, const char *password)
+{
+	char	   *credentials = basic_credentials(user, password);
+	char	   *header = psprintf("Authorization: Basic %s", credentials);
+
+	overwrite(credentials);
 	return header;
 }
 
@@ -352,21 +362,63 @@ mt_source_authorization(const MtSource *source, MtHost host, const char *token)
 	return psprintf("Authorization: Bearer %s", token != NULL ? token : source->api_key);
 }
 
+/* Is this the JSON escape of a character by its number? */
+static bool
+is_numbered(const char *text, char character)
+{
+	char		number[7];
+
+	snprintf(number, sizeof(number), "\\u%04x", (unsigned char) character);
+	return pg_strncasecmp(text, number, strlen(number)) == 0;
+}
+
+/* How long the secret is with which the text begins, as it is or with any of its characters escaped as in JSON; 0: it begins otherwise. */
+static size_t
+secret_length(const char *text, const char *secret)
+{
+	const char *at = text;
+
+	for (; *secret != '\0'; secret++)
+	{
+		if (*at == *secret)
+			at++;
+		else if (*at == '\\' && at[1] == *secret)
+			at += 2;
+		else if (is_numbered(at, *secret))
+			at += ESCAPE_BYTES;
+		else
+			return 0;
+	}
+	return (size_t) (at - text);
+}
+
 static void
 blot_secret(const char *secret, char *text)
 {
-	if (secret == NULL || secret[0] == '\0')
+	if (secret == NULL)
 		return;
-	for (text = strstr(text, secret); text != NULL; text = strstr(text + strlen(secret), secret))
-		memset(text, '*', strlen(secret));
+	while (*text != '\0')
+	{
+		size_t		length = secret_length(text, secret);
+
+		memset(text, '*', length);
+		text += Max(length, 1);
+	}
 }
 
 /*
- * Blots out every secret of the source, and the token, in a text.
+ * Blots out every secret of the source, and the token, in a text, which may be what came with a request, in JSON.
  */
 void
 mt_source_blot(const MtSource *source, const char *token, char *text)
 {
+	if (source->reporting_user != NULL && source->reporting_password != NULL)
+	{
+		char	   *credentials = basic_credentials(source->reporting_user, source->reporting_password);
+
+		blot_secret(credentials, text);
+		overwrite(credentials);
+	}
 	blot_secret(token, text);
 	blot_secret(source->api_key, text);
 	blot_secret(source->secret_key, text);
@@ -382,15 +434,15 @@ length_of(const char *secret)
 }
 
 /*
- * Bytes of the longest secret.
+ * Bytes that the longest secret can have in an answer.
  */
 size_t
-mt_source_longest_secret(const MtSource *source)
+mt_source_longest_secret(const MtSource *source, const char *token)
 {
-	size_t		longest = Max(length_of(source->api_key), length_of(source->secret_key));
+	size_t		longest = pg_b64_enc_len((int) (length_of(source->reporting_user) + 1 + length_of(source->reporting_password)));
 
-	longest = Max(longest, Max(length_of(source->reporting_user), length_of(source->reporting_password)));
-	return Max(longest, length_of(source->scim_token));
+	longest = Max(longest, Max(length_of(source->api_key), length_of(source->secret_key)));
+	return ESCAPE_BYTES * Max(longest, Max(length_of(source->scim_token), length_of(token)));
 }
 
 /*

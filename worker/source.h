@@ -61,7 +61,7 @@ extern void mt_source_forget(MtSource *source);
 extern char *mt_source_url(const MtSource *source, MtHost host, const MtCall *call);
 extern char *mt_source_authorization(const MtSource *source, MtHost host, const char *token);
 extern void mt_source_blot(const MtSource *source, const char *token, char *text);
-extern size_t mt_source_longest_secret(const MtSource *source);
+extern size_t mt_source_longest_secret(const MtSource *source, const char *token);
 extern const char *mt_map_find(const MtMap *map, MtSpan key);
 extern bool mt_fit_for_header(const char *text);
 

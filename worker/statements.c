@@ -452,17 +452,17 @@ mt_sql_sync_since(const char *tenant, int64 job_id, MtPhase phase, MemoryContext
 }
 
 /*
- * Records how the pull of a resource ended, which was at this position.
+ * Records how the pull of a resource ended, which was at this position; whole: nobody can have been missed.
  */
 void
-mt_sql_sync_finish_phase(const char *tenant, int64 job_id, MtPhase phase, bool complete, const char *error, const MtPosition *position)
+mt_sql_sync_finish_phase(const char *tenant, int64 job_id, MtPhase phase, bool complete, bool whole, const char *error, const MtPosition *position)
 {
 	static MtStatement statement = {
-		"SELECT mindtickle.sync_finish_phase($1, $2, $3, $4, $5, $6, $7)", 7,
-		{TEXTOID, INT8OID, TEXTOID, BOOLOID, TEXTOID, BOOLOID, TIMESTAMPTZOID}
+		"SELECT mindtickle.sync_finish_phase($1, $2, $3, $4, $5, $6, $7, $8)", 8,
+		{TEXTOID, INT8OID, TEXTOID, BOOLOID, TEXTOID, BOOLOID, TIMESTAMPTZOID, BOOLOID}
 	};
-	Datum		values[7];
-	char		nulls[7] = "       ";
+	Datum		values[8];
+	char		nulls[8] = "        ";
 
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = Int64GetDatum(job_id);
@@ -471,6 +471,7 @@ mt_sql_sync_finish_phase(const char *tenant, int64 job_id, MtPhase phase, bool c
 	values[4] = error == NULL ? (Datum) 0 : CStringGetTextDatum(error);
 	values[5] = BoolGetDatum(position->cursor.since == NULL);
 	values[6] = TimestampTzGetDatum(position->latest);
+	values[7] = BoolGetDatum(whole);
 	nulls[4] = error == NULL ? 'n' : ' ';
 	nulls[6] = position->latest == 0 ? 'n' : ' ';
 	mt_run_for_row(&statement, values, nulls);

@@ -91,7 +91,7 @@ extern void mt_sql_sync_forget_seen(const char *tenant, int64 job_id, MtPhase ph
 extern bool mt_sql_sync_advance(const char *tenant, int64 job_id, MtPhase phase, const char *position, int64 done, int64 total,
 								const MtStoreCounts *counts);
 extern char *mt_sql_sync_since(const char *tenant, int64 job_id, MtPhase phase, MemoryContext context);
-extern void mt_sql_sync_finish_phase(const char *tenant, int64 job_id, MtPhase phase, bool complete, const char *error,
+extern void mt_sql_sync_finish_phase(const char *tenant, int64 job_id, MtPhase phase, bool complete, bool whole, const char *error,
 									 const MtPosition *position);
 extern void mt_sql_sync_close(const char *tenant, int64 job_id, const char *state, const char *error);
 extern void mt_sql_sync_back_off(const char *tenant, TimestampTz until, const char *error);

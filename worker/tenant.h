@@ -201,6 +201,7 @@ extern bool mt_job_back_off(MtTenant *tenant, int64 pause, const char *error);
 extern void mt_job_flush_counters(MtTenant *tenant, bool all);
 
 /* tenant_pull.c */
+extern char *mt_pull_url(const MtTenant *tenant, const MtSlot *slot);
 extern void mt_pull_start_phase(MtJob *job);
 extern MtSlot *mt_pull_urgent_slot(MtTenant *tenant, const MtStage *stage, const char *key, const char *upstream_id);
 extern void mt_pull_free_slot(MtTenant *tenant, MtSlot *slot);

@@ -50,13 +50,11 @@
 static char *
 excerpt(const MtJob *job, const char *token, const MtHttpRequest *request)
 {
-	size_t		longest = mt_source_longest_secret(&job->source);
+	size_t		longest = mt_source_longest_secret(&job->source, token);
 	char	   *text;
 
 	if (request->body == NULL)
 		return NULL;
-	if (token != NULL)
-		longest = Max(longest, strlen(token));
 	/* So much more that a secret that is cut off at the end is still found whole. */
 	text = pnstrdup(request->body, Min(request->length, EXCERPT_MAX + longest));
 	mt_source_blot(&job->source, token, text);

@@ -255,7 +255,7 @@ fail_work(void *argument)
 
 	mt_sql_enter_tenant(tenant->tenant_id);
 	if (job->phase != MT_PHASE_END)
-		mt_sql_sync_finish_phase(tenant->tenant_id, job->job_id, job->phase, false, work->error, &job->position);
+		mt_sql_sync_finish_phase(tenant->tenant_id, job->job_id, job->phase, false, false, work->error, &job->position);
 	mt_job_flush_counters(tenant, true);
 	if (job->job_id != 0)
 		mt_sql_sync_close(tenant->tenant_id, job->job_id, "failed", work->error);

@@ -311,6 +311,19 @@ write_call(const MtTenant *tenant, const MtSlot *slot, MtCall *call, const char 
 	return slot->stage->host;
 }
 
+/*
+ * Where the slot's request goes, palloc'd.
+ */
+char *
+mt_pull_url(const MtTenant *tenant, const MtSlot *slot)
+{
+	MtCall		call;
+	const char *method;
+	MtHost		host = write_call(tenant, slot, &call, &method);
+
+	return mt_source_url(&tenant->job->source, host, &call);
+}
+
 /* Sends the slot's request. */
 static void
 send_slot(MtTenant *tenant, MtSlot *slot, int64 now)

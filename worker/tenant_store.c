@@ -13,6 +13,7 @@
 
 #include "errand.h"
 #include "statements.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -28,7 +29,7 @@
 #define RESTARTS_MAX	3
 /* One in so many records may be missing where a listing says that it is at its end. */
 #define TOTAL_TOLERANCE	100
-/* Records stored by one statement: at most so many, and no more once they have so many bytes. */
+/* Records stored by one statement: at most so many, and no more once they take so much memory. */
 #define BATCH_RECORDS	1000
 #define BATCH_BYTES		(1024 * 1024)
 
@@ -37,6 +38,7 @@ typedef struct StoreWork
 	MtTenant   *tenant;
 	MtSlot	   *slot;			/* NULL: the phase ends without an answer */
 	MtPage	   *page;
+	int			gathered;		/* so many records of the page are in the slot's trail already */
 	char	   *next;			/* the continuation; NULL: none */
 	MtItemEnd	how;			/* of an item */
 	bool		item_goes_on;	/* with another page */
@@ -49,16 +51,23 @@ typedef struct StoreWork
 	bool		closed;			/* the job is over */
 } StoreWork;
 
-/* A record in our data model, as a bytea in the current context; 0 where it tells nothing that we know of. */
+/*
+ * A record in our data model, as a bytea in the scratch context, where it replaces the one before; 0 where it tells nothing that we know of. What
+ * is made along the way may be many times as much as the record.
+ */
 static Datum
-canonical_record(MtJob *job, const MtStage *stage, const MtPage *page, int index)
+canonical_record(MtJob *job, const MtStage *stage, const MtPage *page, int index, MemoryContext scratch)
 {
+	MemoryContext previous;
 	StringInfoData record;
 
+	MemoryContextReset(scratch);
+	previous = MemoryContextSwitchTo(scratch);
 	initStringInfo(&record);
 	/* Room for the header of a bytea, which is what it becomes. */
 	appendStringInfoSpaces(&record, VARHDRSZ);
 	stage->canonical_record(&job->source, page, page->records[index], &record);
+	MemoryContextSwitchTo(previous);
 	if (record.len == VARHDRSZ)
 	{
 		job->ignored++;
@@ -68,36 +77,34 @@ canonical_record(MtJob *job, const MtStage *stage, const MtPage *page, int index
 	return PointerGetDatum(record.data);
 }
 
-/* Stores the page's records, in batches; what belongs together in as few as its stage allows. */
+/* Stores the page's records from the given one on, in batches; those that are better seen together in as few as their memory allows. */
 static void
-store_records(MtTenant *tenant, const MtSlot *slot, const MtPage *page, MtStoreCounts *counts)
+store_records(MtTenant *tenant, const MtSlot *slot, const MtPage *page, int next, MtStoreCounts *counts)
 {
 	MtJob	   *job = tenant->job;
-	MtTogether	together = slot->stage->together;
-	int			most = together == MT_TOGETHER_NOT ? BATCH_RECORDS : Max(page->count, 1);
+	int			most = slot->stage->together == MT_TOGETHER_NOT ? BATCH_RECORDS : Max(page->count - next, 1);
 	Datum	   *records = palloc(sizeof(Datum) * (Size) most);
 	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "mindtickle records", ALLOCSET_DEFAULT_SIZES);
-	int			next = 0;
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "mindtickle record", ALLOCSET_DEFAULT_SIZES);
 
 	do
 	{
 		MemoryContext previous = MemoryContextSwitchTo(batch);
-		Size		bytes = 0;
 		int			count = 0;
 
-		while (next < page->count && count < most && (bytes < BATCH_BYTES || together == MT_TOGETHER_ALWAYS))
+		while (next < page->count && count < most && MemoryContextMemAllocated(batch, false) < BATCH_BYTES)
 		{
-			Datum		record = canonical_record(job, slot->stage, page, next++);
+			Datum		record = canonical_record(job, slot->stage, page, next++, scratch);
 
-			if (record == (Datum) 0)
-				continue;
-			bytes += VARSIZE_ANY(DatumGetPointer(record));
-			records[count++] = record;
+			if (record != (Datum) 0)
+				records[count++] = datumCopy(record, false, -1);
 		}
 		mt_sql_store(slot->stage->records, tenant->tenant_id, job->job_id, slot->item.key, records, count, counts);
 		MemoryContextSwitchTo(previous);
 		MemoryContextReset(batch);
 	} while (next < page->count);
+	MemoryContextDelete(scratch);
+	MemoryContextDelete(batch);
 }
 
 /*
@@ -113,6 +120,7 @@ note_total(MtPosition *position, int64 total, bool continued)
 		position->unsteady = true;
 	if (!continued || position->total < 0 || total < position->total)
 		position->total = total;
+	position->most = Max(position->most, total);
 }
 
 /* Why a listing must not go on after this page; NULL: it may. */
@@ -126,13 +134,23 @@ endless(const MtPosition *position, const MtStoreCounts *counts, bool continued)
 	return NULL;
 }
 
-/* Has a listing that has ended shown everybody? Where it says itself that it is at its end, a total that is slightly off does not matter. */
+/* Is the listing, which has ended, at its end? Where it says so itself, a total that is slightly off does not matter. */
 static bool
 is_complete(const MtPosition *position, bool says_so)
 {
 	int64		missing = position->total - position->seen;
 
 	return !position->unsteady && missing <= (says_so ? Max(position->total / TOTAL_TOLERANCE, 1) : 0);
+}
+
+/*
+ * Has the listing shown everybody, so that who was absent is gone? A total that is off cannot be told from somebody who was skipped, nor can one that
+ * fell meanwhile: the next pull tells.
+ */
+static bool
+is_whole(const MtPosition *position)
+{
+	return !position->unsteady && position->seen >= position->most;
 }
 
 /* Moves the position behind a page that is stored, and decides whether the listing ends with it. */
@@ -145,8 +163,8 @@ account_page(StoreWork *work, const MtStoreCounts *counts)
 	bool		continued = work->next != NULL || position->cursor.next != NULL;
 
 	position->pages++;
-	/* Of those rejected some are fresh and some cannot be told apart. */
-	position->seen += Min(counts->fresh + counts->rejected, counts->received);
+	/* Those rejected are among them, by their ids or as somebody of whom nobody knows who it is. */
+	position->seen += counts->fresh;
 	position->barren = page->count > 0 && counts->fresh == 0 ? position->barren + 1 : 0;
 	note_total(position, page->total, continued);
 	position->cursor.offset += page->step;
@@ -281,6 +299,7 @@ end_phase(StoreWork *work)
 	MtTenant   *tenant = work->tenant;
 	MtJob	   *job = tenant->job;
 	MtPosition *position = &job->position;
+	bool		whole = is_whole(position);
 	MemoryContext previous;
 
 	/* What the reporting user would have brought is missing. */
@@ -290,7 +309,11 @@ end_phase(StoreWork *work)
 		if (work->error == NULL)
 			work->error = "scores were not pulled, for the reporting_user is refused";
 	}
-	mt_sql_sync_finish_phase(tenant->tenant_id, job->job_id, job->phase, work->complete, work->error, position);
+	if (job->phase == MT_PHASE_ROSTER && work->complete && !whole)
+		ereport(LOG,
+				(errmsg("the roster of tenant \"%s\" showed " INT64_FORMAT " of the " INT64_FORMAT " users that it says there are, so nobody was deactivated",
+						tenant->tenant_id, position->seen, position->most)));
+	mt_sql_sync_finish_phase(tenant->tenant_id, job->job_id, job->phase, work->complete, whole, work->error, position);
 	previous = MemoryContextSwitchTo(job->context);
 	if (work->error != NULL && !work->forgivable && position->error == NULL)
 		position->error = psprintf("%s: %s", mt_phase_name(job->phase), work->error);
@@ -328,15 +351,16 @@ store_work(void *argument)
 	MtJob	   *job = tenant->job;
 	MtStoreCounts counts = {0};
 	MemoryContext previous;
+	bool		has_kept = work->slot != NULL && work->slot->trail != NULL && work->slot->stage->together != MT_TOGETHER_NOT;
 	char		step[100];
 
 	snprintf(step, sizeof(step), "storing %s of %s", mt_phase_name(work->slot == NULL ? job->phase : work->slot->stage->phase), tenant->tenant_id);
 	mt_sql_enter_tenant_for(tenant->tenant_id, step);
-	if (work->slot != NULL && work->slot->trail != NULL && work->slot->stage->together != MT_TOGETHER_NOT)
+	if (has_kept)
 		mt_sql_store(work->slot->stage->records, tenant->tenant_id, job->job_id, work->slot->item.key, work->slot->trail->records,
 					 work->slot->trail->count, &counts);
-	else if (work->page != NULL && (work->page->count > 0 || work->slot->item.key != NULL))
-		store_records(tenant, work->slot, work->page, &counts);
+	if (work->page != NULL && (work->gathered < work->page->count || (work->slot->item.key != NULL && !has_kept)))
+		store_records(tenant, work->slot, work->page, work->gathered, &counts);
 
 	if (work->slot != NULL && work->slot->urgent)
 	{
@@ -430,7 +454,7 @@ store(StoreWork *work)
 
 /* Takes the slot's answer apart. *next: the continuation, NULL when there is none. NULL, or what is wrong with the answer. */
 static const char *
-read_page(MtJob *job, const MtSlot *slot, MtPage *page, char **next)
+read_page(const MtTenant *tenant, const MtSlot *slot, MtPage *page, char **next)
 {
 	const char *problem = slot->stage->read_page(slot->request->body, slot->request->length, &slot->cursor, page);
 
@@ -438,7 +462,7 @@ read_page(MtJob *job, const MtSlot *slot, MtPage *page, char **next)
 	/* An empty page ends a listing, whatever it says. */
 	if (problem != NULL || page->next.start == NULL || page->count == 0)
 		return problem;
-	*next = mt_continuation(page->next);
+	*next = mt_continuation(page->next, mt_pull_url(tenant, slot));
 	if (*next == NULL)
 		return "where it goes on cannot be read";
 	if (slot->cursor.next != NULL && strcmp(*next, slot->cursor.next) == 0)
@@ -453,7 +477,7 @@ store_page(MtTenant *tenant, MtSlot *slot)
 	MtJob	   *job = tenant->job;
 	MtPage		page;
 	StoreWork	work = {.tenant = tenant, .slot = slot, .page = &page};
-	const char *problem = read_page(job, slot, &page, &work.next);
+	const char *problem = read_page(tenant, slot, &page, &work.next);
 
 	if (problem != NULL)
 	{
@@ -506,20 +530,24 @@ mt_store_forget_trail(MtSlot *slot)
 	slot->cursor.next = NULL;
 }
 
-/* Keeps the records of a page until the last page of its item is there. */
+/* Keeps the records of a page until the last page of its item is there, as far as there is room. */
 static MtTrailRoom
-gather(MtJob *job, MtSlot *slot, const MtPage *page)
+gather(StoreWork *work)
 {
-	for (int i = 0; i < page->count; i++)
-	{
-		Datum		record = canonical_record(job, slot->stage, page, i);
+	MtSlot	   *slot = work->slot;
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "mindtickle record", ALLOCSET_DEFAULT_SIZES);
+	MtTrailRoom room = mt_trail_room(slot->trail);
 
-		if (record == (Datum) 0)
-			continue;
-		mt_trail_keep(slot->trail, record);
-		pfree(DatumGetPointer(record));
+	while (work->gathered < work->page->count && room != MT_TRAIL_FULL)
+	{
+		Datum		record = canonical_record(work->tenant->job, slot->stage, work->page, work->gathered++, scratch);
+
+		if (record != (Datum) 0)
+			mt_trail_keep(slot->trail, record);
+		room = mt_trail_room(slot->trail);
 	}
-	return mt_trail_room(slot->trail);
+	MemoryContextDelete(scratch);
+	return room;
 }
 
 /* The item has another page. */
@@ -544,27 +572,23 @@ store_item(MtTenant *tenant, MtSlot *slot)
 	MtJob	   *job = tenant->job;
 	MtPage		page;
 	StoreWork	work = {.tenant = tenant, .slot = slot, .page = &page, .how = MT_ITEM_STORED};
-	const char *problem = read_page(job, slot, &page, &work.next);
+	const char *problem = read_page(tenant, slot, &page, &work.next);
 
-	if (problem == NULL && work.next != NULL)
-	{
-		if (slot->trail == NULL)
-			slot->trail = mt_trail_begin(job->context);
-		if (!mt_trail_note(slot->trail, work.next))
-			problem = "its continuations lead back, or do not end";
-	}
+	/* What must be stored by one call is gathered first, also of a single page, for it must not take more than may be gathered. */
+	if (problem == NULL && slot->trail == NULL && (work.next != NULL || slot->stage->together == MT_TOGETHER_ALWAYS))
+		slot->trail = mt_trail_begin(job->context);
+	if (problem == NULL && work.next != NULL && !mt_trail_note(slot->trail, work.next))
+		problem = "its continuations lead back, or do not end";
 	if (problem != NULL)
 		return mt_pull_unusable(tenant, slot, problem);
-	/* What must be stored by one call must not be larger than what may be gathered for it. */
-	if (slot->stage->together == MT_TOGETHER_ALWAYS && slot->request->length > MT_TRAIL_BYTES_MAX)
-		return mt_store_item_end(tenant, slot, MT_ITEM_LOST);
 	if (slot->stage->together != MT_TOGETHER_NOT && slot->trail != NULL)
 	{
-		MtTrailRoom room = gather(job, slot, &page);
+		MtTrailRoom room = gather(&work);
 
 		if (room == MT_TRAIL_FULL && slot->stage->together == MT_TOGETHER_ALWAYS)
 			return mt_store_item_end(tenant, slot, MT_ITEM_LOST);
-		if (room == MT_TRAIL_CROWDED && slot->stage->together == MT_TOGETHER_ALWAYS)
+		/* What is whole makes room by being stored. */
+		if (room == MT_TRAIL_CROWDED && slot->stage->together == MT_TOGETHER_ALWAYS && work.next != NULL)
 		{
 			mt_store_forget_trail(slot);
 			return mt_pull_unusable(tenant, slot, "too many long ones are read at once");

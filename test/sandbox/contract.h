@@ -27,7 +27,7 @@ typedef struct Contract
 	Tenant	   *(*identify) (Call *call, int route);
 
 	/* The kinds of fault that a request may meet. */
-	unsigned	(*faults) (const Call *call, int route);
+	FaultSet	(*faults) (const Call *call, int route);
 
 	/* Makes the reply. Called without any lock held. */
 	void		(*answer) (Call *call, Tenant *tenant, int route);

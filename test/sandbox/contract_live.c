@@ -430,16 +430,22 @@ answer_sign_in(Call *call, Tenant *tenant)
 }
 
 /* A listing can be led round in circles. */
-static unsigned
+static FaultSet
 faults(const Call *call, int route)
 {
-	unsigned	kinds = FAULTS_OF_ALL;
+	FaultSet	kinds = FAULTS_OF_ALL;
 
 	(void) call;
 	if (route != LIVE_SIGN_IN && route != LIVE_REPORT && route != LIVE_SCIM)
 		kinds |= FAULT_BIT(FAULT_REVOKED);
 	if (route == LIVE_USERS || route == LIVE_STATEMENTS || route == LIVE_REPORT)
 		kinds |= FAULT_BIT(FAULT_LOOP) | FAULT_BIT(FAULT_ENDLESS) | FAULT_BIT(FAULT_STRANGERS);
+	if (route == LIVE_REPORT)
+		kinds |= FAULT_BIT(FAULT_WIDE) | FAULT_BIT(FAULT_HOLLOW);
+	if (route == LIVE_USERS)
+		kinds |= FAULT_BIT(FAULT_SKIP);
+	if (route == LIVE_REPORT || route == LIVE_SIGN_IN)
+		kinds |= FAULT_BIT(FAULT_ECHO);
 	return kinds;
 }
 

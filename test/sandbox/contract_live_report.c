@@ -19,6 +19,12 @@
 #include <strings.h>
 
 #define MAX_LITERAL 128
+#define ODATA_PATH	"/Odata.svc/"
+
+/* Rows that say nothing: lines of CSV, and empty objects. */
+#define WIDE_COLUMNS	200
+#define WIDE_ROWS		50000
+#define HOLLOW_ROWS		250000
 
 /* What a request asks for; -1 or an empty text: all. */
 typedef struct ReportFilter
@@ -187,7 +193,7 @@ put_envelope_start(Buffer *body, Envelope envelope)
 
 /* Appends where the rows go on: this request's address with another position. */
 static void
-put_next(Buffer *body, Call *call, Tenant *tenant, uint64_t position)
+put_next(Buffer *body, Call *call, Tenant *tenant, Envelope envelope, uint64_t position)
 {
 	Buffer		path = {0};
 	const char *query = strchr(call->raw_url, '?');
@@ -214,8 +220,17 @@ put_next(Buffer *body, Call *call, Tenant *tenant, uint64_t position)
 		}
 	}
 	mt_buffer_bytes(&path, "", 1);
-	mt_buffer_text(body, ",\"__next\":");
-	mt_live_put_next(body, call, tenant, position, path.data);
+	if (envelope == ENVELOPE_VALUE)
+	{
+		/* As OData 4 has it, which allows that it is relative. */
+		mt_buffer_text(body, ",\"@odata.nextLink\":");
+		mt_buffer_json(body, position % 2 == 0 ? strchr(path.data, '?') : path.data + strlen(ODATA_PATH));
+	}
+	else
+	{
+		mt_buffer_text(body, ",\"__next\":");
+		mt_live_put_next(body, call, tenant, position, path.data);
+	}
 	mt_buffer_free(&path);
 }
 
@@ -227,7 +242,7 @@ put_envelope_end(Call *call, Tenant *tenant, Envelope envelope, uint64_t positio
 
 	mt_buffer_bytes(body, "]", 1);
 	if (position > 0)
-		put_next(body, call, tenant, position);
+		put_next(body, call, tenant, envelope, position);
 	mt_buffer_text(body, envelope == ENVELOPE_D_RESULTS ? "}}" : "}");
 }
 
@@ -353,6 +368,35 @@ answer_small_set(Call *call, Tenant *tenant, const char *set)
 	put_envelope_end(call, tenant, envelope, 0);
 }
 
+/* Ten megabytes of CSV in which only commas stand. */
+static void
+answer_wide(Call *call)
+{
+	Buffer	   *body = &call->reply.body;
+	char		line[WIDE_COLUMNS];
+	int			i;
+
+	call->reply.content_type = "text/csv; charset=utf-8";
+	memset(line, ',', WIDE_COLUMNS - 1);
+	line[WIDE_COLUMNS - 1] = '\n';
+	mt_buffer_text(body, "ModuleId");
+	for (i = 0; i <= WIDE_ROWS; i++)
+		mt_buffer_bytes(body, line, WIDE_COLUMNS);
+}
+
+/* As many rows as are believed, in less than a megabyte. */
+static void
+answer_hollow(Call *call)
+{
+	Buffer	   *body = &call->reply.body;
+	int			i;
+
+	mt_buffer_text(body, "{\"results\":[{}");
+	for (i = 1; i < HOLLOW_ROWS; i++)
+		mt_buffer_text(body, ",{}");
+	mt_buffer_text(body, "]}");
+}
+
 /* What comes when nobody says which format. */
 static void
 answer_atom(Call *call)
@@ -374,6 +418,10 @@ mt_live_answer_report(Call *call, Tenant *tenant)
 	else if (strcmp(set, "LearnerModulePerformances") != 0 && strcmp(set, "SeriesCollection") != 0 &&
 			 strcmp(set, "SeriesModules") != 0 && strcmp(set, "Modules") != 0)
 		mt_live_refuse(call, tenant, MHD_HTTP_NOT_FOUND, "Resource not found for the segment");
+	else if (call->fault == FAULT_WIDE)
+		answer_wide(call);
+	else if (call->fault == FAULT_HOLLOW)
+		answer_hollow(call);
 	else if (format == NULL)
 		answer_atom(call);
 	else if (strcmp(format, "json") != 0 && (strcmp(format, "csv") != 0 || set[0] != 'L'))

@@ -17,6 +17,7 @@
 
 #define MAX_LIMIT		50
 #define DEFAULT_LIMIT	20
+#define SKIPPED			2
 #define USERS_PATH		"/services/data/v4.0/mtobjects/Users?cursor="
 
 /* What a listing goes through: everyone, or chosen users. */
@@ -297,7 +298,7 @@ put_page_end(Call *call, Tenant *tenant, const Selection *selection, uint64_t to
 	else if (trap % 8 == 1)
 		mt_buffer_text(body, "]");
 	else
-		mt_buffer_format(body, "],\"totalSize\":%llu", (unsigned long long) total + (trap % 8 == 2));
+		mt_buffer_format(body, "],\"totalSize\":%llu", (unsigned long long) total - (trap % 8 == 2 && total > 0));
 	trap /= 8;
 	if (is_end && trap % 4 == 0)
 	{
@@ -343,6 +344,9 @@ put_page(Call *call, Tenant *tenant, Selection *selection, uint64_t position, in
 	}
 	else
 		next = put_users(body, tenant, selection, good, position, limit);
+	/* One more than that the second page may begin with the last user of the first. */
+	if (call->fault == FAULT_SKIP && position == 0 && selection->number == 0 && next + SKIPPED < total)
+		next += SKIPPED;
 	pthread_rwlock_unlock(&tenant->listing.lock);
 	if (call->fault == FAULT_ENDLESS || call->fault == FAULT_LOOP)
 	{

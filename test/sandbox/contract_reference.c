@@ -641,7 +641,7 @@ answer(Call *call, Tenant *tenant, int route)
 	}
 }
 
-static unsigned
+static FaultSet
 faults(const Call *call, int route)
 {
 	(void) call;

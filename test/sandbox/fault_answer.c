@@ -14,6 +14,7 @@
 #include <zlib.h>
 
 #define DEPTH			100000
+#define MANY_BYTES		(8 * 1024 * 1024)
 #define BOMB_CHUNK		(1024 * 1024)
 #define BOMB_CHUNKS		1024		/* a gibibyte in all */
 #define PADDED_SIZE		(600 * 1024)
@@ -23,6 +24,9 @@
 
 static pthread_once_t bomb_made = PTHREAD_ONCE_INIT;
 static Buffer bomb;
+static pthread_once_t many_made = PTHREAD_ONCE_INIT;
+static Buffer many_elements;
+static Buffer many_members;
 
 /* A server's fault, in one of the shapes such answers have. */
 static void
@@ -109,6 +113,20 @@ make_deep(Buffer *body)
 	mt_buffer_bytes(body, "}", 1);
 }
 
+/* Millions of elements, in an array that does not end, and nearly a million members whose names are escaped. */
+static void
+make_many(void)
+{
+	mt_buffer_text(&many_elements, "{\"users\":[0");
+	while (many_elements.length < MANY_BYTES)
+		mt_buffer_text(&many_elements, ",0");
+	mt_buffer_text(&many_elements, "}");
+	mt_buffer_text(&many_members, "{\"users\":[]");
+	while (many_members.length < MANY_BYTES)
+		mt_buffer_text(&many_members, ",\"\\u0061\":0");
+	mt_buffer_text(&many_members, "}");
+}
+
 static void
 begin_gzip(z_stream *stream, int level)
 {
@@ -167,6 +185,41 @@ make_bomb(void)
 	free(blanks);
 }
 
+/* Appends text as the inside of a JSON string, its punctuation as it is, behind backslashes, or by number. */
+static void
+put_escaped(Buffer *body, const char *text, size_t length, int how)
+{
+	size_t		i;
+
+	for (i = 0; i < length; i++)
+	{
+		if (strchr("/+=\"", text[i]) == NULL || (how == 0 && text[i] != '"'))
+			mt_buffer_bytes(body, text + i, 1);
+		else if (how < 2 && (text[i] == '/' || text[i] == '"'))
+			mt_buffer_format(body, "\\%c", text[i]);
+		else if (how < 2)
+			mt_buffer_bytes(body, text + i, 1);
+		else
+			mt_buffer_format(body, "\\u%04x", (unsigned) text[i]);
+	}
+}
+
+/* The error of a server in between, which tells what it was sent. */
+static void
+make_echo(Call *call)
+{
+	Buffer	   *body = &call->reply.body;
+	const char *authorization = mt_call_header(call, "Authorization");
+
+	call->reply.status = MHD_HTTP_BAD_GATEWAY;
+	mt_buffer_text(body, "{\"error\":\"Bad Gateway\",\"authorization\":\"");
+	if (authorization != NULL)
+		put_escaped(body, authorization, strlen(authorization), (int) (call->flavour % 3));
+	mt_buffer_text(body, "\",\"body\":\"");
+	put_escaped(body, call->upload.data, call->upload.length, (int) (call->flavour % 3));
+	mt_buffer_text(body, "\"}");
+}
+
 bool
 mt_fault_answer(Call *call)
 {
@@ -217,6 +270,14 @@ mt_fault_answer(Call *call)
 			reply->body_is_lent = true;
 			reply->encoding = "gzip";
 			return true;
+		case FAULT_MANY:
+			pthread_once(&many_made, make_many);
+			reply->body = call->flavour % 2 == 0 ? many_elements : many_members;
+			reply->body_is_lent = true;
+			return true;
+		case FAULT_ECHO:
+			make_echo(call);
+			return true;
 		case FAULT_TRUNCATED:
 		case FAULT_SLOW:
 		case FAULT_GARBAGE:
@@ -230,6 +291,9 @@ mt_fault_answer(Call *call)
 		case FAULT_ENDLESS:
 		case FAULT_STRANGERS:
 		case FAULT_AHEAD:
+		case FAULT_WIDE:
+		case FAULT_HOLLOW:
+		case FAULT_SKIP:
 		case FAULT_NONE:
 			break;
 	}

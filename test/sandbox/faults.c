@@ -16,8 +16,8 @@
 
 static const char *const names[FAULT_KINDS] = {
 	"error500", "slow", "truncated", "html200", "reset", "wrong429", "odd429", "empty200", "html400", "error403",
-	"error404", "redirect", "garbage", "encoding", "gzip", "deep", "huge", "bomb", "drip", "hang", "padded", "revoked",
-	"loop", "endless", "strangers", "ahead"
+	"error404", "redirect", "garbage", "encoding", "gzip", "deep", "huge", "bomb", "drip", "hang", "many", "padded", "revoked", "loop",
+	"endless", "strangers", "wide", "hollow", "skip", "echo", "ahead"
 };
 
 const char *
@@ -57,7 +57,7 @@ mt_fault_set(FaultPlan *plan, Fault fault, const char *percent)
 }
 
 Fault
-mt_fault_draw(FaultPlan *plan, uint64_t key, unsigned kinds, uint64_t *flavour)
+mt_fault_draw(FaultPlan *plan, uint64_t key, FaultSet kinds, uint64_t *flavour)
 {
 	DataSet		dice = {.key = key};
 	uint64_t	random = mt_draw(&dice, 0, plan->drawn++, 0);

@@ -32,11 +32,16 @@ typedef enum Fault
 	FAULT_BOMB,
 	FAULT_DRIP,
 	FAULT_HANG,
+	FAULT_MANY,
 	FAULT_PADDED,
 	FAULT_REVOKED,				/* this and what follows: by the live contract only */
 	FAULT_LOOP,
 	FAULT_ENDLESS,
 	FAULT_STRANGERS,
+	FAULT_WIDE,
+	FAULT_HOLLOW,
+	FAULT_SKIP,
+	FAULT_ECHO,
 	FAULT_AHEAD,				/* by the reference contract only */
 	FAULT_NONE					/* the last: the number of kinds */
 } Fault;
@@ -44,7 +49,9 @@ typedef enum Fault
 #define FAULT_KINDS ((int) FAULT_NONE)
 
 /* A set of kinds. */
-#define FAULT_BIT(fault) (1U << (fault))
+typedef uint64_t FaultSet;
+
+#define FAULT_BIT(fault) (UINT64_C(1) << (fault))
 #define FAULTS_OF_ALL	(FAULT_BIT(FAULT_REVOKED) - 1)
 
 typedef struct FaultPlan
@@ -62,6 +69,6 @@ extern Fault mt_fault_find(const char *name);
 extern bool mt_fault_set(FaultPlan *plan, Fault fault, const char *percent);
 
 /* Decides about one request that may meet these kinds; *flavour then picks among the variants of a kind. */
-extern Fault mt_fault_draw(FaultPlan *plan, uint64_t key, unsigned kinds, uint64_t *flavour);
+extern Fault mt_fault_draw(FaultPlan *plan, uint64_t key, FaultSet kinds, uint64_t *flavour);
 
 #endif							/* SANDBOX_FAULTS_H */

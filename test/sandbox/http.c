@@ -281,7 +281,7 @@ note_connection(Call *call, Tenant *tenant)
 
 /* Counts the request; the reply is a 429 already when it returns false. */
 static bool
-admit(Call *call, Tenant *tenant, int counter, unsigned kinds)
+admit(Call *call, Tenant *tenant, int counter, FaultSet kinds)
 {
 	struct timespec wall;
 	int			retry_after;

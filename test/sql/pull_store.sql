@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(106);
+SELECT plan(108);
 
 DROP ROLE IF EXISTS pl_writer;
 CREATE ROLE pl_writer;
@@ -140,9 +140,9 @@ ROLLBACK TO s;
 
 -- Who is absent from a complete listing is deactivated, unless it is not sure who was in it.
 SELECT count(*) AS active FROM mindtickle.users WHERE tenant_id = 'pl' AND active \gset
-CREATE FUNCTION pg_temp.finish(job bigint, complete bool) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.finish(job bigint, complete bool, whole bool DEFAULT true) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-	result text := pg_temp.service(format('SELECT mindtickle.sync_finish_phase(''pl'', %s, ''roster'', %L, ''x'')', job, complete));
+	result text := pg_temp.service(format('SELECT mindtickle.sync_finish_phase(''pl'', %s, ''roster'', %L, ''x'', whole => %L)', job, complete, whole));
 BEGIN
 	RETURN coalesce(result, '') || coalesce((SELECT string_agg(user_id, ' ' ORDER BY user_id) FROM mindtickle.users WHERE tenant_id = 'pl' AND NOT active), 'nobody');
 END
@@ -156,6 +156,9 @@ SELECT pg_temp.store(:'users', VARIADIC (SELECT array_agg(pg_temp.json(jsonb_bui
 SAVEPOINT s;
 SELECT is(pg_temp.finish(:job, false), 'nobody', 'an incomplete listing deactivates nobody');
 SELECT results_eq($$SELECT data_as_of IS NOT NULL, error FROM mindtickle.sync_resource WHERE tenant_id = 'pl' AND resource = 'roster'$$, $$VALUES (true, 'x')$$, 'and is told');
+ROLLBACK TO s;
+SELECT is(pg_temp.finish(:job, true, false), 'nobody', 'nor does a complete one from which somebody may be missing');
+SELECT results_eq($$SELECT data_as_of = now(), error FROM mindtickle.sync_resource WHERE tenant_id = 'pl' AND resource = 'roster'$$, $$VALUES (true, NULL::text)$$, 'which was pulled all the same');
 ROLLBACK TO s;
 SELECT pg_temp.store(:'users', pg_temp.json('{"mindtickleId": "m2", "role": "boss"}')) \g /dev/null
 SELECT is(pg_temp.finish(:job, true), 'gone', 'a complete listing deactivates who is absent, not who is in a bad record, nor who was never pulled');

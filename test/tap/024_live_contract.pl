@@ -9,6 +9,7 @@ use FindBin;
 use lib "$FindBin::RealBin/lib";
 
 use JSON::PP;
+use MIME::Base64;
 use MindTickle::Sandbox;
 use MindTickle::Test;
 use PostgreSQL::Test::Cluster;
@@ -28,6 +29,8 @@ my $sandbox = MindTickle::Sandbox->start(
 	(map { ('--fault', "$_=5") } qw(error500 slow truncated html200 reset revoked loop endless)),
 	(map { ('--fault', "$_=1") } qw(empty200 wrong429 odd429)),
 	(map { ('--tenant', "$_,contract=live,courses=13,rps=$limits{$_},rpm=" . 60 * $limits{$_} . ",$tenants{$_}") } @tenants),
+	(map { ('--tenant', "short-$_,contract=live,users=230,courses=2,rps=0,rpm=0") } 1 .. 2),
+	(map { ('--tenant', "echo-$_,contract=live,users=8,courses=2,rps=0,rpm=0") } 1 .. 6),
 	'--tenant', 'stranger,contract=live,users=10,rps=0,rpm=0',
 	'--tenant', 'cut-off,contract=live,region=us,users=10,rps=0,rpm=0',
 	'--tenant', 'turned-off,contract=live,users=20,rps=0,rpm=0');
@@ -94,9 +97,31 @@ ok(wait_for_sync($node, @tenants), 'second pull: all tenants are pulled');
 equals_truth($node, $sandbox, $_, '0,4') foreach @flawless;
 innocent('second pull');
 
-# From here on the service is well. A new key pair counts without a restart, at once; the old one has ended.
+# From here on the service is well.
 $sandbox->post('faults', kind => $_, percent => 0) foreach qw(error500 slow truncated html200 reset revoked loop endless empty200 wrong429 odd429);
 my $pid = worker_pid($node, 'mindtickle sync');
+
+# A listing from which two of hundreds are missing, and which says that it is at its end: nobody is gone. The next one that shows everybody tells who is.
+my @short = map { "short-$_" } 1 .. 2;
+add_live_tenant($node, $sandbox, $_) foreach @short;
+ok(wait_for_sync($node, @short), 'two tenants with several pages of users');
+my $active = $node->safe_psql('postgres', q(SELECT count(*) FROM mindtickle.users WHERE tenant_id LIKE 'short-%' AND active));
+$sandbox->post('faults', kind => 'skip', percent => 100, tenant => $_) foreach @short;
+$node->safe_psql('postgres', q(SELECT mt_sync_tenant(tenant_id) FROM mindtickle.tenant WHERE tenant_id LIKE 'short-%'));
+ok(wait_for_sync($node, @short), 'pulls whose pages skip two users end well');
+cmp_ok($sandbox->stats($_)->{faults}{skip}, '>=', 1, "at $_ they do") foreach @short;
+is($node->safe_psql('postgres', q(SELECT count(*) FROM mindtickle.users WHERE tenant_id LIKE 'short-%' AND active)), $active, 'nobody is deactivated');
+cmp_ok($node->safe_psql('postgres', q(SELECT count(*) FROM mindtickle.sync_resource WHERE tenant_id LIKE 'short-%' AND resource = 'roster' AND error IS NULL)), '>', 0,
+	'where the listing says that it is at its end, that is no error');
+like(slurp_file($node->logfile), qr/the roster of tenant "short-\d" showed 22\d of the 2\d\d users that it says there are, so nobody was deactivated/, 'but it is told');
+$sandbox->post('faults', kind => 'skip', percent => 0, tenant => $_) foreach @short;
+$sandbox->post('revision', tenant => $_, revision => 4) foreach @short;
+$node->safe_psql('postgres', q(SELECT mt_sync_tenant(tenant_id) FROM mindtickle.tenant WHERE tenant_id LIKE 'short-%'));
+ok(wait_for_sync($node, @short), 'pulls that show everybody');
+equals_truth($node, $sandbox, $_, '0,4') foreach @short;
+cmp_ok($node->safe_psql('postgres', q(SELECT count(*) FROM mindtickle.users WHERE tenant_id LIKE 'short-%' AND NOT active)), '>', 0, 'who left is deactivated');
+
+# A new key pair counts without a restart, at once; the old one has ended.
 my $rotated = decode_json($sandbox->post('rotate', tenant => 'us-03'));
 $sandbox->post('revoke', tenant => 'us-03', what => 'tokens');
 $node->safe_psql('postgres', "SELECT mt_sync_tenant('us-03')");
@@ -151,10 +176,30 @@ $node->safe_psql('postgres', "SELECT mt_configure_tenant('cut-off', " . quote(en
 	FROM mt_sync_jobs WHERE tenant_id = ' . quote('cut-off'));
 $node->safe_psql('postgres', q(SELECT mt_sync_tenant('cut-off')));
 ok(wait_for_sync($node, 'cut-off'), 'with the region back it is pulled');
+# A server in between that tells what it was sent: at the report of three tenants, at the sign-in of three.
+my @echoes = map { "echo-$_" } 1 .. 6;
+my @signed_in = @echoes[ 0 .. 2 ];
+add_live_tenant($node, $sandbox, $_) foreach @signed_in;
+ok(wait_for_sync($node, @signed_in), 'three tenants have signed in');
+$sandbox->post('faults', kind => 'echo', percent => 100, tenant => $_) foreach @echoes;
+$node->safe_psql('postgres', q(SELECT mt_sync_tenant(tenant_id) FROM mindtickle.tenant WHERE tenant_id LIKE 'echo-%'));
+add_live_tenant($node, $sandbox, $_) foreach @echoes[ 3 .. 5 ];
+foreach my $number (1 .. 6)
+{
+	my $what = $number <= 3 ? 'progress' : 'sign-in';
+	my $told = $node->wait_for_log(qr/tenant "echo-$number" failed \($what\): status 502\n[^\n]*DETAIL:  The answer begins: .*"authorization":"[^\n]*\*\*\*\*/);
+	ok($told, "echo-$number: what was sent is shown with its secrets blotted out");
+}
+$sandbox->post('faults', kind => 'echo', percent => 0, tenant => $_) foreach @echoes;
 
 # No secret is in the log, nor in anything that can be read.
 my $log = slurp_file($node->logfile);
-my @secrets = map { my $t = $sandbox->tenant($_); map { $t->{$_} // () } qw(api_key secret_key reporting_password) } @tenants, 'stranger', 'turned-off';
+my @secrets = map { my $t = $sandbox->tenant($_); map { $t->{$_} // () } qw(api_key secret_key reporting_password) } @tenants, @echoes, 'stranger', 'turned-off';
+foreach my $tenant (map { $sandbox->tenant($_) } @echoes)
+{
+	my $pair = encode_base64("$tenant->{reporting_user}:$tenant->{reporting_password}", '');
+	push @secrets, $pair, $pair =~ s{/}{\\/}gr, $pair =~ s/([+\/=])/sprintf '\\u%04x', ord $1/ger, substr($pair, 0, 20);
+}
 is(scalar(grep { index($log, $_) >= 0 } @secrets), 0, 'no secret is in the log');
 my $dump = $node->safe_psql('postgres', q(SELECT string_agg(query_to_xml(format('SELECT * FROM mindtickle.%I', relname), true, true, '')::text, '') FROM pg_class
 	WHERE relnamespace = 'mindtickle'::regnamespace AND relkind = 'r' AND relname <> 'credential'));

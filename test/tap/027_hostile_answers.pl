@@ -14,14 +14,17 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-my @harm = qw(bomb huge deep garbage encoding redirect html400 error403 drip hang);
+my @harm = qw(bomb huge deep many garbage encoding redirect html400 error403 drip hang);
 my %live = map { $_ => "live-$_" } @harm, qw(strangers loop endless);
 my %reference = map { $_ => "ref-$_" } @harm, 'ahead';
+# Reports of rows without anything in them, of which each is refused: fifty thousand wide ones in ten megabytes, a quarter of a million in less than one.
+my %empty = (wide => 50_000, hollow => 250_000);
 my @well = qw(well-live well-ref);
 my $sandbox = MindTickle::Sandbox->start(
 	'--seed', 31, '--threads', 2, '--hang-ms', 20000,
 	(map { ('--tenant', "$live{$_},contract=live,users=120,courses=12,rps=0,rpm=0") } sort keys %live),
 	(map { ('--tenant', "$reference{$_},users=120,rps=0,rpm=0") } sort keys %reference),
+	(map { ('--tenant', "live-$_,contract=live,users=20,courses=3,rps=0,rpm=0") } sort keys %empty),
 	'--tenant', 'well-live,contract=live,users=120,rps=0,rpm=0',
 	'--tenant', 'well-ref,users=120,rps=0,rpm=0');
 foreach my $kind (sort keys %live)
@@ -31,6 +34,7 @@ foreach my $kind (sort keys %live)
 }
 $sandbox->post('faults', kind => 'ahead', percent => 100, tenant => $reference{ahead});
 $sandbox->post('faults', kind => 'padded', percent => 100, tenant => 'well-ref');
+$sandbox->post('faults', kind => $_, percent => 100, tenant => "live-$_") foreach sort keys %empty;
 
 my $node = start_node('primary');
 add_extension($node);
@@ -43,6 +47,7 @@ add_tenant($node, $sandbox, 'well-ref');
 ok(wait_for_sync($node, 'well-ref'), 'a tenant beside it is pulled');
 add_live_tenant($node, $sandbox, $live{$_}) foreach sort keys %live;
 add_tenant($node, $sandbox, $reference{$_}) foreach grep { $_ ne 'ahead' } sort keys %reference;
+add_live_tenant($node, $sandbox, "live-$_") foreach 'hollow', 'wide';
 add_live_tenant($node, $sandbox, 'well-live');
 $node->safe_psql('postgres', q(SELECT mt_sync_tenant('well-ref')));
 
@@ -56,13 +61,20 @@ sub look
 }
 
 my $deadline = time() + $PostgreSQL::Test::Utils::timeout_default;
-until (time() > $deadline || $node->safe_psql('postgres', q(SELECT count(*) = 3 FROM mt_sync_jobs WHERE tenant_id LIKE 'well-%' AND state NOT IN ('queued', 'running'))) eq 't')
+until (time() > $deadline || $node->safe_psql('postgres', q(SELECT count(*) = 5 FROM mt_sync_jobs WHERE tenant_id ~ 'well|hollow|wide' AND state NOT IN ('queued', 'running'))) eq 't')
 {
 	look();
 	usleep(20_000);
 }
 ok(wait_for_sync($node, @well), 'the tenants beside them are pulled');
 equals_truth($node, $sandbox, $_) foreach @well;
+
+foreach my $kind (sort keys %empty)
+{
+	my $reports = $sandbox->stats("live-$kind")->{faults}{$kind};
+	cmp_ok($reports, '>=', 1, "$kind was tried");
+	is($node->safe_psql('postgres', "SELECT state, rejected FROM mt_sync_jobs WHERE tenant_id = 'live-$kind'"), 'done|' . $reports * $empty{$kind}, 'and each of its rows was refused');
+}
 
 # Each has met its fault several times, and has been told off or made to wait.
 my @hostile = sort(values %live, values %reference);
@@ -72,6 +84,10 @@ for (1 .. 200)
 {
 	look();
 	usleep(20_000);
+}
+foreach my $tenant (qw(live-many ref-many))
+{
+	like(slurp_file($node->logfile), qr/tenant "$tenant" failed \(.*\): the answer is not usable: it has more records than can be believed/, "$tenant: nobody looks for its end");
 }
 foreach my $kind (grep { !/hang|drip/ } sort keys %live)
 {

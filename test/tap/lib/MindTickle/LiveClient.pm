@@ -180,7 +180,7 @@ sub report_call
 sub json_rows
 {
 	my ($object) = @_;
-	my $next = $object->{__next};
+	my $next = $object->{__next} // $object->{'@odata.nextLink'};
 	foreach my $name (qw(results d value))
 	{
 		my $inner = $object->{$name} // next;
@@ -226,7 +226,10 @@ sub report
 		return csv_rows($answer->{body}) if $format eq 'csv';
 		my ($rows, $next) = json_rows(object($answer));
 		push @rows, @$rows;
-		my $path = path_of($next) // last;
+		my $path = path_of($next);
+		# What has no host is relative to this set.
+		$path = $next =~ /^\?/ ? "/LearnerModulePerformances$next" : "/$next" if !defined $path && defined $next;
+		last unless defined $path;
 		$path =~ s{^/Odata.svc}{};
 		$answer = $self->report_call($path);
 	}

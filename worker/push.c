@@ -15,8 +15,8 @@
  *
  * No write is sent before a look has shown that it is missing, and what is upstream already is not written again: so a worker that is killed
  * anywhere in between, and begins the user anew, makes no second one. A step that is refused for good becomes a dead letter; one that fails in a
- * way that may pass is repeated, and then put off. The endpoint has a host and a secret of its own, so its trouble stops no pull; only 429 does, for the
- * budget is the account's.
+ * way that may pass is repeated, a creation from the look by name on, as it may have had its effect; and then the user is put off. The endpoint has a
+ * host and a secret of its own, so its trouble stops no pull; only 429 does, for the budget is the account's.
  */
 #include "push.h"
 
@@ -29,13 +29,14 @@
 
 /* Users under way at once, for each tenant. */
 #define PUSHES_MAX		4
-/* How often a request is tried before its user is put off, and the first pause between. */
-#define TRIES_MAX		4
-#define RETRY_PAUSE		(500 * MT_MILLISECOND)
+/* So many requests of a user may fail before he is put off; the first pause between, and each next one is twice as long. */
+#define FAILURES_MAX	5
+#define RETRY_PAUSE		MT_SECOND
 /* How often a user may be looked for anew because somebody else created or removed him meanwhile. */
 #define ROUNDS_MAX		3
-/* After a user was put off, or the endpoint is not configured, the others wait so long. */
+/* After a user was put off the others wait so long, each time twice as long until somebody gets there; and where the endpoint is not configured. */
 #define TROUBLE_PAUSE	(10 * MT_SECOND)
+#define LAST_PAUSE		(5 * MT_MINUTE)
 #define MISSING_PAUSE	(10 * MT_MINUTE)
 /* Where a 429 says nothing. */
 #define THROTTLE_PAUSE	(5 * MT_SECOND)
@@ -284,7 +285,6 @@ go_to(MtSlot *slot, PushStep step)
 	slot->request = NULL;
 	slot->state = MT_SLOT_WAITING;
 	slot->not_before = 0;
-	slot->tries = 0;
 	slot->push->step = step;
 }
 
@@ -321,30 +321,33 @@ end_push(MtTenant *tenant, MtSlot *slot, const char *error, bool dead)
 	}
 	dlist_delete(&slot->node);
 	mt_pull_free_slot(tenant, slot);
+	if (error == NULL)
+		tenant->push_troubles = 0;
 	tenant->push_at = mt_now();
 	mt_sync_wake(tenant, mt_now());
 }
 
-/* A request has failed in a way that may pass. */
+/* A request has failed in a way that may pass. What was answered well before does not count: looks may work while creations do not. */
 static void
 failed(MtTenant *tenant, MtSlot *slot, const char *reason)
 {
-	int			tries = slot->tries + 1;
+	PushStep	step = slot->push->step;
 
-	if (tries >= TRIES_MAX)
+	if (++slot->tries >= FAILURES_MAX)
 	{
 		char	   *error = pstrdup(reason);
 
-		tenant->push_rests_until = mt_now() + mt_jitter(TROUBLE_PAUSE);
+		if (tenant->push_rests_until <= mt_now())
+			tenant->push_rests_until = mt_now() + mt_jitter(Min(TROUBLE_PAUSE << Min(tenant->push_troubles++, 10), LAST_PAUSE));
 		end_push(tenant, slot, error, false);
 		return;
 	}
-	go_to(slot, slot->push->step);
-	slot->tries = tries;
-	slot->not_before = mt_now() + mt_jitter(RETRY_PAUSE << tries);
+	/* A creation may have had its effect, whatever is answered, and another one would make a second user. */
+	go_to(slot, step == PUSH_CREATE ? PUSH_LOOK_BY_NAME : step);
+	slot->not_before = mt_now() + mt_jitter(RETRY_PAUSE << (slot->tries - 1));
 }
 
-/* Looks for the user anew: what was known of him does not hold any more. */
+/* Looks for the user anew: what a look said of him, or our own link, does not hold any more. */
 static void
 look_again(MtTenant *tenant, MtSlot *slot, const char *reason)
 {
@@ -355,6 +358,8 @@ look_again(MtTenant *tenant, MtSlot *slot, const char *reason)
 	}
 	slot->push->scim_id = NULL;
 	go_to(slot, PUSH_LOOK_BY_NAME);
+	/* Upstream, what was written may take a moment to be found. */
+	slot->not_before = mt_now() + mt_jitter(RETRY_PAUSE << (slot->push->rounds - 1));
 }
 
 /* Reads a user of an answer. False when it is none. */
@@ -599,11 +604,7 @@ answered_well(MtTenant *tenant, MtSlot *slot)
 			break;
 	}
 	tenant->tally[MT_TALLY_UNUSABLE]++;
-	/* It may have been created all the same: that is looked for before it is created again. */
-	if (slot->push->step == PUSH_CREATE)
-		look_again(tenant, slot, "the answer to a creation is not usable");
-	else
-		failed(tenant, slot, "the answer of the SCIM endpoint is not usable");
+	failed(tenant, slot, "the answer of the SCIM endpoint is not usable");
 }
 
 /* Frees all who wait for a request; the queue still has them. */
@@ -650,13 +651,7 @@ refused(MtTenant *tenant, MtSlot *slot, int status)
 		let_go_of_waiting(tenant);
 	}
 	else if (status / 100 != 4 || status == 408 || status == 425)
-	{
-		/* A creation may have had its effect. */
-		if (push->step == PUSH_CREATE && slot->tries == 0)
-			look_again(tenant, slot, reason);
-		else
-			failed(tenant, slot, reason);
-	}
+		failed(tenant, slot, reason);
 	else if (status == 404 && (push->step == PUSH_LOOK_BY_ID || push->step == PUSH_CHANGE))
 		look_again(tenant, slot, reason);
 	else if (status == 409 && push->step == PUSH_CREATE)
@@ -676,11 +671,7 @@ mt_push_answer(MtTenant *tenant, MtSlot *slot)
 	if (request->outcome != MT_HTTP_ANSWERED)
 	{
 		tenant->tally[request->outcome == MT_HTTP_UNREACHABLE || request->outcome == MT_HTTP_ADDRESS_REFUSED ? MT_TALLY_UNREACHABLE : MT_TALLY_BROKEN]++;
-		/* A creation may have had its effect. */
-		if (slot->push->step == PUSH_CREATE && request->outcome == MT_HTTP_BROKEN)
-			look_again(tenant, slot, request->error);
-		else
-			failed(tenant, slot, request->error);
+		failed(tenant, slot, request->error);
 	}
 	else if (request->status / 100 == 2)
 		answered_well(tenant, slot);

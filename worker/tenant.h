@@ -164,6 +164,7 @@ typedef struct MtTenant
 	bool		push_users;		/* as of the last overview */
 	int64		push_at;		/* when the next user is to be pushed; MT_NEVER: none waits */
 	int64		push_rests_until;	/* because of trouble at the SCIM endpoint */
+	int			push_troubles;	/* such rests since a user got there */
 	bool		push_unfit;		/* because of settings or the scim_token, so a change of them ends the rest */
 	int			push_refusals;	/* of the scim_token, in a row */
 	MtJob	   *job;			/* NULL: none under way */

@@ -21,7 +21,8 @@ use constant KILLS => 4;
 my $sandbox = MindTickle::Sandbox->start(
 	'--seed', 31, '--slow-ms', 200,
 	'--tenant', 'acme,contract=live,users=10,courses=4,rps=20,rpm=1200',
-	'--tenant', 'globex,contract=live,users=10,courses=4,rps=20,rpm=1200');
+	'--tenant', 'globex,contract=live,users=10,courses=4,rps=20,rpm=1200',
+	'--tenant', 'initech,contract=live,users=10,courses=4,rps=20,rpm=1200');
 my $node = start_node('primary', configuration => "restart_after_crash = on\n");
 add_extension($node);
 
@@ -158,6 +159,30 @@ is(sql(q(SELECT count(*) FROM mindtickle.push_queue WHERE tenant_id = 'acme')), 
 sql(q(SELECT mt_sync_tenant('acme')));
 ok(wait_for_sync($node, 'acme'), 'pulls go on');
 cmp_ok(scalar(() = slurp_file($node->logfile) =~ /MindTickle refuses the scim_token/g), '<', 5, 'and the endpoint is left alone for a while');
+
+# The endpoint takes nobody new for a while, and goes on as if nothing had been: nobody is given up, nobody is there twice.
+add_pushing('initech');
+$sandbox->post('faults', kind => 'error503', percent => 100, tenant => 'initech', at => 'scim_post');
+sql(q(SELECT mt_provision_user('initech', jsonb_build_object('userId', 'u-' || i, 'email', 'new' || i || '@example.com', 'name', 'New ' || i)) FROM generate_series(1, 4) AS i));
+ok(poll($node, q(SELECT count(*) FILTER (WHERE tries > 0) >= 1 FROM mindtickle.push_queue WHERE tenant_id = 'initech' AND error ~ ' 503$')), 'while no creation is answered, users are put off');
+is(sql(q(SELECT count(*) FROM mindtickle.push_queue WHERE tenant_id = 'initech')), 4, 'all of them wait');
+is(sql(q(SELECT count(*) FROM mt_dead_letters WHERE tenant_id = 'initech')), 0, 'nobody is a dead letter');
+$sandbox->post('faults', kind => 'error503', percent => 0, tenant => 'initech');
+ok(pushed('initech'), 'when it takes them again all are pushed');
+equals_upstream('initech', 'each once');
+
+# A creation that has its effect and whose answer is lost.
+my $created = 4;
+foreach my $kind (qw(error504 huge))
+{
+	$sandbox->post('faults', kind => $kind, percent => 100, tenant => 'initech', at => 'scim_post');
+	sql(qq(SELECT mt_provision_user('initech', jsonb_build_object('userId', 'u-$kind-' || i, 'email', '$kind' || i || '\@example.com', 'name', 'Lost ' || i)) FROM generate_series(1, 6) AS i));
+	ok(pushed('initech'), "$kind: who was created without an answer is pushed");
+	equals_upstream('initech', 'once');
+	my $stats = $sandbox->stats('initech');
+	is(join(' ', map { $stats->{"scim_$_"} } qw(created conflicts duplicates blind)), ($created += 6) . ' 0 0 0', 'as he is looked for before he is created again');
+	$sandbox->post('faults', kind => $kind, percent => 0, tenant => 'initech');
+}
 
 # What the endpoint does not take.
 sql(q(SELECT mt_provision_user('globex', '{"userId": "u-100", "name": "Nameless"}')));

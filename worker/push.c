@@ -13,6 +13,9 @@
  *	   | none              |
  *	create --409--> look by name, as after 404
  *
+ * A name may have changed hands: who has it upstream, and is another user of ours, keeps his id, and whoever comes into his name waits until his new
+ * one is there.
+ *
  * No write is sent before a look has shown that it is missing, and what is upstream already is not written again: so a worker that is killed
  * anywhere in between, and begins the user anew, makes no second one. A step that is refused for good becomes a dead letter; one that fails in a
  * way that may pass is repeated, a creation from the look by name on, as it may have had its effect; and then the user is put off. The endpoint has a
@@ -34,6 +37,8 @@
 #define RETRY_PAUSE		MT_SECOND
 /* How often a user may be looked for anew because somebody else created or removed him meanwhile. */
 #define ROUNDS_MAX		3
+/* A longer id cannot be linked. */
+#define SCIM_ID_MAX		1024
 /* After a user was put off the others wait so long, each time twice as long until somebody gets there; and where the endpoint is not configured. */
 #define TROUBLE_PAUSE	(10 * MT_SECOND)
 #define LAST_PAUSE		(5 * MT_MINUTE)
@@ -86,6 +91,9 @@ typedef struct PushWork
 	MtPushRow  *rows;
 	int			count;
 	TimestampTz due;
+	const char *scim_id;		/* whose owner is asked for */
+	const char *external_id;	/* there; NULL: it says nothing */
+	char	   *owner;			/* NULL: nobody else of ours */
 } PushWork;
 
 /* Where a push goes; its requests are written here. */
@@ -393,7 +401,8 @@ read_resource(MtSpan object, Resource *resource)
 				if (mt_json_text_equals(name, "formatted"))
 					resource->formatted = part;
 	}
-	return step == MT_STEP_END && resource->id.start != NULL && mt_json_is_string(resource->id) && mt_json_text(resource->id) != NULL;
+	return step == MT_STEP_END && resource->id.start != NULL && resource->id.length <= SCIM_ID_MAX && mt_json_is_string(resource->id) &&
+		mt_json_text(resource->id) != NULL;
 }
 
 /* The first user of a list that was asked for; false when there is none. *malformed: it is no list. */
@@ -482,19 +491,13 @@ is_meant(const MtPush *push, const Resource *resource)
 
 /* The user is upstream: changed where something differs, else done. */
 static void
-found(MtTenant *tenant, MtSlot *slot, const Resource *resource)
+bring_up_to_date(MtTenant *tenant, MtSlot *slot, const Resource *resource)
 {
 	MtPush	   *push = slot->push;
 	MemoryContext previous = MemoryContextSwitchTo(push->context);
 	StringInfoData body;
 	bool		same;
 
-	if (!is_meant(push, resource))
-	{
-		MemoryContextSwitchTo(previous);
-		failed(tenant, slot, "the SCIM endpoint gives somebody else than was looked for");
-		return;
-	}
 	push->scim_id = mt_json_text(resource->id);
 	initStringInfo(&body);
 	appendStringInfoString(&body, "{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:PatchOp\"],\"Operations\":[");
@@ -549,6 +552,55 @@ absent(MtTenant *tenant, MtSlot *slot)
 	push->body = body.data;
 	MemoryContextSwitchTo(previous);
 	go_to(slot, PUSH_CREATE);
+}
+
+static void
+owner_work(void *argument)
+{
+	PushWork   *work = argument;
+	const char *tenant = work->tenant->tenant_id;
+
+	mt_sql_enter_tenant(tenant);
+	work->owner = mt_sql_push_owner(tenant, work->push->user_id, work->scim_id, work->external_id, work->push->context);
+}
+
+/* Somebody was found. By name or external id it may be another user of ours, who was renamed and is not yet upstream. */
+static void
+found(MtTenant *tenant, MtSlot *slot, const Resource *resource)
+{
+	MtPush	   *push = slot->push;
+	PushWork	work = {.tenant = tenant,.push = push,.scim_id = mt_json_text(resource->id)};
+	MtFailure	failure;
+
+	if (!is_meant(push, resource))
+	{
+		failed(tenant, slot, "the SCIM endpoint gives somebody else than was looked for");
+		return;
+	}
+	if (push->step == PUSH_LOOK_BY_ID)
+	{
+		bring_up_to_date(tenant, slot, resource);
+		return;
+	}
+	/* Who leaves is not kept there by what an external id says. */
+	if (push->active && resource->external_id.start != NULL && mt_json_is_string(resource->external_id) &&
+		differs(resource->external_id, push->external_id, false))
+		work.external_id = mt_json_text(resource->external_id);
+	if (!mt_in_transaction(owner_work, &work, &failure))
+	{
+		mt_job_trouble(tenant, &failure);
+		return;
+	}
+	if (work.owner == NULL)
+	{
+		bring_up_to_date(tenant, slot, resource);
+		return;
+	}
+	if (push->active)
+		end_push(tenant, slot, psprintf("at the SCIM endpoint user \"%s\" (there \"%s\") has this user's name: change his address here, so that he is "
+										"pushed, or there, and replay this letter", work.owner, work.scim_id), false);
+	else
+		absent(tenant, slot);
 }
 
 /* An answer that says that all is well. */
@@ -656,6 +708,9 @@ refused(MtTenant *tenant, MtSlot *slot, int status)
 		look_again(tenant, slot, reason);
 	else if (status == 409 && push->step == PUSH_CREATE)
 		look_again(tenant, slot, reason);
+	else if (status == 409 && push->step == PUSH_CHANGE)
+		/* Whoever has the name may be about to get another one. */
+		end_push(tenant, slot, "the SCIM endpoint answers 409: somebody else there has this user's name, which is to be changed there or here", false);
 	else
 		end_push(tenant, slot, reason, true);
 }

@@ -19,7 +19,7 @@
  * No write is sent before a look has shown that it is missing, and what is upstream already is not written again: so a worker that is killed
  * anywhere in between, and begins the user anew, makes no second one. A step that is refused for good becomes a dead letter; one that fails in a
  * way that may pass is repeated, a creation from the look by name on, as it may have had its effect; and then the user is put off. The endpoint has a
- * host and a secret of its own, so its trouble stops no pull; only 429 does, for the budget is the account's.
+ * host and a secret of its own, so its trouble stops no pull; only 429 does, for the budget is the account's, and pushes then rest longer than pulls do.
  */
 #include "push.h"
 
@@ -43,8 +43,10 @@
 #define TROUBLE_PAUSE	(10 * MT_SECOND)
 #define LAST_PAUSE		(5 * MT_MINUTE)
 #define MISSING_PAUSE	(10 * MT_MINUTE)
-/* Where a 429 says nothing. */
-#define THROTTLE_PAUSE	(5 * MT_SECOND)
+/* Where a 429 says nothing everything pauses so long, each time twice as long. Pushes rest for up to so many pauses, so that pulls have the others. */
+#define THROTTLE_PAUSE	MT_SECOND
+#define LAST_THROTTLE	(2 * MT_MINUTE)
+#define PAUSES_MAX		4
 
 typedef enum PushStep
 {
@@ -107,7 +109,7 @@ mt_push_due(const MtTenant *tenant)
 {
 	if (!tenant->push_users || !tenant->wanted || tenant->push_at == MT_NEVER)
 		return MT_NEVER;
-	return Max(tenant->push_at, tenant->push_rests_until);
+	return Max(tenant->push_at, Max(tenant->push_rests_until, tenant->push_stops_until));
 }
 
 /*
@@ -207,6 +209,24 @@ rest(MtTenant *tenant, int64 pause, const char *error)
 		ereport(LOG, (errcode(failure.sqlstate), errmsg("that could not be stored: %s", failure.text)));
 }
 
+/* Frees all who wait for a request; the queue still has them. */
+static void
+let_go_of_waiting(MtTenant *tenant)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &tenant->job->pushes)
+	{
+		MtSlot	   *slot = dlist_container(MtSlot, node, iter.cur);
+
+		if (slot->state != MT_SLOT_WAITING)
+			continue;
+		dlist_delete(&slot->node);
+		mt_pull_free_slot(tenant, slot);
+		tenant->push_at = mt_now();
+	}
+}
+
 /*
  * Makes slots of the users that are due. False when the job is gone.
  */
@@ -217,6 +237,8 @@ mt_push_fill(MtTenant *tenant)
 	PushWork	work = {.tenant = tenant};
 	MtFailure	failure;
 
+	if (tenant->push_stops_until > mt_now())
+		let_go_of_waiting(tenant);
 	if (mt_push_due(tenant) > mt_now() || under_way_count(job) >= PUSHES_MAX)
 		return true;
 	if (job->source.scim_url == NULL)
@@ -335,6 +357,16 @@ end_push(MtTenant *tenant, MtSlot *slot, const char *error, bool dead)
 	mt_sync_wake(tenant, mt_now());
 }
 
+/* After trouble: the first pause, twice as long each time until a user gets there, up to the last. */
+static int64
+longer_pause(MtTenant *tenant, int64 first, int64 last)
+{
+	int64		pause = Min(first << Min(tenant->push_troubles, 10), last);
+
+	tenant->push_troubles++;
+	return mt_jitter(pause);
+}
+
 /* A request has failed in a way that may pass. What was answered well before does not count: looks may work while creations do not. */
 static void
 failed(MtTenant *tenant, MtSlot *slot, const char *reason)
@@ -346,7 +378,7 @@ failed(MtTenant *tenant, MtSlot *slot, const char *reason)
 		char	   *error = pstrdup(reason);
 
 		if (tenant->push_rests_until <= mt_now())
-			tenant->push_rests_until = mt_now() + mt_jitter(Min(TROUBLE_PAUSE << Min(tenant->push_troubles++, 10), LAST_PAUSE));
+			tenant->push_rests_until = mt_now() + longer_pause(tenant, TROUBLE_PAUSE, LAST_PAUSE);
 		end_push(tenant, slot, error, false);
 		return;
 	}
@@ -659,22 +691,22 @@ answered_well(MtTenant *tenant, MtSlot *slot)
 	failed(tenant, slot, "the answer of the SCIM endpoint is not usable");
 }
 
-/* Frees all who wait for a request; the queue still has them. */
+/* The far side wants less of the whole account. The user is put off, for it may be his kind of request alone, and others get there. */
 static void
-let_go_of_waiting(MtTenant *tenant)
+throttled(MtTenant *tenant, MtSlot *slot, const char *reason)
 {
-	dlist_mutable_iter iter;
+	int64		now = mt_now();
+	int64		own = 0;
+	int64		pause;
 
-	dlist_foreach_modify(iter, &tenant->job->pushes)
-	{
-		MtSlot	   *slot = dlist_container(MtSlot, node, iter.cur);
-
-		if (slot->state != MT_SLOT_WAITING)
-			continue;
-		dlist_delete(&slot->node);
-		mt_pull_free_slot(tenant, slot);
-	}
-	tenant->push_at = mt_now();
+	/* Those that were under way together are one refusal. */
+	if (tenant->push_stops_until <= now)
+		own = longer_pause(tenant, THROTTLE_PAUSE, LAST_THROTTLE);
+	pause = mt_retry_after(slot->request, own);
+	tenant->push_stops_until = Max(tenant->push_stops_until, now + Max(own, pause) * Max(Min(tenant->push_troubles, PAUSES_MAX), 1));
+	tenant->tally[MT_TALLY_THROTTLED]++;
+	if (pause == 0 || now + pause <= tenant->backoff_until || mt_job_back_off(tenant, pause, "MindTickle's SCIM endpoint asked for a pause (429)"))
+		end_push(tenant, slot, reason, false);
 }
 
 /* An answer with a status that says otherwise. */
@@ -686,12 +718,7 @@ refused(MtTenant *tenant, MtSlot *slot, int status)
 
 	if (status == 429)
 	{
-		int64		pause = mt_retry_after(slot->request, THROTTLE_PAUSE);
-
-		tenant->tally[MT_TALLY_THROTTLED]++;
-		go_to(slot, push->step);
-		if (mt_now() + pause > tenant->backoff_until)
-			(void) mt_job_back_off(tenant, pause, psprintf("MindTickle's SCIM endpoint asked for a pause (%d)", status));
+		throttled(tenant, slot, reason);
 		return;
 	}
 	tenant->tally[status == 401 || status == 403 ? MT_TALLY_REFUSED : status / 100 == 4 ? MT_TALLY_CLIENT_ERRORS : MT_TALLY_SERVER_ERRORS]++;
@@ -699,7 +726,8 @@ refused(MtTenant *tenant, MtSlot *slot, int status)
 	{
 		go_to(slot, push->step);
 		/* Another token may be stored any time, so at first it is tried soon. */
-		rest(tenant, Min(MT_MINUTE << Min(tenant->push_refusals++, 10), MT_REFUSED_PAUSE), psprintf("MindTickle refuses the scim_token (%d): store a valid one with mt_set_credential, or correct the scim_url", status));
+		rest(tenant, Min(MT_MINUTE << Min(tenant->push_refusals, 10), MT_REFUSED_PAUSE), psprintf("MindTickle refuses the scim_token (%d): store a valid one with mt_set_credential, or correct the scim_url", status));
+		tenant->push_refusals++;
 		let_go_of_waiting(tenant);
 	}
 	else if (status / 100 != 4 || status == 408 || status == 425)

@@ -1,4 +1,5 @@
-# Pushing users to an endpoint that takes nobody new for a while, loses its answers, or says that it is too much: everybody gets there in the end, once.
+# Pushing users to an endpoint that takes nobody new for a while, loses its answers, or says that it is too much, and users whose addresses change hands:
+# everybody gets there in the end, once, and nobody takes another one's place.
 
 use strict;
 use warnings;
@@ -13,7 +14,10 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $sandbox = MindTickle::Sandbox->start('--seed', 32, '--tenant', 'acme,contract=live,users=10,courses=4,rps=20,rpm=1200');
+my $sandbox = MindTickle::Sandbox->start(
+	'--seed', 32,
+	'--tenant', 'acme,contract=live,users=10,courses=4,rps=20,rpm=1200',
+	'--tenant', 'globex,contract=live,users=150,courses=4,rps=20,rpm=1200,reporting=no');
 my $node = start_node('primary');
 add_extension($node);
 
@@ -73,6 +77,18 @@ ok(pushed($node, 'acme'), 'when the other one is pushed');
 sql("SELECT mt_replay_dead_letter('acme', letter_id) $letter");
 ok(pushed($node, 'acme'), 'the letter can be replayed');
 equals_upstream($node, $sandbox, 'acme', 'and all is as it is here');
+
+# The endpoint says each time that it is too much: pulls pause with it and yet come to their end; later all are pushed.
+$sandbox->post('faults', kind => 'wrong429', percent => 100, tenant => 'globex', at => 'scim');
+add_pushing($node, $sandbox, 'globex');
+sql(q(SELECT mt_provision_user('globex', jsonb_build_object('userId', 'u-' || i, 'email', 'much' || i || '@example.com', 'name', 'Much ' || i)) FROM generate_series(1, 8) AS i));
+sql(q(SELECT mt_sync_tenant('globex')));
+ok(wait_for_sync($node, 'globex'), 'a pull ends although every push is refused as one too many');
+cmp_ok($sandbox->stats('globex')->{faults}{wrong429}, '>', 1, 'and is tried again');
+is(sql(q(SELECT count(*) FROM mindtickle.push_queue WHERE tenant_id = 'globex')), 8, 'all of them wait');
+$sandbox->post('faults', kind => 'wrong429', percent => 0, tenant => 'globex');
+ok(pushed($node, 'globex'), 'until they are taken');
+equals_upstream($node, $sandbox, 'globex', 'each once');
 
 $node->stop('fast');
 done_testing();

@@ -29,12 +29,32 @@ CREATE FUNCTION mindtickle.push_due(tenant pg_catalog.text) RETURNS pg_catalog.t
 $$;
 COMMENT ON FUNCTION mindtickle.push_due(pg_catalog.text) IS 'when the next user of the tenant is to be pushed; NULL: none waits';
 
+CREATE FUNCTION mindtickle.push_owner(tenant pg_catalog.text, user_id pg_catalog.text, scim_id pg_catalog.text, external_id pg_catalog.text)
+	RETURNS pg_catalog.text
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT u.user_id
+	FROM (SELECT l.user_id, 1 AS rank FROM mindtickle.push_link AS l WHERE l.tenant_id = tenant AND l.scim_id = push_owner.scim_id
+		  UNION ALL
+		  SELECT o.user_id, 2 FROM mindtickle.users AS o WHERE o.tenant_id = tenant AND o.scim_external_id = external_id
+		  UNION ALL
+		  SELECT o.user_id, 2 FROM mindtickle.users AS o WHERE o.tenant_id = tenant AND o.user_id = external_id AND o.scim_external_id IS NULL) AS c
+	JOIN mindtickle.users AS u ON u.tenant_id = tenant AND u.user_id = c.user_id
+	WHERE u.user_id <> push_owner.user_id AND u.deleted_at IS NULL
+		-- who is known there under another id does not have this one
+		AND (c.rank = 1 OR NOT EXISTS (SELECT FROM mindtickle.push_link AS k WHERE k.tenant_id = tenant AND k.user_id = u.user_id))
+	ORDER BY c.rank, u.user_id LIMIT 1
+$$;
+COMMENT ON FUNCTION mindtickle.push_owner(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text)
+	IS 'whose the id upstream is, if not the user''s: who is linked to it, else whom its externalId names; NULL: nobody''s who is still here';
+
 CREATE FUNCTION mindtickle.push_done(tenant pg_catalog.text, user_id pg_catalog.text, version pg_catalog.int8, scim_id pg_catalog.text)
 	RETURNS pg_catalog.void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	IF push_done.scim_id IS NOT NULL THEN
+		-- somebody deleted had it, who has come back as this one, or whose name this one has
+		DELETE FROM mindtickle.push_link AS l WHERE l.tenant_id = push_done.tenant AND l.scim_id = push_done.scim_id AND l.user_id <> push_done.user_id;
 		INSERT INTO mindtickle.push_link AS l (tenant_id, user_id, scim_id) VALUES (push_done.tenant, push_done.user_id, push_done.scim_id)
 			ON CONFLICT (tenant_id, user_id) DO UPDATE SET scim_id = excluded.scim_id WHERE l.scim_id <> excluded.scim_id;
 	END IF;

@@ -124,3 +124,4 @@ CREATE TABLE mindtickle.push_link (
 	PRIMARY KEY (tenant_id, user_id)
 );
 COMMENT ON TABLE mindtickle.push_link IS 'under which id MindTickle''s SCIM endpoint has a user that was pushed';
+CREATE UNIQUE INDEX push_link_scim_id_idx ON mindtickle.push_link (tenant_id, scim_id);

@@ -230,6 +230,21 @@ mt_sql_push_due(const char *tenant)
 }
 
 /*
+ * Who else of ours the id upstream is, in the given context; NULL: nobody. external_id is that of upstream; NULL: it has none, or it says nothing.
+ */
+char *
+mt_sql_push_owner(const char *tenant, const char *user_id, const char *scim_id, const char *external_id, MemoryContext context)
+{
+	static MtStatement statement = {"SELECT mindtickle.push_owner($1, $2, $3, $4)", 4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
+	Datum		values[4] = {CStringGetTextDatum(tenant), CStringGetTextDatum(user_id), CStringGetTextDatum(scim_id)};
+
+	if (external_id != NULL)
+		values[3] = CStringGetTextDatum(external_id);
+	mt_run_for_row(&statement, values, external_id == NULL ? "   n" : NULL);
+	return mt_column_text(0, 1, context);
+}
+
+/*
  * The user is upstream as he was at this version, under the id, which may be NULL.
  */
 void

@@ -63,6 +63,7 @@ extern void mt_sql_progress_pulled(const char *tenant, const char *user_id);
 
 extern int	mt_sql_push_next(const char *tenant, const char *const *under_way, int under_way_count, int limit, MtPushRow **rows);
 extern TimestampTz mt_sql_push_due(const char *tenant);
+extern char *mt_sql_push_owner(const char *tenant, const char *user_id, const char *scim_id, const char *external_id, MemoryContext context);
 extern void mt_sql_push_done(const char *tenant, const char *user_id, int64 version, const char *scim_id);
 extern void mt_sql_push_put_off(const char *tenant, const char *user_id, int64 version, const char *error, const char *sent);
 extern void mt_sql_push_reject(const char *tenant, const char *user_id, int64 version, const char *reason, const char *sent);

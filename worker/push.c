@@ -13,10 +13,13 @@
  *	   | none              |
  *	create --409--> look by name, as after 404
  *
+ * A name may have changed hands: who has it upstream, and is another user of ours, keeps his id, and whoever comes into his name waits until his new
+ * one is there.
+ *
  * No write is sent before a look has shown that it is missing, and what is upstream already is not written again: so a worker that is killed
  * anywhere in between, and begins the user anew, makes no second one. A step that is refused for good becomes a dead letter; one that fails in a
- * way that may pass is repeated, and then put off. The endpoint has a host and a secret of its own, so its trouble stops no pull; only 429 does, for the
- * budget is the account's.
+ * way that may pass is repeated, a creation from the look by name on, as it may have had its effect; and then the user is put off. The endpoint has a
+ * host and a secret of its own, so its trouble stops no pull; only 429 does, for the budget is the account's, and pushes then rest longer than pulls do.
  */
 #include "push.h"
 
@@ -29,16 +32,21 @@
 
 /* Users under way at once, for each tenant. */
 #define PUSHES_MAX		4
-/* How often a request is tried before its user is put off, and the first pause between. */
-#define TRIES_MAX		4
-#define RETRY_PAUSE		(500 * MT_MILLISECOND)
+/* So many requests of a user may fail before he is put off; the first pause between, and each next one is twice as long. */
+#define FAILURES_MAX	5
+#define RETRY_PAUSE		MT_SECOND
 /* How often a user may be looked for anew because somebody else created or removed him meanwhile. */
 #define ROUNDS_MAX		3
-/* After a user was put off, or the endpoint is not configured, the others wait so long. */
+/* A longer id cannot be linked. */
+#define SCIM_ID_MAX		1024
+/* After a user was put off the others wait so long, each time twice as long until somebody gets there; and where the endpoint is not configured. */
 #define TROUBLE_PAUSE	(10 * MT_SECOND)
+#define LAST_PAUSE		(5 * MT_MINUTE)
 #define MISSING_PAUSE	(10 * MT_MINUTE)
-/* Where a 429 says nothing. */
-#define THROTTLE_PAUSE	(5 * MT_SECOND)
+/* Where a 429 says nothing everything pauses so long, each time twice as long. Pushes rest for up to so many pauses, so that pulls have the others. */
+#define THROTTLE_PAUSE	MT_SECOND
+#define LAST_THROTTLE	(2 * MT_MINUTE)
+#define PAUSES_MAX		4
 
 typedef enum PushStep
 {
@@ -85,6 +93,9 @@ typedef struct PushWork
 	MtPushRow  *rows;
 	int			count;
 	TimestampTz due;
+	const char *scim_id;		/* whose owner is asked for */
+	const char *external_id;	/* there; NULL: it says nothing */
+	char	   *owner;			/* NULL: nobody else of ours */
 } PushWork;
 
 /* Where a push goes; its requests are written here. */
@@ -98,7 +109,7 @@ mt_push_due(const MtTenant *tenant)
 {
 	if (!tenant->push_users || !tenant->wanted || tenant->push_at == MT_NEVER)
 		return MT_NEVER;
-	return Max(tenant->push_at, tenant->push_rests_until);
+	return Max(tenant->push_at, Max(tenant->push_rests_until, tenant->push_stops_until));
 }
 
 /*
@@ -198,6 +209,24 @@ rest(MtTenant *tenant, int64 pause, const char *error)
 		ereport(LOG, (errcode(failure.sqlstate), errmsg("that could not be stored: %s", failure.text)));
 }
 
+/* Frees all who wait for a request; the queue still has them. */
+static void
+let_go_of_waiting(MtTenant *tenant)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &tenant->job->pushes)
+	{
+		MtSlot	   *slot = dlist_container(MtSlot, node, iter.cur);
+
+		if (slot->state != MT_SLOT_WAITING)
+			continue;
+		dlist_delete(&slot->node);
+		mt_pull_free_slot(tenant, slot);
+		tenant->push_at = mt_now();
+	}
+}
+
 /*
  * Makes slots of the users that are due. False when the job is gone.
  */
@@ -208,6 +237,8 @@ mt_push_fill(MtTenant *tenant)
 	PushWork	work = {.tenant = tenant};
 	MtFailure	failure;
 
+	if (tenant->push_stops_until > mt_now())
+		let_go_of_waiting(tenant);
 	if (mt_push_due(tenant) > mt_now() || under_way_count(job) >= PUSHES_MAX)
 		return true;
 	if (job->source.scim_url == NULL)
@@ -284,7 +315,6 @@ go_to(MtSlot *slot, PushStep step)
 	slot->request = NULL;
 	slot->state = MT_SLOT_WAITING;
 	slot->not_before = 0;
-	slot->tries = 0;
 	slot->push->step = step;
 }
 
@@ -321,30 +351,43 @@ end_push(MtTenant *tenant, MtSlot *slot, const char *error, bool dead)
 	}
 	dlist_delete(&slot->node);
 	mt_pull_free_slot(tenant, slot);
+	if (error == NULL)
+		tenant->push_troubles = 0;
 	tenant->push_at = mt_now();
 	mt_sync_wake(tenant, mt_now());
 }
 
-/* A request has failed in a way that may pass. */
+/* After trouble: the first pause, twice as long each time until a user gets there, up to the last. */
+static int64
+longer_pause(MtTenant *tenant, int64 first, int64 last)
+{
+	int64		pause = Min(first << Min(tenant->push_troubles, 10), last);
+
+	tenant->push_troubles++;
+	return mt_jitter(pause);
+}
+
+/* A request has failed in a way that may pass. What was answered well before does not count: looks may work while creations do not. */
 static void
 failed(MtTenant *tenant, MtSlot *slot, const char *reason)
 {
-	int			tries = slot->tries + 1;
+	PushStep	step = slot->push->step;
 
-	if (tries >= TRIES_MAX)
+	if (++slot->tries >= FAILURES_MAX)
 	{
 		char	   *error = pstrdup(reason);
 
-		tenant->push_rests_until = mt_now() + mt_jitter(TROUBLE_PAUSE);
+		if (tenant->push_rests_until <= mt_now())
+			tenant->push_rests_until = mt_now() + longer_pause(tenant, TROUBLE_PAUSE, LAST_PAUSE);
 		end_push(tenant, slot, error, false);
 		return;
 	}
-	go_to(slot, slot->push->step);
-	slot->tries = tries;
-	slot->not_before = mt_now() + mt_jitter(RETRY_PAUSE << tries);
+	/* A creation may have had its effect, whatever is answered, and another one would make a second user. */
+	go_to(slot, step == PUSH_CREATE ? PUSH_LOOK_BY_NAME : step);
+	slot->not_before = mt_now() + mt_jitter(RETRY_PAUSE << (slot->tries - 1));
 }
 
-/* Looks for the user anew: what was known of him does not hold any more. */
+/* Looks for the user anew: what a look said of him, or our own link, does not hold any more. */
 static void
 look_again(MtTenant *tenant, MtSlot *slot, const char *reason)
 {
@@ -355,6 +398,8 @@ look_again(MtTenant *tenant, MtSlot *slot, const char *reason)
 	}
 	slot->push->scim_id = NULL;
 	go_to(slot, PUSH_LOOK_BY_NAME);
+	/* Upstream, what was written may take a moment to be found. */
+	slot->not_before = mt_now() + mt_jitter(RETRY_PAUSE << (slot->push->rounds - 1));
 }
 
 /* Reads a user of an answer. False when it is none. */
@@ -388,7 +433,8 @@ read_resource(MtSpan object, Resource *resource)
 				if (mt_json_text_equals(name, "formatted"))
 					resource->formatted = part;
 	}
-	return step == MT_STEP_END && resource->id.start != NULL && mt_json_is_string(resource->id) && mt_json_text(resource->id) != NULL;
+	return step == MT_STEP_END && resource->id.start != NULL && resource->id.length <= SCIM_ID_MAX && mt_json_is_string(resource->id) &&
+		mt_json_text(resource->id) != NULL;
 }
 
 /* The first user of a list that was asked for; false when there is none. *malformed: it is no list. */
@@ -477,19 +523,13 @@ is_meant(const MtPush *push, const Resource *resource)
 
 /* The user is upstream: changed where something differs, else done. */
 static void
-found(MtTenant *tenant, MtSlot *slot, const Resource *resource)
+bring_up_to_date(MtTenant *tenant, MtSlot *slot, const Resource *resource)
 {
 	MtPush	   *push = slot->push;
 	MemoryContext previous = MemoryContextSwitchTo(push->context);
 	StringInfoData body;
 	bool		same;
 
-	if (!is_meant(push, resource))
-	{
-		MemoryContextSwitchTo(previous);
-		failed(tenant, slot, "the SCIM endpoint gives somebody else than was looked for");
-		return;
-	}
 	push->scim_id = mt_json_text(resource->id);
 	initStringInfo(&body);
 	appendStringInfoString(&body, "{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:PatchOp\"],\"Operations\":[");
@@ -546,6 +586,55 @@ absent(MtTenant *tenant, MtSlot *slot)
 	go_to(slot, PUSH_CREATE);
 }
 
+static void
+owner_work(void *argument)
+{
+	PushWork   *work = argument;
+	const char *tenant = work->tenant->tenant_id;
+
+	mt_sql_enter_tenant(tenant);
+	work->owner = mt_sql_push_owner(tenant, work->push->user_id, work->scim_id, work->external_id, work->push->context);
+}
+
+/* Somebody was found. By name or external id it may be another user of ours, who was renamed and is not yet upstream. */
+static void
+found(MtTenant *tenant, MtSlot *slot, const Resource *resource)
+{
+	MtPush	   *push = slot->push;
+	PushWork	work = {.tenant = tenant,.push = push,.scim_id = mt_json_text(resource->id)};
+	MtFailure	failure;
+
+	if (!is_meant(push, resource))
+	{
+		failed(tenant, slot, "the SCIM endpoint gives somebody else than was looked for");
+		return;
+	}
+	if (push->step == PUSH_LOOK_BY_ID)
+	{
+		bring_up_to_date(tenant, slot, resource);
+		return;
+	}
+	/* Who leaves is not kept there by what an external id says. */
+	if (push->active && resource->external_id.start != NULL && mt_json_is_string(resource->external_id) &&
+		differs(resource->external_id, push->external_id, false))
+		work.external_id = mt_json_text(resource->external_id);
+	if (!mt_in_transaction(owner_work, &work, &failure))
+	{
+		mt_job_trouble(tenant, &failure);
+		return;
+	}
+	if (work.owner == NULL)
+	{
+		bring_up_to_date(tenant, slot, resource);
+		return;
+	}
+	if (push->active)
+		end_push(tenant, slot, psprintf("at the SCIM endpoint user \"%s\" (there \"%s\") has this user's name: change his address here, so that he is "
+										"pushed, or there, and replay this letter", work.owner, work.scim_id), false);
+	else
+		absent(tenant, slot);
+}
+
 /* An answer that says that all is well. */
 static void
 answered_well(MtTenant *tenant, MtSlot *slot)
@@ -599,29 +688,25 @@ answered_well(MtTenant *tenant, MtSlot *slot)
 			break;
 	}
 	tenant->tally[MT_TALLY_UNUSABLE]++;
-	/* It may have been created all the same: that is looked for before it is created again. */
-	if (slot->push->step == PUSH_CREATE)
-		look_again(tenant, slot, "the answer to a creation is not usable");
-	else
-		failed(tenant, slot, "the answer of the SCIM endpoint is not usable");
+	failed(tenant, slot, "the answer of the SCIM endpoint is not usable");
 }
 
-/* Frees all who wait for a request; the queue still has them. */
+/* The far side wants less of the whole account. The user is put off, for it may be his kind of request alone, and others get there. */
 static void
-let_go_of_waiting(MtTenant *tenant)
+throttled(MtTenant *tenant, MtSlot *slot, const char *reason)
 {
-	dlist_mutable_iter iter;
+	int64		now = mt_now();
+	int64		own = 0;
+	int64		pause;
 
-	dlist_foreach_modify(iter, &tenant->job->pushes)
-	{
-		MtSlot	   *slot = dlist_container(MtSlot, node, iter.cur);
-
-		if (slot->state != MT_SLOT_WAITING)
-			continue;
-		dlist_delete(&slot->node);
-		mt_pull_free_slot(tenant, slot);
-	}
-	tenant->push_at = mt_now();
+	/* Those that were under way together are one refusal. */
+	if (tenant->push_stops_until <= now)
+		own = longer_pause(tenant, THROTTLE_PAUSE, LAST_THROTTLE);
+	pause = mt_retry_after(slot->request, own);
+	tenant->push_stops_until = Max(tenant->push_stops_until, now + Max(own, pause) * Max(Min(tenant->push_troubles, PAUSES_MAX), 1));
+	tenant->tally[MT_TALLY_THROTTLED]++;
+	if (pause == 0 || now + pause <= tenant->backoff_until || mt_job_back_off(tenant, pause, "MindTickle's SCIM endpoint asked for a pause (429)"))
+		end_push(tenant, slot, reason, false);
 }
 
 /* An answer with a status that says otherwise. */
@@ -633,12 +718,7 @@ refused(MtTenant *tenant, MtSlot *slot, int status)
 
 	if (status == 429)
 	{
-		int64		pause = mt_retry_after(slot->request, THROTTLE_PAUSE);
-
-		tenant->tally[MT_TALLY_THROTTLED]++;
-		go_to(slot, push->step);
-		if (mt_now() + pause > tenant->backoff_until)
-			(void) mt_job_back_off(tenant, pause, psprintf("MindTickle's SCIM endpoint asked for a pause (%d)", status));
+		throttled(tenant, slot, reason);
 		return;
 	}
 	tenant->tally[status == 401 || status == 403 ? MT_TALLY_REFUSED : status / 100 == 4 ? MT_TALLY_CLIENT_ERRORS : MT_TALLY_SERVER_ERRORS]++;
@@ -646,21 +726,19 @@ refused(MtTenant *tenant, MtSlot *slot, int status)
 	{
 		go_to(slot, push->step);
 		/* Another token may be stored any time, so at first it is tried soon. */
-		rest(tenant, Min(MT_MINUTE << Min(tenant->push_refusals++, 10), MT_REFUSED_PAUSE), psprintf("MindTickle refuses the scim_token (%d): store a valid one with mt_set_credential, or correct the scim_url", status));
+		rest(tenant, Min(MT_MINUTE << Min(tenant->push_refusals, 10), MT_REFUSED_PAUSE), psprintf("MindTickle refuses the scim_token (%d): store a valid one with mt_set_credential, or correct the scim_url", status));
+		tenant->push_refusals++;
 		let_go_of_waiting(tenant);
 	}
 	else if (status / 100 != 4 || status == 408 || status == 425)
-	{
-		/* A creation may have had its effect. */
-		if (push->step == PUSH_CREATE && slot->tries == 0)
-			look_again(tenant, slot, reason);
-		else
-			failed(tenant, slot, reason);
-	}
+		failed(tenant, slot, reason);
 	else if (status == 404 && (push->step == PUSH_LOOK_BY_ID || push->step == PUSH_CHANGE))
 		look_again(tenant, slot, reason);
 	else if (status == 409 && push->step == PUSH_CREATE)
 		look_again(tenant, slot, reason);
+	else if (status == 409 && push->step == PUSH_CHANGE)
+		/* Whoever has the name may be about to get another one. */
+		end_push(tenant, slot, "the SCIM endpoint answers 409: somebody else there has this user's name, which is to be changed there or here", false);
 	else
 		end_push(tenant, slot, reason, true);
 }
@@ -676,11 +754,7 @@ mt_push_answer(MtTenant *tenant, MtSlot *slot)
 	if (request->outcome != MT_HTTP_ANSWERED)
 	{
 		tenant->tally[request->outcome == MT_HTTP_UNREACHABLE || request->outcome == MT_HTTP_ADDRESS_REFUSED ? MT_TALLY_UNREACHABLE : MT_TALLY_BROKEN]++;
-		/* A creation may have had its effect. */
-		if (slot->push->step == PUSH_CREATE && request->outcome == MT_HTTP_BROKEN)
-			look_again(tenant, slot, request->error);
-		else
-			failed(tenant, slot, request->error);
+		failed(tenant, slot, request->error);
 	}
 	else if (request->status / 100 == 2)
 		answered_well(tenant, slot);

@@ -168,6 +168,8 @@ typedef struct MtTenant
 	bool		push_users;		/* as of the last overview */
 	int64		push_at;		/* when the next user is to be pushed; MT_NEVER: none waits */
 	int64		push_rests_until;	/* because of trouble at the SCIM endpoint */
+	int64		push_stops_until;	/* because of 429: those on their way rest as well */
+	int			push_troubles;	/* rests of both kinds since a user got there */
 	bool		push_unfit;		/* because of settings or the scim_token, so a change of them ends the rest */
 	int			push_refusals;	/* of the scim_token, in a row */
 	MtJob	   *job;			/* NULL: none under way */

@@ -211,12 +211,12 @@ answer_revision(Call *call)
 
 /* Sets a fault for one tenant; false when the percentage will not do. */
 static bool
-set_fault(Tenant *tenant, Fault fault, const char *percent)
+set_fault(Tenant *tenant, Fault fault, const char *percent, FaultPlace place)
 {
 	bool		fits;
 
 	pthread_mutex_lock(&tenant->lock);
-	fits = mt_fault_set(&tenant->faults, fault, percent);
+	fits = mt_fault_set(&tenant->faults, fault, percent, place);
 	pthread_mutex_unlock(&tenant->lock);
 	return fits;
 }
@@ -227,6 +227,8 @@ answer_faults(Call *call)
 	const char *kind = mt_call_query(call, "kind");
 	const char *percent = mt_call_query(call, "percent");
 	Fault		fault = kind == NULL ? FAULT_NONE : mt_fault_find(kind);
+	const char *at = mt_call_query(call, "at");
+	FaultPlace	place = at == NULL ? FAULT_EVERYWHERE : strcmp(at, "scim") == 0 ? FAULT_AT_SCIM : FAULT_AT_SCIM_POST;
 	Tenant	   *only = NULL;
 	bool		fits = true;
 	long		slow_ms;
@@ -235,15 +237,15 @@ answer_faults(Call *call)
 	if (mt_call_query(call, "tenant") != NULL && (only = named_tenant(call)) == NULL)
 		return;
 	if (fault == FAULT_NONE || percent == NULL ||
-		!mt_call_number(call, "slow_ms", 0, 3600000, -1, &slow_ms))
+		(place == FAULT_AT_SCIM_POST && strcmp(at, "scim_post") != 0) || !mt_call_number(call, "slow_ms", 0, 3600000, -1, &slow_ms))
 	{
-		bad_request(call, "kind and percent are needed; slow_ms is a whole number");
+		bad_request(call, "kind and percent are needed; slow_ms is a whole number, at is scim or scim_post");
 		return;
 	}
 	if (only != NULL)
-		fits = set_fault(only, fault, percent);
+		fits = set_fault(only, fault, percent, place);
 	for (i = 0; only == NULL && i < mt_tenant_count(); i++)
-		fits = set_fault(mt_tenant_at(i), fault, percent) && fits;
+		fits = set_fault(mt_tenant_at(i), fault, percent, place) && fits;
 	if (!fits)
 	{
 		bad_request(call, "the percentages of all faults together are 0 to 100");

@@ -230,6 +230,9 @@ mt_fault_answer(Call *call)
 		case FAULT_ERROR500:
 			make_error500(reply, call->flavour);
 			return true;
+		case FAULT_ERROR503:
+			mt_reply_error(reply, MHD_HTTP_SERVICE_UNAVAILABLE, "UNAVAILABLE", "down for maintenance");
+			return true;
 		case FAULT_HTML200:
 			reply->content_type = call->flavour % 2 == 0 ? "text/html" : "application/json";
 			mt_buffer_text(&reply->body, "<!DOCTYPE html>\n<html><body>Please sign in to the proxy.</body></html>\n");
@@ -286,6 +289,7 @@ mt_fault_answer(Call *call)
 		case FAULT_DRIP:
 		case FAULT_HANG:
 		case FAULT_PADDED:
+		case FAULT_ERROR504:
 		case FAULT_REVOKED:
 		case FAULT_LOOP:
 		case FAULT_ENDLESS:
@@ -444,6 +448,9 @@ mt_fault_spoil(Call *call)
 			break;
 		case FAULT_AHEAD:
 			make_ahead(reply, call->flavour);
+			break;
+		case FAULT_ERROR504:
+			mt_reply_error(reply, MHD_HTTP_GATEWAY_TIMEOUT, "TIMEOUT", "no answer in time");
 			break;
 		default:
 			break;

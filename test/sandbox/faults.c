@@ -16,8 +16,8 @@
 
 static const char *const names[FAULT_KINDS] = {
 	"error500", "slow", "truncated", "html200", "reset", "wrong429", "odd429", "empty200", "html400", "error403",
-	"error404", "redirect", "garbage", "encoding", "gzip", "deep", "huge", "bomb", "drip", "hang", "many", "padded", "revoked", "loop",
-	"endless", "strangers", "wide", "hollow", "skip", "echo", "ahead"
+	"error404", "redirect", "garbage", "encoding", "gzip", "deep", "huge", "bomb", "drip", "hang", "many", "padded", "error503", "error504",
+	"revoked", "loop", "endless", "strangers", "wide", "hollow", "skip", "echo", "ahead"
 };
 
 const char *
@@ -38,7 +38,7 @@ mt_fault_find(const char *name)
 }
 
 bool
-mt_fault_set(FaultPlan *plan, Fault fault, const char *percent)
+mt_fault_set(FaultPlan *plan, Fault fault, const char *percent, FaultPlace place)
 {
 	char	   *end;
 	double		value = strtod(percent, &end);
@@ -53,7 +53,22 @@ mt_fault_set(FaultPlan *plan, Fault fault, const char *percent)
 	if (total + (int) (value * 100 + 0.5) > 10000)
 		return false;
 	plan->share[fault] = (int) (value * 100 + 0.5);
+	plan->place[fault] = place;
 	return true;
+}
+
+FaultSet
+mt_fault_kinds_at(const FaultPlan *plan, const char *method, const char *path)
+{
+	bool		scim = strncmp(path, "/scim/", 6) == 0;
+	bool		post = strcmp(method, "POST") == 0;
+	FaultSet	kinds = 0;
+	int			kind;
+
+	for (kind = 0; kind < FAULT_KINDS; kind++)
+		if (plan->place[kind] == FAULT_EVERYWHERE || (scim && (post || plan->place[kind] == FAULT_AT_SCIM)))
+			kinds |= FAULT_BIT(kind);
+	return kinds;
 }
 
 Fault

@@ -34,6 +34,8 @@ typedef enum Fault
 	FAULT_HANG,
 	FAULT_MANY,
 	FAULT_PADDED,
+	FAULT_ERROR503,
+	FAULT_ERROR504,
 	FAULT_REVOKED,				/* this and what follows: by the live contract only */
 	FAULT_LOOP,
 	FAULT_ENDLESS,
@@ -54,9 +56,18 @@ typedef uint64_t FaultSet;
 #define FAULT_BIT(fault) (UINT64_C(1) << (fault))
 #define FAULTS_OF_ALL	(FAULT_BIT(FAULT_REVOKED) - 1)
 
+/* Where a kind is met. */
+typedef enum FaultPlace
+{
+	FAULT_EVERYWHERE,
+	FAULT_AT_SCIM,
+	FAULT_AT_SCIM_POST
+} FaultPlace;
+
 typedef struct FaultPlan
 {
 	int			share[FAULT_KINDS]; /* of 10,000 requests */
+	FaultPlace	place[FAULT_KINDS];
 	uint64_t	drawn;			/* requests asked about so far */
 	uint64_t	given[FAULT_KINDS];
 } FaultPlan;
@@ -66,7 +77,10 @@ extern const char *mt_fault_name(Fault fault);
 extern Fault mt_fault_find(const char *name);
 
 /* Sets the percentage of a kind; false when it is none or all together pass 100. */
-extern bool mt_fault_set(FaultPlan *plan, Fault fault, const char *percent);
+extern bool mt_fault_set(FaultPlan *plan, Fault fault, const char *percent, FaultPlace place);
+
+/* The kinds that a request may meet where it goes. */
+extern FaultSet mt_fault_kinds_at(const FaultPlan *plan, const char *method, const char *path);
 
 /* Decides about one request that may meet these kinds; *flavour then picks among the variants of a kind. */
 extern Fault mt_fault_draw(FaultPlan *plan, uint64_t key, FaultSet kinds, uint64_t *flavour);

@@ -296,7 +296,8 @@ admit(Call *call, Tenant *tenant, int counter, FaultSet kinds)
 	mt_stats_arrive(&tenant->stats, counter, now, wall.tv_sec * MICROSECONDS + wall.tv_nsec / 1000);
 	note_connection(call, tenant);
 	if (within)
-		call->fault = mt_fault_draw(&tenant->faults, tenant->data.key, kinds, &call->flavour);
+		call->fault = mt_fault_draw(&tenant->faults, tenant->data.key,
+									kinds & mt_fault_kinds_at(&tenant->faults, call->method, call->path), &call->flavour);
 	else
 		tenant->stats.throttled++;
 	pthread_mutex_unlock(&tenant->lock);
@@ -342,7 +343,7 @@ serve_contract(Call *call, const Contract *contract, int first_route)
 		return send_reply(call);
 	if (mt_fault_answer(call))
 	{
-		if (strcmp(call->method, MHD_HTTP_METHOD_GET) != 0 && call->flavour / 64 % 2 == 0)
+		if (strcmp(call->method, MHD_HTTP_METHOD_GET) != 0 && call->flavour / 64 % 2 == 0 && call->fault != FAULT_ERROR503)
 		{
 			answer_in_vain(call, contract, tenant, route);
 			(void) mt_fault_answer(call);

@@ -264,7 +264,7 @@ read_fault(const char *argument, FaultPlan *faults)
 	fault = mt_fault_find(text);
 	if (fault == FAULT_NONE)
 		fail("no such kind of fault: \"%s\"", text);
-	if (!mt_fault_set(faults, fault, percent))
+	if (!mt_fault_set(faults, fault, percent, FAULT_EVERYWHERE))
 		fail("the percentages of all faults together are 0 to 100: \"%s\" for %s", percent, text);
 	free(text);
 }

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(54);
+SELECT plan(64);
 
 DROP ROLE IF EXISTS pu_writer;
 CREATE ROLE pu_writer;
@@ -127,6 +127,26 @@ SELECT isnt(:'again'::text, :'kim'::text, 'who comes back is another one');
 SELECT is(pg_temp.queued_states(), 'Kim@example.com 1 t f', 'and takes the place of the former one');
 SELECT is(pg_temp.next(format('{%s}', :'kim')), NULL, 'but waits while that one is under way');
 SELECT matches(pg_temp.next(), '^' || :'again'::text || ' 1 Kim@example.com', 'and then is next');
+
+-- Whose an id upstream is: nobody takes what another one of ours has there.
+INSERT INTO mindtickle.users (tenant_id, user_id, scim_external_id, email) VALUES ('pu', 'linked', 'x-linked', 'l@example.com'), ('pu', 'named', 'x-named', 'n@example.com'),
+	('pu', 'own-id', NULL, 'o@example.com'), ('pu', 'new', 'x-new', 'l@example.com');
+INSERT INTO mindtickle.push_link (tenant_id, user_id, scim_id) VALUES ('pu', 'linked', 's-9');
+CREATE FUNCTION pg_temp.owner(user_id text, scim_id text, external_id text DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
+	SELECT pg_temp.service(format('SELECT mindtickle.push_owner(''pu'', %L, %L, %L)', user_id, scim_id, external_id))
+$$;
+SELECT is(pg_temp.owner('new', 's-9'), 'linked', 'an id is that of who is linked to it');
+SELECT is(pg_temp.owner('new', 's-9', 'x-named'), 'linked', 'before that of whom its external id names');
+SELECT is(pg_temp.owner('linked', 's-9', 'x-linked'), NULL, 'which is no other for himself');
+SELECT is(pg_temp.owner('new', 's-8', 'x-named'), 'named', 'else of whom the external id names');
+SELECT is(pg_temp.owner('new', 's-8', 'own-id'), 'own-id', 'which may be ours');
+SELECT is(pg_temp.owner('new', 's-8', 'x-linked'), NULL, 'but not of who is there under another id');
+SELECT is(pg_temp.owner('new', 's-8', 'x-other'), NULL, 'nor of anybody for an external id that is nobody''s');
+UPDATE mindtickle.users SET deleted_at = now(), active = false WHERE tenant_id = 'pu' AND user_id = 'linked';
+SELECT is(pg_temp.owner('new', 's-9', 'x-linked'), NULL, 'who is deleted has nothing');
+SELECT pg_temp.service($$SELECT mindtickle.push_done('pu', 'new', 1, 's-9')$$) \g /dev/null
+SELECT is((SELECT string_agg(user_id, ' ') FROM mindtickle.push_link WHERE tenant_id = 'pu' AND scim_id = 's-9'), 'new', 'and leaves it to who comes after him');
+SELECT throws_ok($$INSERT INTO mindtickle.push_link VALUES ('pu', 'named', 's-9')$$, '23505', NULL, 'nobody else is linked to it');
 SELECT mt_drop_tenant('pu') \g /dev/null
 SELECT is((SELECT count(*) FROM mindtickle.push_queue WHERE tenant_id = 'pu') + (SELECT count(*) FROM mindtickle.push_link WHERE tenant_id = 'pu'), 0::bigint, 'a tenant that is dropped leaves nothing');
 

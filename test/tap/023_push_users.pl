@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::RealBin/lib";
 
 use JSON::PP;
+use MindTickle::Push;
 use MindTickle::Sandbox;
 use MindTickle::Test;
 use PostgreSQL::Test::Cluster;
@@ -27,85 +28,36 @@ add_extension($node);
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 
-# A tenant that pushes.
-sub add_pushing
-{
-	my ($tenant) = @_;
-	add_live_tenant($node, $sandbox, $tenant, requests_per_second => 20, requests_per_minute => 1200, push_users => JSON::PP::true,
-		scim_url => $sandbox->tenant($tenant)->{scim_url});
-	my $token = $sandbox->tenant($tenant)->{scim_token};
-	sql(qq(SELECT mt_set_credential('$tenant', '{"scim_token": "$token"}')));
-}
-
-# What is upstream, by userName.
-sub upstream
-{
-	my ($tenant) = @_;
-	my %users;
-	foreach my $user (@{ $sandbox->get('provisioned', tenant => $tenant) })
-	{
-		push @{ $users{ lc $user->{attributes}{userName} } }, $user->{attributes};
-	}
-	return \%users;
-}
-
-sub pushed
-{
-	my ($tenant) = @_;
-	return poll($node, "SELECT count(*) = 0 FROM mindtickle.push_queue WHERE tenant_id = '$tenant'");
-}
-
-# Who is here equals who is there, and nobody is there twice.
-sub equals_upstream
-{
-	my ($tenant, $name) = @_;
-	my $there = upstream($tenant);
-	my @wrong;
-	foreach my $line (split /\n/, sql(qq(SELECT lower(email) || '|' || coalesce(name, '') || '|' || active FROM mindtickle.users WHERE tenant_id = '$tenant' AND user_id LIKE 'u-%' ORDER BY 1)))
-	{
-		my ($email, $full_name, $active) = split /\|/, $line;
-		my @found = @{ $there->{$email} // [] };
-		if (@found != 1) { push @wrong, "$email is there " . @found . ' times' unless $active eq 'false' && !@found; next; }
-		my $is_active = $found[0]{active} ? 'true' : 'false';
-		# psql gives bytes.
-		my $name_there = $found[0]{name}{formatted} // '';
-		utf8::encode($name_there);
-		push @wrong, "$email: $name_there $is_active" if $name_there ne $full_name || $is_active ne $active;
-	}
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	ok(!@wrong, $name) or diag(join("\n", @wrong));
-}
-
 # A few at first: created, changed, deactivated, activated.
-add_pushing('acme');
+add_pushing($node, $sandbox, 'acme');
 sql(q(SELECT mt_provision_user('acme', '{"userId": "u-1", "email": "o''neil+x@example.com", "name": "Zoë \"Z\" O''Neil"}')));
 sql(q(SELECT mt_provision_user('acme', '{"userId": "u-2", "email": "two@example.com", "name": "Two"}')));
 sql(q(SELECT mt_provision_user('acme', '{"userId": "u-3", "email": "three@example.com", "active": false}')));
-ok(pushed('acme'), 'all are pushed');
-equals_upstream('acme', 'new users are there');
-ok(!upstream('acme')->{'three@example.com'}, 'but for one who was never active');
+ok(pushed($node, 'acme'), 'all are pushed');
+equals_upstream($node, $sandbox, 'acme', 'new users are there');
+ok(!upstream($sandbox, 'acme')->{'three@example.com'}, 'but for one who was never active');
 sql(q(SELECT mt_provision_user('acme', '{"userId": "u-2", "name": "Second"}'), mt_deactivate_user('acme', 'u-1')));
-ok(pushed('acme'), 'changes are pushed');
-equals_upstream('acme', 'and are there');
+ok(pushed($node, 'acme'), 'changes are pushed');
+equals_upstream($node, $sandbox, 'acme', 'and are there');
 my $writes = @{ $sandbox->get('pushes', tenant => 'acme') };
 sql(q(SELECT mt_provision_user('acme', '{"userId": "u-2", "title": "Not told upstream"}')));
-ok(pushed('acme'), 'a change that nobody there hears of');
+ok(pushed($node, 'acme'), 'a change that nobody there hears of');
 is(scalar @{ $sandbox->get('pushes', tenant => 'acme') }, $writes, 'writes nothing there');
 sql(q(SELECT mt_provision_user('acme', '{"userId": "u-1", "active": true, "email": "zoe@example.com"}')));
-ok(pushed('acme'), 'somebody with another address');
-equals_upstream('acme', 'is the same one there');
+ok(pushed($node, 'acme'), 'somebody with another address');
+equals_upstream($node, $sandbox, 'acme', 'is the same one there');
 is($sandbox->stats('acme')->{scim_created}, 2, 'and not created again');
 
 # Coalesced: many changes while the endpoint is away are few calls.
 $sandbox->post('faults', kind => 'error500', percent => 100, tenant => 'acme');
 sql(qq(SELECT mt_provision_user('acme', '{"userId": "u-2", "name": "Name $_"}'))) foreach 1 .. 30;
 $sandbox->post('faults', kind => 'error500', percent => 0, tenant => 'acme');
-ok(pushed('acme'), 'after trouble at the endpoint');
-equals_upstream('acme', 'the last of many changes is there');
+ok(pushed($node, 'acme'), 'after trouble at the endpoint');
+equals_upstream($node, $sandbox, 'acme', 'the last of many changes is there');
 cmp_ok(scalar @{ $sandbox->get('pushes', tenant => 'acme') }, '<=', $writes + 5, 'and few of the others');
 
 # Kills at any moment, with faults.
-add_pushing('globex');
+add_pushing($node, $sandbox, 'globex');
 $sandbox->post('faults', kind => $_, percent => 5, tenant => 'globex') foreach qw(error500 slow truncated reset wrong429);
 my $provisioned = 0;
 foreach my $round (1 .. KILLS)
@@ -128,8 +80,8 @@ foreach my $round (1 .. KILLS)
 		ok(worker_pid($node, 'mindtickle sync'), "round $round: and after kill -9 of the postmaster");
 	}
 }
-ok(pushed('globex'), 'all are pushed in the end');
-equals_upstream('globex', 'and there as they are here');
+ok(pushed($node, 'globex'), 'all are pushed in the end');
+equals_upstream($node, $sandbox, 'globex', 'and there as they are here');
 foreach my $tenant (qw(acme globex))
 {
 	my $stats = $sandbox->stats($tenant);

@@ -74,6 +74,8 @@ my @answers = each_is('error500', 12, \&get_series, sub { $_[0]{status} >= 500 }
 is(scalar(keys %{ { map { $_->{status} => 1 } @answers } }), 3, 'of three statuses');
 each_is('html200', 4, \&get_series, sub { $_[0]{status} == 200 && !is_object($_[0]{body}) && $_[0]{body} =~ /<html>/ }, 'HTML instead of JSON');
 each_is('empty200', 2, \&get_series, sub { $_[0]{status} == 200 && $_[0]{body} eq '' }, 'nothing at all');
+each_is('error503', 2, \&get_series, sub { $_[0]{status} == 503 }, '503');
+each_is('error504', 2, \&get_series, sub { $_[0]{status} == 504 }, '504');
 each_is('html400', 2, \&get_series, sub { $_[0]{status} == 400 && $_[0]{body} =~ /<html>/ }, '400 with HTML');
 each_is('error403', 2, \&get_series, sub { $_[0]{status} == 403 }, 'a 403 that nothing asked for');
 each_is('error404', 2, \&get_series, sub { $_[0]{status} == 404 }, 'a 404 that nothing asked for');
@@ -266,6 +268,15 @@ scim('POST', '/Users', { schemas => [$core], userName => "lost.$_\@globex.exampl
 $sandbox->post('faults', tenant => 'globex', kind => 'error500', percent => 0);
 my $kept = @{ $sandbox->get('provisioned', tenant => 'globex') } - 1;
 ok($kept > 0 && $kept < 16, 'some writes are done although they are answered with an error, others are not') or diag($kept);
+
+my $given_at_scim = $sandbox->stats('globex')->{faults}{error503};
+$sandbox->post('faults', tenant => 'globex', kind => $_, percent => 50, at => 'scim_post') foreach qw(error503 error504);
+is(look_up("before.$_\@globex.example")->{totalResults}, 0, 'a fault of creations alone is met by nothing else') foreach 1 .. 4;
+my @statuses = map { scim('POST', '/Users', { schemas => [$core], userName => "before.$_\@globex.example" })->{status} } 1 .. 16;
+$sandbox->post('faults', tenant => 'globex', kind => $_, percent => 0) foreach qw(error503 error504);
+is(join(' ', grep { !/^50[34]$/ } @statuses), '', 'but by creations');
+is($sandbox->stats('globex')->{faults}{error503} - $given_at_scim, grep({ $_ == 503 } @statuses), 'and counted');
+is(@{ $sandbox->get('provisioned', tenant => 'globex') } - 1 - $kept, grep({ $_ == 504 } @statuses), 'with 504 it has its effect, with 503 it has not');
 
 # Starting again
 my $host = $acme->{host};

@@ -1,0 +1,94 @@
+# Pushing users to an endpoint that takes nobody new for a while, loses its answers, or says that it is too much, and users whose addresses change hands:
+# everybody gets there in the end, once, and nobody takes another one's place.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+
+use MindTickle::Push;
+use MindTickle::Sandbox;
+use MindTickle::Test;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $sandbox = MindTickle::Sandbox->start(
+	'--seed', 32,
+	'--tenant', 'acme,contract=live,users=10,courses=4,rps=20,rpm=1200',
+	'--tenant', 'globex,contract=live,users=150,courses=4,rps=20,rpm=1200,reporting=no');
+my $node = start_node('primary');
+add_extension($node);
+
+sub sql { return $node->safe_psql('postgres', $_[0]) }
+
+# The endpoint takes nobody new for a while, and goes on as if nothing had been: nobody is given up, nobody is there twice.
+add_pushing($node, $sandbox, 'acme');
+$sandbox->post('faults', kind => 'error503', percent => 100, tenant => 'acme', at => 'scim_post');
+sql(q(SELECT mt_provision_user('acme', jsonb_build_object('userId', 'u-' || i, 'email', 'new' || i || '@example.com', 'name', 'New ' || i)) FROM generate_series(1, 4) AS i));
+ok(poll($node, q(SELECT count(*) FILTER (WHERE tries > 0) >= 1 FROM mindtickle.push_queue WHERE tenant_id = 'acme' AND error ~ ' 503$')), 'while no creation is answered, users are put off');
+is(sql(q(SELECT count(*) FROM mindtickle.push_queue WHERE tenant_id = 'acme')), 4, 'all of them wait');
+is(sql(q(SELECT count(*) FROM mt_dead_letters WHERE tenant_id = 'acme')), 0, 'nobody is a dead letter');
+$sandbox->post('faults', kind => 'error503', percent => 0, tenant => 'acme');
+ok(pushed($node, 'acme'), 'when it takes them again all are pushed');
+equals_upstream($node, $sandbox, 'acme', 'each once');
+
+# A creation that has its effect and whose answer is lost.
+my $created = 4;
+foreach my $kind (qw(error504 huge))
+{
+	$sandbox->post('faults', kind => $kind, percent => 100, tenant => 'acme', at => 'scim_post');
+	sql(qq(SELECT mt_provision_user('acme', jsonb_build_object('userId', 'u-$kind-' || i, 'email', '$kind' || i || '\@example.com', 'name', 'Lost ' || i)) FROM generate_series(1, 3) AS i));
+	ok(pushed($node, 'acme'), "$kind: who was created without an answer is pushed");
+	equals_upstream($node, $sandbox, 'acme', 'once');
+	my $stats = $sandbox->stats('acme');
+	is(join(' ', map { $stats->{"scim_$_"} } qw(created conflicts duplicates blind)), ($created += 3) . ' 0 0 0', 'as he is looked for before he is created again');
+	$sandbox->post('faults', kind => $kind, percent => 0, tenant => 'acme');
+}
+
+# Addresses that change hands: who had one keeps what is his upstream, and who has it now is another one there.
+my $before = upstream($sandbox, 'acme');
+sql(qq(SELECT mt_provision_user('acme', '{"userId": "u-$_", "email": "moved$_\@example.com"}'), mt_provision_user('acme', '{"userId": "u-heir-$_", "email": "new$_\@example.com", "name": "Heir $_"}')))
+  foreach 1 .. 4;
+ok(pushed($node, 'acme'), 'all are pushed');
+equals_upstream($node, $sandbox, 'acme', 'and there as they are here');
+my $after = upstream($sandbox, 'acme');
+sub id { return $_[0]->{ $_[1] . '@example.com' }[0]{id} }
+is(join(' ', grep { id($after, "moved$_") ne id($before, "new$_") || id($after, "new$_") eq id($before, "new$_") } 1 .. 4), '', 'who moved is who he was');
+sub links { return sql(q(SELECT string_agg(scim_id, ' ' ORDER BY user_id) FROM mindtickle.push_link WHERE tenant_id = 'acme' AND user_id ~ '^u-(heir-)?[1-4]$')) }
+is(links(), join(' ', map { id($after, $_) } (map { "moved$_" } 1 .. 4), (map { "new$_" } 1 .. 4)), 'each is linked to his own');
+sql(qq(SELECT mt_deactivate_user('acme', 'u-heir-$_'))) foreach 1 .. 4;
+ok(pushed($node, 'acme'), 'who has the addresses now leaves');
+equals_upstream($node, $sandbox, 'acme', 'and nobody else');
+
+# Who had the address is not renamed upstream: who has it now waits, and is given up with words that say what is to be done.
+sql(q(SELECT mt_configure_tenant('acme', '{"push_users": false}')));
+sql(q(SELECT mt_provision_user('acme', '{"userId": "u-1", "email": "hidden@example.com"}')));
+sql(q(SELECT mt_configure_tenant('acme', '{"push_users": true}')));
+sql(q(SELECT mt_provision_user('acme', '{"userId": "u-late", "email": "moved1@example.com", "name": "Late"}')));
+ok(poll($node, q(SELECT tries = 1 FROM mindtickle.push_queue WHERE tenant_id = 'acme' AND user_id = 'u-late')), 'whose address another one has upstream waits');
+sql(q(UPDATE mindtickle.push_queue SET tries = 29 WHERE tenant_id = 'acme' AND user_id = 'u-late'));
+my $letter = q(FROM mt_dead_letters WHERE tenant_id = 'acme' AND source = 'push' AND resource = 'users/u-late');
+ok(poll($node, "SELECT count(*) = 1 $letter"), 'but not for ever');
+like(sql("SELECT reason $letter"), qr/user "u-1" .* has this user's name: change his address here/, 'he is told why');
+sql(q(SELECT mt_provision_user('acme', '{"userId": "u-1", "name": "Pushed now"}')));
+ok(pushed($node, 'acme'), 'when the other one is pushed');
+sql("SELECT mt_replay_dead_letter('acme', letter_id) $letter");
+ok(pushed($node, 'acme'), 'the letter can be replayed');
+equals_upstream($node, $sandbox, 'acme', 'and all is as it is here');
+
+# The endpoint says each time that it is too much: pulls pause with it and yet come to their end; later all are pushed.
+$sandbox->post('faults', kind => 'wrong429', percent => 100, tenant => 'globex', at => 'scim');
+add_pushing($node, $sandbox, 'globex');
+sql(q(SELECT mt_provision_user('globex', jsonb_build_object('userId', 'u-' || i, 'email', 'much' || i || '@example.com', 'name', 'Much ' || i)) FROM generate_series(1, 8) AS i));
+sql(q(SELECT mt_sync_tenant('globex')));
+ok(wait_for_sync($node, 'globex'), 'a pull ends although every push is refused as one too many');
+cmp_ok($sandbox->stats('globex')->{faults}{wrong429}, '>', 1, 'and is tried again');
+is(sql(q(SELECT count(*) FROM mindtickle.push_queue WHERE tenant_id = 'globex')), 8, 'all of them wait');
+$sandbox->post('faults', kind => 'wrong429', percent => 0, tenant => 'globex');
+ok(pushed($node, 'globex'), 'until they are taken');
+equals_upstream($node, $sandbox, 'globex', 'each once');
+
+$node->stop('fast');
+done_testing();

@@ -190,7 +190,10 @@ mt_job_open(MtTenant *tenant)
 		mt_errands_refuse_resting(tenant);
 		/* The overview said there was one: something else has taken it, or it is not due yet. */
 		if (tenant->due_at <= mt_now())
-			tenant->hold_until = mt_now() + Min(FIRST_HOLD << Min(tenant->troubles++, 10), LAST_HOLD);
+		{
+			tenant->hold_until = mt_now() + Min(FIRST_HOLD << Min(tenant->troubles, 10), LAST_HOLD);
+			tenant->troubles++;
+		}
 	}
 	else if (work.error != NULL)
 		mt_job_fail(tenant, work.error, work.pause);

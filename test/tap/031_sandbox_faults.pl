@@ -110,6 +110,7 @@ each_is('hang', 1, sub { my $start = Time::HiRes::time(); my $answer = get_serie
 	sub { is_object($_[0]{body}) && $_[0]{took} >= 0.7 }, 'later yet');
 each_is('drip', 1, sub { MindTickle::LiveClient::curl('GET', $acme->{host} . $series, header => ["Authorization: Bearer $acme->{token}"], more => [ '--max-time', 1 ]) },
 	sub { $_[0]{exit} == 28 && length $_[0]{body} >= 1 && length $_[0]{body} < 100 }, 'a byte now and then');
+each_is('padded', 1, \&get_series, sub { is_object($_[0]{body}) && length $_[0]{body} > 600 * 1024 }, 'the truth, with blanks');
 each_is('huge', 1, \&get_series, sub { length $_[0]{body} == 64 * 1024 * 1024 }, '64 MiB');
 each_is('bomb', 1, \&get_series, sub { length $_[0]{body} < 2 * 1024 * 1024 && $_[0]{headers}{'content-encoding'} eq 'gzip' }, 'a megabyte that unpacks to more');
 fault('bomb', 100);

@@ -704,6 +704,7 @@ throttled(MtTenant *tenant, MtSlot *slot, const char *reason)
 		own = longer_pause(tenant, THROTTLE_PAUSE, LAST_THROTTLE);
 	pause = mt_retry_after(slot->request, own);
 	tenant->push_stops_until = Max(tenant->push_stops_until, now + Max(own, pause) * Max(Min(tenant->push_troubles, PAUSES_MAX), 1));
+	tenant->paused_until = Max(tenant->paused_until, now + pause);
 	tenant->tally[MT_TALLY_THROTTLED]++;
 	if (pause == 0 || now + pause <= tenant->backoff_until || mt_job_back_off(tenant, pause, "MindTickle's SCIM endpoint asked for a pause (429)"))
 		end_push(tenant, slot, reason, false);

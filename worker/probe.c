@@ -557,7 +557,9 @@ mt_probe_answer(MtTenant *tenant, MtHttpRequest *request)
 	{
 		int64		pause = mt_retry_after(request, 2 * RETRY_PAUSE);
 
-		mt_pull_pause(tenant, pause, status);
+		/* The budget is the account's, but the SCIM endpoint has its own troubles. */
+		if (status == 429 || host_of(probe) != MT_HOST_SCIM)
+			mt_pull_pause(tenant, pause, status);
 		failed(tenant, psprintf("MindTickle answers %d", status), pause);
 	}
 	else if (status / 100 == 5 || status == 408 || status == 425)

@@ -101,6 +101,17 @@ typedef struct PushWork
 /* Where a push goes; its requests are written here. */
 static const MtStage push_stage = {.name = "push",.phase = MT_PHASE_ROSTER,.over = MT_OVER_USERS,.host = MT_HOST_SCIM,.right = "to provision users"};
 
+static int
+under_way_count(MtJob *job)
+{
+	int			count = 0;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &job->pushes)
+		count++;
+	return count;
+}
+
 /*
  * When the next user of the tenant is due; MT_NEVER when there is none.
  */
@@ -108,6 +119,9 @@ int64
 mt_push_due(const MtTenant *tenant)
 {
 	if (!tenant->push_users || !tenant->wanted || tenant->push_at == MT_NEVER)
+		return MT_NEVER;
+	/* Whoever is done makes room, and wakes the tenant. */
+	if (tenant->job != NULL && under_way_count(tenant->job) >= PUSHES_MAX)
 		return MT_NEVER;
 	return Max(tenant->push_at, Max(tenant->push_rests_until, tenant->push_stops_until));
 }
@@ -174,17 +188,6 @@ next_work(void *argument)
 		work->due = mt_sql_push_due(tenant->tenant_id);
 }
 
-static int
-under_way_count(MtJob *job)
-{
-	int			count = 0;
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &job->pushes)
-		count++;
-	return count;
-}
-
 static void
 refused_work(void *argument)
 {
@@ -239,7 +242,7 @@ mt_push_fill(MtTenant *tenant)
 
 	if (tenant->push_stops_until > mt_now())
 		let_go_of_waiting(tenant);
-	if (mt_push_due(tenant) > mt_now() || under_way_count(job) >= PUSHES_MAX)
+	if (mt_push_due(tenant) > mt_now())
 		return true;
 	if (job->source.scim_url == NULL)
 	{
@@ -629,8 +632,11 @@ found(MtTenant *tenant, MtSlot *slot, const Resource *resource)
 		return;
 	}
 	if (push->active)
-		end_push(tenant, slot, psprintf("at the SCIM endpoint user \"%s\" (there \"%s\") has this user's name: change his address here, so that he is "
+		end_push(tenant, slot, psprintf("at the SCIM endpoint user \"%s\" (there \"%s\") has this user's name or id: change his address here, so that he is "
 										"pushed, or there, and replay this letter", work.owner, work.scim_id), false);
+	else if (push->step == PUSH_LOOK_BY_NAME)
+		/* He may be there under another name. */
+		go_to(slot, PUSH_LOOK_BY_EXTERNAL_ID);
 	else
 		absent(tenant, slot);
 }

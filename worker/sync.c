@@ -210,7 +210,7 @@ see_tenant(const MtTenantRow *row, void *argument)
 	if (row->push_users && !tenant->push_users)
 		tenant->push_at = 0;
 	tenant->push_users = row->push_users;
-	tenant->backoff_until = to_monotonic(row->backoff_until, wall, now);
+	tenant->backoff_until = Max(to_monotonic(row->backoff_until, wall, now), tenant->paused_until);
 	if (!tenant->wanted)
 		tenant->due_at = MT_NEVER;
 	else if (row->open_job_id != 0)

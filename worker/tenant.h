@@ -71,6 +71,7 @@ typedef struct MtSlot
 	int			refusals;		/* of the token it was sent with */
 	uint64		token;			/* serial of the one it was sent with */
 	int			tries;			/* that failed, of this round */
+	int			crowded;		/* answers for which there was no memory */
 	int64		not_before;
 	uint64		ticket;			/* of the budget */
 	int64		sent_at;		/* when it was handed to libcurl */

@@ -11,7 +11,7 @@
  *	404 of an item		there is nothing to store
  *	429					nothing is sent for as long as the answer says, or ever longer
  *	other 4xx			a request for changes becomes one for everything; else the item is given up; a listing's phase fails; a continuation has expired, and is begun anew
- *	no memory for it	it is asked for again, which counts as no failure: others may have taken what there is
+ *	no memory for it	it is asked for again, a few times without counting as a failure: others may have taken what there is
  *	everything else		tried again, a few times; then an item is left for the end of the phase, and for a page the tenant backs off
  */
 #include "tenant.h"
@@ -37,6 +37,8 @@
 #define LAST_THROTTLE		(2 * MT_MINUTE)
 /* Before an answer for which there was no memory is asked for again. */
 #define CROWDED_PAUSE		(2 * MT_SECOND)
+/* The pause grows twofold, and after so many it counts as a failure. */
+#define CROWDED_MAX			6
 /* How often the tokens of one request may come to their end. */
 #define REFUSALS_MAX		8
 /* So many items of a phase are denied, and none has been allowed, before the phase is. */
@@ -373,9 +375,15 @@ is_page(const MtJob *job, const MtSlot *slot)
 static void
 crowded(MtTenant *tenant, MtSlot *slot)
 {
-	wait_again(slot, mt_jitter(CROWDED_PAUSE));
 	if (is_page(tenant->job, slot))
 		mt_pull_one_by_one(tenant);
+	/* What it has gathered is in the way of others, or of itself. */
+	if (slot->trail != NULL)
+		mt_store_forget_trail(slot);
+	if (slot->crowded++ < CROWDED_MAX)
+		wait_again(slot, mt_jitter(CROWDED_PAUSE << (slot->crowded - 1)));
+	else
+		(void) mt_pull_failed(tenant, slot, pstrdup(slot->request->error));
 }
 
 /* Do the pages that wait for their turn take more than is left to everybody? Who sends them may never send the one before them. */

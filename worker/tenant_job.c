@@ -266,6 +266,13 @@ fail_work(void *argument)
 		mt_sql_sync_back_off(tenant->tenant_id, work->until, work->error);
 }
 
+/* A pause of our own that does not end before one that the far side has asked for. */
+static int64
+at_least_asked_for(const MtTenant *tenant, int64 pause)
+{
+	return Max(pause, tenant->paused_until - mt_now());
+}
+
 /*
  * Closes the job as failed. With a pause, nothing is sent for the tenant until it has passed.
  */
@@ -278,6 +285,7 @@ mt_job_fail(MtTenant *tenant, const char *error, int64 pause)
 
 	if (pause > 0)
 	{
+		pause = at_least_asked_for(tenant, pause);
 		tenant->backoff_until = mt_now() + pause;
 		work.until = GetCurrentTimestamp() + pause;
 	}
@@ -335,9 +343,11 @@ back_off_work(void *argument)
 bool
 mt_job_back_off(MtTenant *tenant, int64 pause, const char *error)
 {
-	JobWork		work = {.tenant = tenant, .error = error, .until = GetCurrentTimestamp() + pause};
+	JobWork		work = {.tenant = tenant, .error = error};
 	MtFailure	failure;
 
+	pause = at_least_asked_for(tenant, pause);
+	work.until = GetCurrentTimestamp() + pause;
 	tenant->backoff_until = mt_now() + pause;
 	if (mt_in_transaction(back_off_work, &work, &failure))
 		return true;
@@ -360,7 +370,7 @@ mt_job_trouble(MtTenant *tenant, const MtFailure *failure)
 	tenant->hold_until = mt_now() + pause;
 	if (tenant->troubles++ == 0)
 	{
-		JobWork		work = {.tenant = tenant, .error = failure->text, .until = GetCurrentTimestamp() + pause};
+		JobWork		work = {.tenant = tenant, .error = failure->text, .until = GetCurrentTimestamp() + at_least_asked_for(tenant, pause)};
 		MtFailure	ignored;
 
 		ereport(LOG,

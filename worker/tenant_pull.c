@@ -563,7 +563,7 @@ linger(MtTenant *tenant, int64 *wake)
 	MtJob	   *job = tenant->job;
 	int64		now = mt_now();
 
-	*wake = Min(*wake, mt_push_due(tenant));
+	*wake = Min(*wake, Max(mt_push_due(tenant), tenant->backoff_until));
 	if (job->job_id != 0 || !dlist_is_empty(&job->urgent) || !dlist_is_empty(&job->pushes))
 		return true;
 	if (job->idle_since == 0)

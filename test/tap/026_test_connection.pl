@@ -12,6 +12,7 @@ use MindTickle::Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $sandbox = MindTickle::Sandbox->start(
 	'--seed', 9,
@@ -86,6 +87,10 @@ is($node->safe_psql('postgres', q(SELECT backoff_until > now() AND last_error ~ 
 my $requests = $sandbox->stats('busy')->{requests};
 is($node->safe_psql('postgres', q(SELECT string_agg(concat_ws(' ', step, ok), ', ') FROM mt_test_connection('busy', '10 s'))), 'settings t, sign-in', 'and so does the next test');
 is($sandbox->stats('busy')->{requests}, $requests, 'without a request');
+my $keys = $sandbox->tenant('busy');
+$node->safe_psql('postgres', "SELECT mt_set_credential('busy', " . quote(encode_json({ map { $_ => $keys->{$_} } qw(api_key secret_key) })) . "), mt_sync_tenant('busy')");
+usleep(2_000_000);
+is($sandbox->stats('busy')->{requests}, $requests, 'nor does a credential that is stored anew, which ends other rests, cut it short');
 
 add_tenant($node, $sandbox, 'reference', company_id => 'r');
 ok(wait_for_sync($node, 'reference'), 'a tenant of the reference contract');

@@ -240,10 +240,10 @@ CREATE FUNCTION mindtickle.errand_user(tenant pg_catalog.text, id pg_catalog.tex
 		SELECT o.*, 1 AS rank FROM mindtickle.users AS o WHERE o.tenant_id = tenant AND o.user_id = id UNION ALL
 		SELECT o.*, 2 FROM mindtickle.users AS o WHERE o.tenant_id = tenant AND o.mindtickle_id = id UNION ALL
 		SELECT o.*, 3 FROM mindtickle.users AS o WHERE o.tenant_id = tenant AND o.scim_external_id = id) AS u
-	ORDER BY u.rank, u.user_id LIMIT 1
+	ORDER BY u.deleted_at IS NOT NULL, u.rank, u.deleted_at DESC, u.user_id LIMIT 1
 $$;
 COMMENT ON FUNCTION mindtickle.errand_user(pg_catalog.text, pg_catalog.text)
-	IS 'the user whom an id means: ours, else MindTickle''s, else the identity provider''s';
+	IS 'the user whom an id means: ours, else MindTickle''s, else the identity provider''s; a deleted one only where there is no other';
 
 CREATE FUNCTION mindtickle.progress_pulled(tenant pg_catalog.text, user_id pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$

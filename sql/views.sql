@@ -79,16 +79,17 @@ CREATE VIEW @extschema@.mt_progress_sync WITH (security_invoker = true) AS
 		CASE WHEN j.done OPERATOR(pg_catalog.>) 0 AND pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) j.phase_started_at THEN
 			pg_catalog.round(j.done OPERATOR(pg_catalog./)
 				EXTRACT(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) j.phase_started_at), 2) END AS per_second,
-		CASE WHEN j.done OPERATOR(pg_catalog.>) 0 AND j.total OPERATOR(pg_catalog.>=) j.done THEN
-			pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+)
-				((pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) j.phase_started_at) OPERATOR(pg_catalog.*)
-				 ((j.total OPERATOR(pg_catalog.-) j.done)::pg_catalog.float8 OPERATOR(pg_catalog./) j.done::pg_catalog.float8))
-		END AS phase_ends_at,
+		-- What the upstream says of the total may be past any moment there is.
+		(SELECT pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) (pg_catalog.interval '1 s' OPERATOR(pg_catalog.*) r.seconds)
+			FROM (SELECT CASE WHEN j.done OPERATOR(pg_catalog.>) 0 AND j.total OPERATOR(pg_catalog.>=) j.done THEN
+					EXTRACT(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) j.phase_started_at)::pg_catalog.float8 OPERATOR(pg_catalog.*)
+					((j.total OPERATOR(pg_catalog.-) j.done)::pg_catalog.float8 OPERATOR(pg_catalog./) j.done::pg_catalog.float8) END AS seconds) AS r
+			WHERE r.seconds OPERATOR(pg_catalog.<) 3155760000::pg_catalog.float8) AS phase_ends_at,
 		j.requests, j.throttled, j.errors, t.backoff_until, t.last_error
 	FROM mindtickle.sync_job AS j
 	JOIN mindtickle.tenant AS t ON t.tenant_id OPERATOR(pg_catalog.=) j.tenant_id
 	WHERE j.state OPERATOR(pg_catalog.=) 'running';
-COMMENT ON VIEW @extschema@.mt_progress_sync IS 'how far each running pull has come; done and total are of its phase, phase_ends_at is an estimate';
+COMMENT ON VIEW @extschema@.mt_progress_sync IS 'how far each running pull has come; done and total are of its phase, phase_ends_at is an estimate, null where it is more than 100 years away';
 
 CREATE VIEW @extschema@.mt_stat_worker WITH (security_invoker = true) AS
 	SELECT d.datname AS database, s.kind, s.pid, s.started_at, s.starts, s.state, s.step, s.rounds, s.items, s.errors, s.last_work_at,

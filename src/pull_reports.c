@@ -239,15 +239,18 @@ compare_rows(const void *first, const void *second)
 	return order != 0 ? order : compare_items(&a->progress, &b->progress);
 }
 
-/* Our id of the learner: by MindTickle's id, else by e-mail, else MindTickle's id itself, under which he will be found later. 0: nobody. */
+/*
+ * Our id of the learner: by MindTickle's id, else by e-mail, where a deleted user comes last, else MindTickle's id itself, under which he will be
+ * found later. 0: nobody.
+ */
 static Datum
 find_learner(const char *tenant, const ReportRow *row)
 {
 	static MtPlan find = {
 		"SELECT found.user_id FROM ("
-		"SELECT user_id, 1 AS rank FROM mindtickle.users WHERE tenant_id = $1 AND mindtickle_id = $2 UNION ALL "
-		"SELECT user_id, 2 FROM mindtickle.users WHERE tenant_id = $1 AND email_key = lower($3) AND (mindtickle_id = $2) IS NOT FALSE) AS found "
-		"ORDER BY found.rank, found.user_id LIMIT 1",
+		"SELECT user_id, deleted_at, 1 AS rank FROM mindtickle.users WHERE tenant_id = $1 AND mindtickle_id = $2 UNION ALL "
+		"SELECT user_id, deleted_at, 2 FROM mindtickle.users WHERE tenant_id = $1 AND email_key = lower($3) AND (mindtickle_id = $2) IS NOT FALSE) AS found "
+		"ORDER BY found.rank, found.deleted_at DESC NULLS FIRST, found.user_id LIMIT 1",
 		3, {TEXTOID, TEXTOID, TEXTOID}
 	};
 	Datum		values[3] = {CStringGetTextDatum(tenant), row->learner, row->email};

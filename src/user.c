@@ -279,9 +279,13 @@ find_user(const char *tenant, const MtUser *user, Datum *user_id, bool *links)
 	return true;
 }
 
+/* How far a row of progress is, and when. */
+#define FAR(row) "array_position('{not_started,in_progress,completed}', " row ".status), coalesce(" row ".updated_at, '-infinity')"
+
 /*
  * Puts what had come under another id of a user under ours, now that both are known to be one. Waits for those who are writing under it; those
- * who come later find the link. What stands under another user's own id stays there.
+ * who come later find the link. What stands under another user's own id stays there. Of two rows of a course that one counts which is further, then the
+ * later one: a completed course does not go back by a link.
  */
 static void
 rekey_user(const char *tenant, Datum user_id, Datum other_id)
@@ -297,7 +301,7 @@ rekey_user(const char *tenant, Datum user_id, Datum other_id)
 		"completed_at = excluded.completed_at, invited_at = excluded.invited_at, started_at = excluded.started_at, "
 		"due_at = excluded.due_at, is_overdue = excluded.is_overdue, has_failed = excluded.has_failed, "
 		"percent_completed = excluded.percent_completed, max_score = excluded.max_score, updated_at = excluded.updated_at, "
-		"synced_at = excluded.synced_at WHERE excluded.updated_at > p.updated_at",
+		"synced_at = excluded.synced_at WHERE (" FAR("excluded") ") > (" FAR("p") ")",
 		3, {TEXTOID, TEXTOID, TEXTOID}
 	};
 	static MtPlan submissions = {

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(66);
+SELECT plan(67);
 
 DROP ROLE IF EXISTS pv_writer, pv_reader;
 CREATE ROLE pv_writer;
@@ -74,10 +74,22 @@ SELECT is(mt_upsert_progress('pv', 'm3', '[{"courseId": "a", "status": "complete
 SELECT is((SELECT count(*) FROM mindtickle.course_progress WHERE tenant_id = 'pv'), 2::bigint, 'finds the same rows');
 SELECT is(mt_upsert_progress('pv', 'm4', '[{"courseId": "a", "status": "completed", "score": 10, "updatedAt": "2026-02-01"}, {"courseId": "c", "status": "completed", "updatedAt": "2026-02-01"}]'), 2, 'progress under an id');
 SELECT is(pg_temp.provision('{"scimExternalId": "s4", "email": "alan@example.com", "userId": "u4"}'), 'u4', 'of a user who is then made without it');
-SELECT is(mt_upsert_progress('pv', 'u4', '[{"courseId": "a", "status": "in_progress", "score": 99, "updatedAt": "2026-03-01"}, {"courseId": "d", "status": "not_started"}]'), 2, 'and has progress of the same course');
+SELECT is(mt_upsert_progress('pv', 'u4', '[{"courseId": "a", "status": "completed", "score": 99, "updatedAt": "2026-03-01"}, {"courseId": "d", "status": "not_started"}]'), 2, 'and has progress of the same course');
 SELECT is(pg_temp.provision('{"mindtickleId": "m4", "email": "alan@example.com"}'), 'u4', 'when they are linked');
 SELECT results_eq($$SELECT user_id COLLATE "default", course_id COLLATE "default", score FROM mindtickle.course_progress WHERE tenant_id = 'pv' AND user_id IN ('u4', 'm4') ORDER BY course_id$$,
 	$$VALUES ('u4', 'a', 99.0000), ('u4', 'c', NULL), ('u4', 'd', NULL)$$, 'the later row of a course stays');
+-- Of x1 to x4 the row that is moved counts, of y1 to y4 the one that is there.
+SELECT mt_upsert_progress('pv', 'm6', '[{"courseId": "x1", "status": "completed", "score": 80}, {"courseId": "x2", "status": "completed", "score": 80, "updatedAt": "2026-02-01"},
+	{"courseId": "x3", "status": "in_progress", "score": 80, "updatedAt": "2026-02-01"}, {"courseId": "x4", "status": "in_progress", "score": 80, "updatedAt": "2026-02-01"},
+	{"courseId": "y1", "status": "in_progress", "score": 10}, {"courseId": "y2", "status": "in_progress", "score": 10, "updatedAt": "2026-03-01"},
+	{"courseId": "y3", "status": "in_progress", "score": 10}, {"courseId": "y4", "status": "completed", "score": 10, "updatedAt": "2026-02-01"}]'), pg_temp.provision('{"userId": "u6"}'),
+	mt_upsert_progress('pv', 'u6', '[{"courseId": "x1", "status": "in_progress", "score": 10, "updatedAt": "2026-03-01"}, {"courseId": "x2", "status": "in_progress", "score": 10, "updatedAt": "2026-03-01"},
+	{"courseId": "x3", "status": "not_started", "score": 10}, {"courseId": "x4", "status": "in_progress", "score": 10},
+	{"courseId": "y1", "status": "completed", "score": 80}, {"courseId": "y2", "status": "completed", "score": 80, "updatedAt": "2026-02-01"},
+	{"courseId": "y3", "status": "in_progress", "score": 80, "updatedAt": "2026-02-01"}, {"courseId": "y4", "status": "completed", "score": 80, "updatedAt": "2026-02-01"}]'),
+	pg_temp.provision('{"userId": "u6", "mindtickleId": "m6"}') \g /dev/null
+SELECT is((SELECT string_agg(concat_ws(' ', course_id, status, round(score)), ', ' ORDER BY course_id) FROM mindtickle.course_progress WHERE tenant_id = 'pv' AND user_id = 'u6'),
+	'x1 completed 80, x2 completed 80, x3 in_progress 80, x4 in_progress 80, y1 completed 80, y2 completed 80, y3 in_progress 80, y4 completed 80', 'the furthest state goes before the later one, whichever was moved');
 SELECT is(mt_upsert_progress('pv', 'm5', '[{"courseId": "a", "status": "completed"}]'), 1, 'progress under an id of MindTickle');
 SELECT is(pg_temp.provision('{"userId": "u5", "mindtickleId": "m5"}'), 'u5', 'of a user who is then made with both ids');
 SELECT is((SELECT string_agg(user_id, ',') FROM mindtickle.course_progress WHERE tenant_id = 'pv' AND user_id IN ('u5', 'm5')), 'u5', 'comes under our id as well');

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(61);
+SELECT plan(65);
 
 SELECT mt_create_tenant('lv', 'Live'), mt_create_tenant('lv-other', 'Other') \g /dev/null
 SELECT pg_temp.outcome($$SELECT mt_set_credential('lv', '{"api_key": "k", "secret_key": "s"}')$$) \g /dev/null
@@ -120,6 +120,17 @@ SELECT pg_temp.service($$SELECT mt_provision_user('lv', '{"userName": "later@lv.
 SELECT is(pg_temp.store(:'users', '{"mindtickleId": "later", "email": "LATER@lv.example", "attributes": {"userState": "ADDED"}}'), '1 1 0 1', 'the roster brings him');
 SELECT is((SELECT user_id FROM mindtickle.course_progress WHERE tenant_id = 'lv' AND user_id <> ALL ('{u1,u2,u3,u4}')) COLLATE "default", :'later', 'his progress is his');
 SELECT is((SELECT attributes FROM mindtickle.users WHERE tenant_id = 'lv' AND mindtickle_id = 'later'), '{"badge": 7, "userState": "ADDED"}', 'and so are his attributes');
+
+-- Who was deleted and came back is found before who he was.
+INSERT INTO mindtickle.users (tenant_id, user_id, scim_external_id, email, active, deleted_at) VALUES ('lv', 'back-1', 'hr-9', 'back@lv.example', false, '2026-03-01'),
+	('lv', 'back-2', 'hr-9', 'back@lv.example', false, '2026-03-02'), ('lv', 'back-3', 'hr-9', 'Back@lv.example', true, NULL);
+CREATE FUNCTION pg_temp.errand_user(id text) RETURNS text LANGUAGE sql AS $$ SELECT pg_temp.service(format('SELECT user_id FROM mindtickle.errand_user(''lv'', %L)', id)) $$;
+SELECT is(pg_temp.errand_user('hr-9'), 'back-3', 'by the identity provider''s id');
+SELECT is(pg_temp.errand_user('back-1'), 'back-1', 'the former one by his own');
+SELECT pg_temp.store(:'report', '{"email": "back@lv.example", "courseId": "c7", "status": "completed"}') \g /dev/null
+SELECT is((SELECT string_agg(user_id, ' ') FROM mindtickle.course_progress WHERE tenant_id = 'lv' AND course_id = 'c7'), 'back-3', 'and in a report by his e-mail');
+UPDATE mindtickle.users SET active = false, deleted_at = '2026-02-01' WHERE tenant_id = 'lv' AND user_id = 'back-3';
+SELECT is(pg_temp.errand_user('hr-9'), 'back-2', 'of several who are deleted it is the last');
 
 -- Phases for which there is nothing to ask.
 SELECT pg_temp.service(format($$SELECT mindtickle.sync_pass_phase('lv', %s, 'quiz_results'), mindtickle.sync_pass_phase('lv', %1$s, 'teams')$$, :job)) \g /dev/null

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(108);
+SELECT plan(112);
 
 DROP ROLE IF EXISTS pl_writer;
 CREATE ROLE pl_writer;
@@ -40,6 +40,16 @@ SELECT pg_temp.service($$SELECT mindtickle.sync_back_off('pl', now() + interval 
 SELECT is(pg_temp.open(), 'nothing', 'a tenant in back-off waits');
 SELECT is((SELECT last_error FROM mindtickle.tenant WHERE tenant_id = 'pl'), 'upstream answers 429', 'and says why');
 SELECT is(pg_temp.as_role('pl_writer', 'SELECT last_error || '' '' || (backoff_until > now()) FROM mt_progress_sync'), 'upstream answers 429 true', 'also to its own roles');
+CREATE FUNCTION pg_temp.estimate(done int8, total int8) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE mindtickle.sync_job AS j SET done = estimate.done, total = estimate.total, phase_started_at = clock_timestamp() - interval '1 hour' WHERE j.tenant_id = 'pl';
+	RETURN pg_temp.as_role('pl_writer', 'SELECT concat_ws('' '', done, total, per_second > 0, coalesce((phase_ends_at > now())::text, ''unknown'')) FROM mt_progress_sync');
+END
+$$;
+SELECT is(pg_temp.estimate(100, 250), '100 250 t true', 'when a phase will end is estimated');
+SELECT is(pg_temp.estimate(100, 100), '100 100 t true', 'up to its end');
+SELECT is(pg_temp.estimate(100, 999999999999999), '100 999999999999999 t unknown', 'a total that is past any moment gives none, and no error');
+SELECT is(pg_temp.estimate(100, 9223372036854775807), '100 9223372036854775807 t unknown', 'nor does the largest');
 SELECT pg_temp.service($$SELECT mindtickle.sync_back_off('pl', NULL, NULL)$$) \g /dev/null
 ROLLBACK TO s;
 UPDATE mindtickle.credential SET system_identifier = 1 WHERE tenant_id = 'pl';

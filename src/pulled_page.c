@@ -6,7 +6,8 @@
  * noted per job, which tells a listing that moves on from one that repeats itself, and afterwards who was absent from it; a record with a
  * readable id has been seen even if the rest of it is at fault.
  *
- * A record that had become a dead letter is stored by the same functions once more, as a page of no job: then a fault is an error.
+ * A record that had become a dead letter is stored by the same functions once more, as a page of job 0: then a fault is an error. What somebody waits
+ * for while there is no pull comes as a page of a job below 0: its faults become dead letters like those of a job, and nothing is noted as seen.
  *
  * Called by the store functions (pull_store.c, pull_groupings.c, pull_reports.c).
  */
@@ -21,8 +22,8 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-/* The job of a dead letter that is replayed. */
-#define NO_JOB	0
+/* The job of a dead letter that is replayed. Those of pulls are above it. */
+#define REPLAY_JOB	0
 
 /*
  * Begins to store the records that are this argument of the function: acts as the service role for the tenant until mt_page_close.
@@ -45,13 +46,6 @@ mt_page_open(MtPulledPage *page, FunctionCallInfo fcinfo, int records_argument, 
 	page->ids = palloc(sizeof(Datum) * Max(page->received, 1));
 }
 
-/* True when a job has fetched the page. */
-static bool
-of_job(const MtPulledPage *page)
-{
-	return DatumGetInt64(page->job_id) != NO_JOB;
-}
-
 /*
  * Keeps a record as a dead letter. Where there is no room for it, it is upstream still: it counts as rejected, and the next pull brings it again. ERROR 22023
  * where it is one already.
@@ -63,7 +57,7 @@ mt_page_reject(MtPulledPage *page, int index, const MtFault *fault)
 	MemoryContext previous;
 	bytea	   *record;
 
-	if (!of_job(page))
+	if (DatumGetInt64(page->job_id) == REPLAY_JOB)
 		mt_raise_fault(fault);
 	/* All records of a page may be at fault. */
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "mindtickle rejected record", ALLOCSET_DEFAULT_SIZES);
@@ -145,7 +139,7 @@ mt_page_note_seen(MtPulledPage *page, const char *phase)
 	};
 	Datum		values[4];
 
-	if (!of_job(page))
+	if (DatumGetInt64(page->job_id) <= REPLAY_JOB)
 		return;
 	values[0] = CStringGetTextDatum(page->tenant);
 	values[1] = page->job_id;

@@ -79,6 +79,9 @@ extern void mt_sql_enter_tenant(const char *tenant);
 extern void mt_sql_enter_tenant_for(const char *tenant, const char *step);
 
 extern bool mt_sql_sync_open(const char *tenant, MemoryContext context, MtJobRow *row);
+/* The job_id of records that no pull has fetched. 0 would be a dead letter that is replayed, whose faults are errors: see pulled_page.c. */
+#define MT_NO_PULL	(-1)
+
 extern void mt_sql_store(MtRecordKind kind, const char *tenant, int64 job_id, const char *key, Datum *records, int count,
 						 MtStoreCounts *counts);
 extern int	mt_sql_next_items(MtOver over, const char *tenant, int64 job_id, const char *after, int limit, MemoryContext context,

@@ -77,6 +77,13 @@ canonical_record(MtJob *job, const MtStage *stage, const MtPage *page, int index
 	return PointerGetDatum(record.data);
 }
 
+/* Whose records are stored; where there is no pull they are of errands alone. */
+static int64
+job_of_records(const MtJob *job)
+{
+	return job->job_id == 0 ? MT_NO_PULL : job->job_id;
+}
+
 /* Stores the page's records from the given one on, in batches; those that are better seen together in as few as their memory allows. */
 static void
 store_records(MtTenant *tenant, const MtSlot *slot, const MtPage *page, int next, MtStoreCounts *counts)
@@ -99,7 +106,7 @@ store_records(MtTenant *tenant, const MtSlot *slot, const MtPage *page, int next
 			if (record != (Datum) 0)
 				records[count++] = datumCopy(record, false, -1);
 		}
-		mt_sql_store(slot->stage->records, tenant->tenant_id, job->job_id, slot->item.key, records, count, counts);
+		mt_sql_store(slot->stage->records, tenant->tenant_id, job_of_records(job), slot->item.key, records, count, counts);
 		MemoryContextSwitchTo(previous);
 		MemoryContextReset(batch);
 	} while (next < page->count);
@@ -357,7 +364,7 @@ store_work(void *argument)
 	snprintf(step, sizeof(step), "storing %s of %s", mt_phase_name(work->slot == NULL ? job->phase : work->slot->stage->phase), tenant->tenant_id);
 	mt_sql_enter_tenant_for(tenant->tenant_id, step);
 	if (has_kept)
-		mt_sql_store(work->slot->stage->records, tenant->tenant_id, job->job_id, work->slot->item.key, work->slot->trail->records,
+		mt_sql_store(work->slot->stage->records, tenant->tenant_id, job_of_records(job), work->slot->item.key, work->slot->trail->records,
 					 work->slot->trail->count, &counts);
 	if (work->page != NULL && (work->gathered < work->page->count || (work->slot->item.key != NULL && !has_kept)))
 		store_records(tenant, work->slot, work->page, work->gathered, &counts);

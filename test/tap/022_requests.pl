@@ -18,7 +18,8 @@ my $sandbox = MindTickle::Sandbox->start(
 	'--seed', 11,
 	'--tenant', 'acme,users=30,courses=6,rps=40,rpm=2400',
 	'--tenant', 'globex,users=400,courses=6,rps=5,rpm=300',
-	'--tenant', 'initech,users=12,courses=6,rps=40,rpm=2400');
+	'--tenant', 'initech,users=12,courses=6,rps=40,rpm=2400',
+	'--tenant', 'hooli,users=12,courses=6,rps=40,rpm=2400,bad=10');
 my $node = start_node('primary', configuration => "mindtickle.databases = 'postgres'\nmax_connections = 600\n");
 add_extension($node);
 
@@ -206,6 +207,20 @@ $dropping->query_safe('ROLLBACK');
 $dropping->quit;
 ok(wait_for_sync($node, 'acme'), 'until it is unlocked');
 
+# A record with a fault is kept as a dead letter, without a pull of everybody as well; the good ones beside it are stored and returned.
+add_tenant($node, $sandbox, 'hooli', requests_per_second => 40, requests_per_minute => 2400);
+ok(wait_for_sync($node, 'hooli'), 'a tenant with faulty records is pulled');
+$user = $node->safe_psql('postgres', q(SELECT u.user_id FROM mindtickle.users AS u WHERE u.tenant_id = 'hooli' AND u.active
+	AND (SELECT count(*) FROM mindtickle.dead_letter AS d WHERE d.tenant_id = 'hooli' AND d.resource = 'progress/' || u.user_id) = 1
+	AND (SELECT count(*) FROM mindtickle.course_progress AS p WHERE p.tenant_id = 'hooli' AND p.user_id = u.user_id) > 1 ORDER BY 1 LIMIT 1));
+my $letters = "SELECT source, resource, reason, raw FROM mindtickle.dead_letter WHERE tenant_id = 'hooli' AND resource = 'progress/$user'";
+my $letter = $node->safe_psql('postgres', $letters);
+$truth = $node->safe_psql('postgres', "$rows FROM mindtickle.course_progress WHERE tenant_id = 'hooli' AND user_id = '$user'");
+$node->safe_psql('postgres', "DELETE FROM mindtickle.dead_letter WHERE tenant_id = 'hooli'; DELETE FROM mindtickle.course_progress WHERE tenant_id = 'hooli' AND user_id = '$user'");
+is(attempt("$rows FROM mt_sync_course_progress('hooli', '$user', '30 s')"), $truth, 'beside a faulty record the good ones are pulled');
+is($node->safe_psql('postgres', $letters), $letter, 'and it is a dead letter');
+is($node->safe_psql('postgres', q(SELECT backoff_until IS NULL OR backoff_until < now() FROM mindtickle.tenant WHERE tenant_id = 'hooli')), 't', 'the tenant does not rest because of it');
+
 # 500 callers at once: each is served or refused, and all are told.
 my $script = PostgreSQL::Test::Utils::tempdir() . '/call.sql';
 append_to_file($script, <<'END');
@@ -219,7 +234,7 @@ my ($served) = $report =~ /actually processed: (\d+)/;
 my $refused = () = $errors =~ /ERROR:  (?:tenant "\w+" has 64 requests|256 requests are) under way already/g;
 is($served + $refused, 500, 'of 500 callers at once each is served or told that there are too many') or diag("$served, $refused", substr($errors, 0, 2000));
 cmp_ok($served, '>=', 64, 'and many are served');
-foreach my $tenant (qw(acme globex initech))
+foreach my $tenant (qw(acme globex initech hooli))
 {
 	my $stats = $sandbox->stats($tenant);
 	is($stats->{violations_per_second} + $stats->{violations_per_minute}, 0, "the budget of $tenant was kept");

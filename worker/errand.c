@@ -7,8 +7,8 @@
  * errands for one user share a slot that is not sent yet: what is on its way may be older than the wish.
  *
  * An errand ends with an answer or an error, told in the transaction that stores the result. One whose time is up is forgotten: who asked does
- * not wait any more. When a pull is dropped its errands wait for the next one. Nothing of an errand is durable; if the worker ends, its
- * successor finds the request in shared memory again.
+ * not wait any more, and a slot that was for him alone is not sent. When a pull is dropped its errands wait for the next one. Nothing of an
+ * errand is durable; if the worker ends, its successor finds the request in shared memory again.
  */
 #include "errand.h"
 
@@ -178,6 +178,43 @@ mt_errands_refuse_resting(MtTenant *tenant)
 		refuse(&work);
 }
 
+/* Does somebody wait for the slot? */
+static bool
+awaited(MtTenant *tenant, const MtSlot *slot)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &tenant->errands)
+	{
+		if (dlist_container(MtErrand, node, iter.cur)->slot == slot)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Drops the slots that nobody waits for any more, lest they use up the budget before those of others. One that is under way or has brought a page is kept:
+ * what it brings is as good as any.
+ */
+static void
+drop_unawaited(MtTenant *tenant)
+{
+	dlist_mutable_iter iter;
+
+	if (tenant->job == NULL)
+		return;
+	dlist_foreach_modify(iter, &tenant->job->urgent)
+	{
+		MtSlot	   *slot = dlist_container(MtSlot, node, iter.cur);
+
+		if (slot->state == MT_SLOT_WAITING && slot->trail == NULL && !awaited(tenant, slot))
+		{
+			dlist_delete(&slot->node);
+			mt_pull_free_slot(tenant, slot);
+		}
+	}
+}
+
 /*
  * Ends the errands whose time is up, and those whose time will be before the tenant may send again.
  */
@@ -189,8 +226,8 @@ mt_errands_settle(MtTenant *tenant)
 	ErrandWork	work = {.tenant = tenant,.end = {UPSTREAM_ERROR},.resting = true,.until = tenant->backoff_until};
 	dlist_iter	iter;
 
-	/* A slot that nobody waits for any more is not dropped: it may be under way, and what it brings is as good as any. */
 	forget_concerned(&expired);
+	drop_unawaited(tenant);
 	if (tenant->backoff_until <= now)
 		return;
 	dlist_foreach(iter, &tenant->errands)

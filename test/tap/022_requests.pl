@@ -195,6 +195,25 @@ my $requests = $sandbox->stats('globex')->{requests};
 usleep(1_500_000);
 is($sandbox->stats('globex')->{requests}, $requests, 'nothing more is sent for it');
 
+# Whose time is up while nothing may be sent for the tenant, because its budget is locked, costs it nothing: only who asks afterwards is asked for.
+my $holding = $node->background_psql('postgres');
+$holding->query_safe(q(BEGIN; SELECT FROM mindtickle.sync_budget WHERE tenant_id = 'globex' FOR UPDATE));
+ok(poll($node, q(SELECT budget_until < now() FROM mindtickle.sync_budget WHERE tenant_id = 'globex')), 'what was reserved of a budget is over');
+my $impatient = PostgreSQL::Test::Utils::tempdir() . '/impatient.sql';
+append_to_file($impatient, <<'END');
+SELECT count(*) FROM (SELECT user_id FROM mindtickle.users WHERE tenant_id = 'globex' AND active AND mindtickle_id IS NOT NULL
+	ORDER BY user_id OFFSET :client_id LIMIT 1) AS u, LATERAL mt_sync_course_progress('globex', u.user_id, '2 s') AS p;
+END
+my ($ignored, $late);
+IPC::Run::run([ 'pgbench', '-n', '-c', '20', '-t', '1', '-f', $impatient, $node->connstr('postgres') ], '>', \$ignored, '2>', \$late);
+is(scalar(() = $late =~ /ERROR:  the sync worker has not answered in time/g), 20, 'callers who wait for the budget in vain');
+$requests = $sandbox->stats('globex')->{requests};
+$holding->query_safe('ROLLBACK');
+$holding->quit;
+is(attempt("SELECT count(*) > 0 FROM mt_sync_course_progress('globex', '$last', '30 s')"), 't', 'one who comes afterwards is served');
+ok(poll($node, q(SELECT state = 'idle' FROM pg_stat_activity WHERE backend_type = 'mindtickle sync')), 'and the worker has nothing left to do');
+is($sandbox->stats('globex')->{requests}, $requests + 1, 'for those who have gone nothing is sent');
+
 # Who drops a tenant holds its rows until the end of his transaction: the budgets of the others are reserved all the same.
 my $dropping = $node->background_psql('postgres');
 $dropping->query_safe(q(BEGIN; SELECT FROM mindtickle.sync_budget WHERE tenant_id = 'acme' FOR UPDATE));

@@ -4,13 +4,13 @@
  *
  * A number that somebody has seen must not be given to another event after a crash. So either the publisher waits for the disk before anybody sees the
  * number, or whoever sees it waits. The second costs the publisher nothing, and the reader rarely anything: most often somebody else's commit has
- * brought the WAL to the disk meanwhile. What a NOTIFY says needs no waiting, since it dies with the sessions that heard it.
+ * brought the WAL to the disk meanwhile. What a NOTIFY says waits for nothing: it tells that there is something to read.
  *
  * Before the commit of a publication becomes visible its process has announced itself in shared memory, and when that is withdrawn the end of
  * the commit's WAL is there. Who reads events that he sees therefore finds one or the other.
  *
  * Called by event_publish.c, by whatever gives out events, and by the gateway (mindtickle.flush_wal) before it acknowledges what another process may have
- * done. Without shared memory publications wait for the disk as their session says.
+ * done. Without shared memory publications wait for the disk as their session says, and where a synchronous standby is required for that.
  */
 #include "shared_layout.h"
 

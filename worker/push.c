@@ -733,7 +733,8 @@ refused(MtTenant *tenant, MtSlot *slot, int status)
 	{
 		go_to(slot, push->step);
 		/* Another token may be stored any time, so at first it is tried soon. */
-		rest(tenant, Min(MT_MINUTE << Min(tenant->push_refusals, 10), MT_REFUSED_PAUSE), psprintf("MindTickle refuses the scim_token (%d): store a valid one with mt_set_credential, or correct the scim_url", status));
+		rest(tenant, Min(MT_MINUTE << Min(tenant->push_refusals, 10), MT_REFUSED_PAUSE),
+			 psprintf("MindTickle refuses the scim_token (%d): store a valid one with mt_set_credential, or correct the scim_url", status));
 		tenant->push_refusals++;
 		let_go_of_waiting(tenant);
 	}

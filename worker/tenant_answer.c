@@ -378,8 +378,7 @@ crowded(MtTenant *tenant, MtSlot *slot)
 	if (is_page(tenant->job, slot))
 		mt_pull_one_by_one(tenant);
 	/* What it has gathered is in the way of others, or of itself. */
-	if (slot->trail != NULL)
-		mt_store_forget_trail(slot);
+	mt_store_forget_trail(slot);
 	if (slot->crowded++ < CROWDED_MAX)
 		wait_again(slot, mt_jitter(CROWDED_PAUSE << (slot->crowded - 1)));
 	else

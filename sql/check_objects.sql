@@ -14,6 +14,7 @@ CREATE FUNCTION mindtickle.expected_policy(table_name pg_catalog.name, OUT polic
 			WHEN table_name = 'sync_budget' THEN 'mindtickle.acting_as_service()'
 			WHEN table_name = 'api_token' THEN '((tenant_id = COALESCE(@extschema@.mt_current_tenant(), ''''::text)) AND mindtickle.acting_as_service())'
 			WHEN table_name = ANY (ARRAY['credential', 'tenant_grant']::name[]) THEN '((tenant_id = @extschema@.mt_current_tenant()) AND mindtickle.acting_as_service())'
+			WHEN table_name ~ '^event_[0-9]+$' THEN '((tenant_id = @extschema@.mt_current_tenant()) AND mindtickle.events_on_disk())'
 			ELSE '(tenant_id = @extschema@.mt_current_tenant())' END,
 		CASE
 			WHEN table_name = ANY (ARRAY['sync_budget', 'security_alert']::name[]) THEN 'mindtickle.acting_as_service()'

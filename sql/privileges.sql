@@ -35,7 +35,7 @@ GRANT EXECUTE ON FUNCTION @extschema@.mt_check(), mindtickle.check_list(), mindt
 
 -- The policies call these as whoever asks.
 GRANT EXECUTE ON FUNCTION mindtickle.row_allowed(pg_catalog.text, pg_catalog.oid), mindtickle.acting_as_service(),
-	mindtickle.visible_tenants() TO PUBLIC;
+	mindtickle.visible_tenants(), mindtickle.events_on_disk() TO PUBLIC;
 -- And the views of events.
 GRANT EXECUTE ON FUNCTION mindtickle.event_kept(pg_catalog.text, pg_catalog.int8), mindtickle.event_consumers() TO PUBLIC;
 

@@ -29,6 +29,19 @@ ALTER POLICY tenant_isolation ON mindtickle.tenant
 ALTER POLICY tenant_isolation ON mindtickle.sync_budget
 	USING (mindtickle.acting_as_service()) WITH CHECK (mindtickle.acting_as_service());
 
+-- Whoever reads a published event, be it in its table, waits until no crash can give its number to another one. PostgreSQL asks once a statement.
+CREATE FUNCTION mindtickle.events_on_disk() RETURNS pg_catalog.bool
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mt_events_on_disk';
+COMMENT ON FUNCTION mindtickle.events_on_disk() IS 'for the policies of the tables of events: true, when every event that is visible now is on the disk';
+ALTER POLICY tenant_isolation ON mindtickle.event_0
+	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() AND mindtickle.events_on_disk());
+ALTER POLICY tenant_isolation ON mindtickle.event_1
+	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() AND mindtickle.events_on_disk());
+ALTER POLICY tenant_isolation ON mindtickle.event_2
+	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() AND mindtickle.events_on_disk());
+ALTER POLICY tenant_isolation ON mindtickle.event_3
+	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() AND mindtickle.events_on_disk());
+
 -- Secrets, tokens and grants are the service role's alone, even where a role may read every table (pg_read_all_data).
 ALTER POLICY tenant_isolation ON mindtickle.credential
 	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() AND mindtickle.acting_as_service());

@@ -22,6 +22,7 @@
 #include "replication/walsender.h"
 #include "utils/guc.h"
 
+PG_FUNCTION_INFO_V1(mt_events_on_disk);
 PG_FUNCTION_INFO_V1(mt_flush_wal);
 
 /* The transaction is a publication that does not wait; counted: it has announced itself. */
@@ -116,6 +117,17 @@ mt_flush_events(void)
 	/* Who is not announced any more has told where his WAL ends. */
 	pg_read_barrier();
 	XLogFlush(pg_atomic_read_u64(&mt_shared->published_up_to));
+}
+
+/*
+ * mindtickle.events_on_disk() -> bool: true, when every publication that is visible now is on the disk. For the policies of the tables of events, which
+ * ask it once a statement.
+ */
+Datum
+mt_events_on_disk(PG_FUNCTION_ARGS)
+{
+	mt_flush_events();
+	PG_RETURN_BOOL(true);
 }
 
 /*

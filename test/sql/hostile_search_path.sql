@@ -214,7 +214,7 @@ INSERT INTO call (role_name, statement) VALUES
 	('none', 'mindtickle.event_waits(''hp'', 0, ''1'', 1)'), ('none', 'mindtickle.overflow_waits(''hp'', 1, 1)'), ('none', 'mindtickle.rings_are_whole()'), ('hp_admin', 'public.mt_event_channel(''hp'', ''quiz.completed'')'), ('hp_admin', 'public.mt_poll_events(''hp'', ''c'', 10)'),
 	('hp_admin', 'public.mt_ack_events(''hp'', ''c'', 0)'), ('hp_admin', 'public.mt_drop_consumer(''hp'', ''c'')'), ('hp_admin', 'public.mt_replay_dead_letter(''hp'', 1)'),
 	('mindtickle_service', 'mindtickle.replay_pull(''hp'', ''courses'', ''{"courseId": "again"}'')'),
-	('mindtickle_service', 'mindtickle.replay_push(''hp'', ''users/p1'', '''')'), ('mindtickle_service', 'mindtickle.hold_events(''hp'')'), ('none', 'mindtickle.flush_wal()'),
+	('mindtickle_service', 'mindtickle.replay_push(''hp'', ''users/p1'', '''')'), ('mindtickle_service', 'mindtickle.hold_events(''hp'')'), ('none', 'mindtickle.flush_wal()'), ('none', 'mindtickle.events_on_disk()'),
 	('mindtickle_service', 'mindtickle.replay_scim(''hp'', ''POST /Users'', ''{"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "again"}'')'),
 	('mindtickle_service', 'mindtickle.replay_http(''hp'', ''quiz_results'', ''{"userId": "u", "courseId": "c", "quizId": "q", "submittedAt": "2026-02-02"}'')'),
 	('mindtickle_service', 'mindtickle.replay_http(''hp'', ''scim_events'', ''{"operation": "CREATE", "user": {"id": "again"}}'')');

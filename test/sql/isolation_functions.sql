@@ -90,7 +90,7 @@ SELECT set_eq('SELECT signature FROM function', $$SELECT p.oid::regprocedure::te
 SELECT is((SELECT string_agg(p.oid::regprocedure::text, ' ' ORDER BY p.oid::regprocedure::text COLLATE "C") FROM pg_proc AS p
 		JOIN pg_temp.extension_object AS o ON o.classid = 'pg_proc'::regclass AND o.objid = p.oid
 		WHERE has_function_privilege('fx_nobody', p.oid, 'EXECUTE') AND p.oid::regprocedure::text NOT IN (SELECT signature FROM function)),
-	'mindtickle.acting_as_service() mindtickle.event_consumers() mindtickle.visible_tenants() mt_current_tenant() mt_handle_scim_event(jsonb) mt_score_quiz(jsonb) mt_whoami()', 'these others too');
+	'mindtickle.acting_as_service() mindtickle.event_consumers() mindtickle.events_on_disk() mindtickle.visible_tenants() mt_current_tenant() mt_handle_scim_event(jsonb) mt_score_quiz(jsonb) mt_whoami()', 'these others too');
 SELECT is_empty($$SELECT r, s, t, h.* FROM unnest('{fx_reader,fx_writer,fx_admin,fx_pool,fx_nobody}'::text[]) AS r, unnest('{"",fx-a,fx-b}'::text[]) AS s, unnest('{fx-b,fx-0}'::text[]) AS t,
 		pg_temp.heard(r, s, format('SELECT mt_handle_scim_event(''{"tenantId": "%s", "operation": "UPDATE", "user": {"id": "user b7", "title": "x"}}'')', t)) AS h
 	WHERE h.state <> '42501' OR h.heard <> format(E'permission denied for tenant "%s"|SELECT * FROM mt_whoami() shows the tenants that your role may act for.\n', t)$$,

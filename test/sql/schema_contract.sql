@@ -231,9 +231,10 @@ SELECT is_empty($$SELECT t.relname FROM tenant_table AS t JOIN pg_policy AS p ON
 	'and no second one, which would let through what the first does not');
 SELECT is_empty($$SELECT t.relname FROM tenant_table AS t JOIN pg_policy AS p ON p.polrelid = t.oid
 	WHERE t.relname NOT IN ('tenant', 'sync_budget', 'credential', 'api_token', 'tenant_grant')
-		AND (pg_get_expr(p.polqual, t.oid) <> '(tenant_id = mt_current_tenant())'
+		AND (pg_get_expr(p.polqual, t.oid) <> CASE WHEN t.relname ~ '^event_[0-9]$' THEN '((tenant_id = mt_current_tenant()) AND mindtickle.events_on_disk())'
+											ELSE '(tenant_id = mt_current_tenant())' END
 			OR pg_get_expr(p.polwithcheck, t.oid) <> 'mindtickle.row_allowed(tenant_id, tableoid)')$$,
-	'the policies say tenant_id = mt_current_tenant() and row_allowed(tenant_id, tableoid)');
+	'the policies say tenant_id = mt_current_tenant() and row_allowed(tenant_id, tableoid), and those of events wait for the disk');
 SELECT results_eq($$SELECT t.relname::text COLLATE "default", pg_get_expr(p.polqual, t.oid) COLLATE "default", pg_get_expr(p.polwithcheck, t.oid) COLLATE "default" FROM tenant_table AS t JOIN pg_policy AS p ON p.polrelid = t.oid
 		WHERE t.relname IN ('tenant', 'sync_budget', 'credential', 'api_token', 'tenant_grant') ORDER BY t.relname COLLATE "C"$$,
 	$$VALUES ('api_token', '((tenant_id = COALESCE(mt_current_tenant(), ''''::text)) AND mindtickle.acting_as_service())',
@@ -263,7 +264,7 @@ SELECT is_empty($$SELECT signature FROM extension_function WHERE proleakproof$$,
 -- Rights of PUBLIC.
 SELECT results_eq($$SELECT signature FROM extension_function WHERE proacl IS NULL
 		OR EXISTS (SELECT FROM aclexplode(proacl) AS a WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE') ORDER BY signature COLLATE "C"$$,
-	$$VALUES ('mindtickle.acting_as_service()'), ('mindtickle.event_consumers()'), ('mindtickle.event_kept(text,bigint)'), ('mindtickle.row_allowed(text,oid)'), ('mindtickle.visible_tenants()'),
+	$$VALUES ('mindtickle.acting_as_service()'), ('mindtickle.event_consumers()'), ('mindtickle.event_kept(text,bigint)'), ('mindtickle.events_on_disk()'), ('mindtickle.row_allowed(text,oid)'), ('mindtickle.visible_tenants()'),
 		('mt_ack_events(text,text,bigint)'), ('mt_aggregate_readiness(text)'), ('mt_cancel_job(text,bigint)'), ('mt_configure_tenant(text,jsonb)'),
 		('mt_create_token(text,text,text[],interval)'), ('mt_current_tenant()'), ('mt_deactivate_user(text,text)'),
 		('mt_drop_consumer(text,text)'), ('mt_erase_user(text,text)'), ('mt_event_channel(text,text)'), ('mt_export_user(text,text)'), ('mt_get_course_catalog(text)'), ('mt_get_user_roster(text)'), ('mt_handle_scim_event(jsonb)'), ('mt_invalidate_tenant(text)'), ('mt_poll_events(text,text,integer)'),

@@ -264,6 +264,13 @@ publish($t, 10);
 is(published($t), '1 a 1, 2 a 2', 'read through the view');
 kill_and_start($node);
 is(sql("SELECT last_seq FROM mindtickle.event_position WHERE tenant_id = '$t'"), 2, 'that is there as well');
+sql("CREATE ROLE analyst; SELECT mt_grant_tenant('$t', 'analyst', 'reader')");
+emit($node, $t, 'a', 3, 3);
+publish($t, 10);
+is(sql('SET ROLE analyst; SELECT max(seq) FROM (TABLE mindtickle.event_0 UNION ALL TABLE mindtickle.event_1 UNION ALL TABLE mindtickle.event_2 UNION ALL TABLE mindtickle.event_3) AS e'),
+	3, 'read by a role of the tenant in the tables themselves');
+kill_and_start($node);
+is(sql("SELECT last_seq FROM mindtickle.event_position WHERE tenant_id = '$t'"), 3, 'and that');
 
 # A snapshot, a write transaction in another database, and one in this that has written an event: tables go round all the same.
 $t = new_tenant();

@@ -103,8 +103,12 @@ BEGIN
 		WHERE r.tenant_id = tenant AND r.computed_at < now() - (settings ->> 'retain_reports')::interval;
 	GET DIAGNOSTICS removed = ROW_COUNT;
 	total := total + removed;
+	-- One that somebody replays, and keeps locked, must not keep all else.
 	DELETE FROM mindtickle.dead_letter AS d
-		WHERE d.tenant_id = tenant AND d.received_at < now() - (settings ->> 'retain_dead_letters')::interval;
+		WHERE d.tenant_id = tenant AND d.letter_id = ANY (ARRAY(
+			SELECT l.letter_id FROM mindtickle.dead_letter AS l
+			WHERE l.tenant_id = tenant AND l.received_at < now() - (settings ->> 'retain_dead_letters')::interval
+			FOR UPDATE SKIP LOCKED));
 	GET DIAGNOSTICS removed = ROW_COUNT;
 	total := total + removed;
 	DELETE FROM mindtickle.sync_job AS j

@@ -61,6 +61,19 @@ typedef struct Consumer
 	TimestampTz acked_at;		/* 0: never */
 } Consumer;
 
+/* What this transaction has polled of a consumer, and its own acknowledgement since. */
+typedef struct Polled
+{
+	char		tenant[MT_TENANT_MAX + 1];
+	char		name[CONSUMER_NAME_MAX + 1];
+	int64		acked_seq;		/* as the first poll found it */
+	int64		own_number;		/* of the row of the acknowledgement */
+	TimestampTz own_acked_at;
+} Polled;
+
+/* In memory of the transaction. */
+static List *polled_here = NIL;
+
 PG_FUNCTION_INFO_V1(mt_poll_events);
 PG_FUNCTION_INFO_V1(mt_ack_events);
 PG_FUNCTION_INFO_V1(mt_drop_consumer);
@@ -381,6 +394,66 @@ return_events(ReturnSetInfo *result, const char *tenant, int64 seq, int64 end, S
 	return true;
 }
 
+static void
+forget_polled(XactEvent event, void *arg)
+{
+	polled_here = NIL;
+}
+
+static Polled *
+find_polled(const char *tenant, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, polled_here)
+	{
+		Polled	   *polled = lfirst(cell);
+
+		if (strcmp(polled->name, name) == 0 && strcmp(polled->tenant, tenant) == 0)
+			return polled;
+	}
+	return NULL;
+}
+
+/* Remembers until the transaction ends from where it was given events first. */
+static void
+note_polled(const char *tenant, const char *name, int64 acked_seq)
+{
+	static bool registered = false;
+	MemoryContext previous;
+	Polled	   *polled;
+
+	if (find_polled(tenant, name) != NULL)
+		return;
+	if (!registered)
+		RegisterXactCallback(forget_polled, NULL);
+	registered = true;
+	previous = MemoryContextSwitchTo(TopTransactionContext);
+	polled = palloc0(sizeof(Polled));
+	strlcpy(polled->tenant, tenant, sizeof(polled->tenant));
+	strlcpy(polled->name, name, sizeof(polled->name));
+	polled->acked_seq = acked_seq;
+	polled_here = lappend(polled_here, polled);
+	MemoryContextSwitchTo(previous);
+}
+
+/*
+ * ERROR 40001 where this transaction has been given events that another one has acknowledged meanwhile: whatever it has done for them was done there.
+ */
+static void
+check_polled(const Polled *polled, const Consumer *consumer)
+{
+	if (consumer->acked_seq <= polled->acked_seq ||
+		(consumer->number == polled->own_number && consumer->acked_at == polled->own_acked_at))
+		return;
+	mt_flush_events();
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not acknowledge for consumer \"%s\": another transaction has acknowledged events since this one polled them", polled->name),
+			 errdetail("Events " INT64_FORMAT " to " INT64_FORMAT " were given to both.", polled->acked_seq + 1, consumer->acked_seq),
+			 errhint("Roll back, and poll again.")));
+}
+
 /*
  * mt_poll_events(tenant, consumer, max) -> (seq, topic, payload, created_at): the next events that the consumer has not acknowledged, in order. ERROR
  * 55000 where it is behind what is kept, 40001 where the transaction's snapshot is too old, 53400 where there are too many consumers, XX001 where the next
@@ -424,7 +497,10 @@ mt_poll_events(PG_FUNCTION_ARGS)
 	}
 	PopActiveSnapshot();
 	if (tuplestore_tuple_count(result->setResult) > 0)
+	{
+		note_polled(tenant, name, consumer.acked_seq);
 		mt_flush_events();
+	}
 	return (Datum) 0;
 }
 
@@ -449,7 +525,8 @@ end_change(MtServiceCall *call)
 
 /*
  * mt_ack_events(tenant, consumer, seq): the consumer has done with all events up to this one. A number that it has acknowledged already changes
- * nothing. ERROR 42704 for a consumer that has never polled, 22023 for a number that no event has yet.
+ * nothing. ERROR 42704 for a consumer that has never polled, 22023 for a number that no event has yet, 40001 where this transaction has polled events that
+ * another one has acknowledged since.
  */
 Datum
 mt_ack_events(PG_FUNCTION_ARGS)
@@ -460,8 +537,12 @@ mt_ack_events(PG_FUNCTION_ARGS)
 	MtServiceCall call;
 	Consumer	consumer;
 	MtEventPosition position;
+	Polled	   *polled;
 
 	begin_change(&call, fcinfo, tenant, name, &consumer, &position);
+	polled = find_polled(tenant, name);
+	if (polled != NULL)
+		check_polled(polled, &consumer);
 	if (seq > consumer.acked_seq)
 	{
 		if (seq > position.last_seq)
@@ -475,6 +556,11 @@ mt_ack_events(PG_FUNCTION_ARGS)
 		consumer.acked_seq = seq;
 		consumer.acked_at = GetCurrentTimestamp();
 		write_consumer(tenant, name, &consumer);
+		if (polled != NULL)
+		{
+			polled->own_number = consumer.number;
+			polled->own_acked_at = consumer.acked_at;
+		}
 	}
 	end_change(&call);
 	PG_RETURN_VOID();

@@ -25,7 +25,7 @@
 PG_FUNCTION_INFO_V1(mt_events_on_disk);
 PG_FUNCTION_INFO_V1(mt_flush_wal);
 
-/* The transaction is a publication that does not wait; counted: it has announced itself. */
+/* The transaction is a publication that may not wait; counted: it has announced itself. */
 static bool early = false;
 static bool counted = false;
 
@@ -70,6 +70,12 @@ mt_commit_events_early(void)
 {
 	static bool registered = false;
 
+	if (mt_shared != NULL)
+	{
+		if (!registered)
+			RegisterXactCallback(at_transaction_end, NULL);
+		registered = early = true;
+	}
 	if (max_wal_senders > 0 && SyncRepStandbyNames != NULL && SyncRepStandbyNames[0] != '\0')
 	{
 		if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
@@ -78,9 +84,6 @@ mt_commit_events_early(void)
 	}
 	if (mt_shared == NULL)
 		return;
-	if (!registered)
-		RegisterXactCallback(at_transaction_end, NULL);
-	registered = early = true;
 	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR, false);
 }
 

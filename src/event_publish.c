@@ -366,6 +366,7 @@ publish_directly(PublishCall *publication)
 {
 	MtEventPosition *position = &publication->position;
 	RememberedOrder *order = recall_order(publication->tenant, position);
+	bool		resumed = position->batch != (Datum) 0;
 	WaitingEvent *events;
 	int			count;
 	int			taken;
@@ -378,7 +379,7 @@ publish_directly(PublishCall *publication)
 	else
 	{
 		/* What is under way already, goes on. */
-		int			limit = position->batch != (Datum) 0 ? INT_MAX - 1 : LIMIT_FLOOR;
+		int			limit = resumed ? INT_MAX - 1 : LIMIT_FLOOR;
 
 		count = find_waiting(publication, limit, &events);
 		if (count > limit)
@@ -389,9 +390,9 @@ publish_directly(PublishCall *publication)
 		if (count > limit)
 			return false;
 	}
-	if (count == 0 && position->batch == (Datum) 0)
+	if (count == 0 && !resumed)
 		return true;
-	if (position->batch == (Datum) 0)
+	if (!resumed)
 		begin_batch(publication);
 	taken = Min(count, publication->max_rows);
 	publish_waiting(publication, events, taken);
@@ -399,8 +400,9 @@ publish_directly(PublishCall *publication)
 	publication->events = events;
 	publication->event_count = count;
 	publication->taken = taken;
-	publication->more = taken < count;
-	if (publication->more)
+	/* What has been written since an earlier call began the batch is not in it. */
+	publication->more = taken < count || resumed;
+	if (taken < count)
 		position->batch_position = events[taken - 1].position;
 	else
 		end_batch(publication);

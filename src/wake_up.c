@@ -20,12 +20,13 @@
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/tuplestore.h"
 
 /* What the current transaction passes on when it commits. */
 static struct
 {
-	bool		registered;		/* the callback is in place */
+	bool		registered;		/* the callbacks are in place */
 	bool		any;			/* there is something of what follows */
 	List	   *marks[MT_WORKER_KINDS]; /* of char *, in TopTransactionContext */
 	bool		wake[MT_WORKER_KINDS];
@@ -118,21 +119,41 @@ pass_on(void)
 }
 
 static void
+forget_pending(void)
+{
+	pending.any = pending.wake_launcher = false;
+	memset(pending.marks, 0, sizeof(pending.marks));
+	memset(pending.wake, 0, sizeof(pending.wake));
+}
+
+static void
 at_transaction_end(XactEvent event, void *arg)
 {
-	bool		latches = pending.wake_launcher;
+	bool		latches = false;
 
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
-	if (!pending.any)
+	/* Those come later. */
+	if (!pending.any || (event == XACT_EVENT_COMMIT && pending.wake_launcher))
 		return;
 	for (int kind = 0; kind < MT_WORKER_KINDS; kind++)
 		latches |= pending.wake[kind];
 	if (event == XACT_EVENT_COMMIT && (latches || !marks_are_set()))
 		pass_on();
-	pending.any = pending.wake_launcher = false;
-	memset(pending.marks, 0, sizeof(pending.marks));
-	memset(pending.wake, 0, sizeof(pending.wake));
+	forget_pending();
+}
+
+/*
+ * The transaction has changed who may do what. Others keep that in their caches until they are told, which is done after XACT_EVENT_COMMIT: who was woken then
+ * would find that nothing has changed, and sleep on.
+ */
+static void
+at_release(ResourceReleasePhase phase, bool isCommit, bool isTopLevel, void *arg)
+{
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !isCommit || !isTopLevel || !pending.wake_launcher)
+		return;
+	pass_on();
+	forget_pending();
 }
 
 /* True when there is somebody to pass work on to; then the caller adds to what is pending. */
@@ -144,6 +165,7 @@ watch_transaction_end(void)
 	if (!pending.registered)
 	{
 		RegisterXactCallback(at_transaction_end, NULL);
+		RegisterResourceReleaseCallback(at_release, NULL);
 		pending.registered = true;
 	}
 	pending.any = true;

@@ -53,6 +53,8 @@ PGDLLEXPORT void mt_publisher_main(Datum argument);
 #define PRESSURE_MAX		4.0
 #define SWEEP_PAUSE		MT_MINUTE
 #define TRIM_PAUSE		(10 * MT_MINUTE)
+/* How long that waits for a round in which nothing is published. */
+#define TRIM_DELAY		MT_SECOND
 /* Steps of upkeep in a round, and how often it is looked for while events come. */
 #define UPKEEP_STEPS	4
 #define UPKEEP_PAUSE	MT_SECOND
@@ -590,12 +592,17 @@ mt_publisher_main(Datum argument)
 		ResetLatch(MyLatch);
 		mt_worker_busy("publishing");
 		if (!do_chore(&taking, take_work, &taken))
+		{
+			/* The marks it had taken are gone with it. */
+			sweeping.at = 0;
 			next = taking.at;
+		}
 		sweep();
 		worked = publish_round(&next);
 		store_alerts();
-		if (!worked)
-			worked = trim_one();
+		/* Also where there is always something to publish. */
+		if (!worked || next_trim_at <= mt_now() - TRIM_DELAY)
+			worked = trim_one() || worked;
 		do_upkeep();
 
 		/*

@@ -37,6 +37,21 @@ ok( $node->poll_query_until('postgres',
 		q(SELECT count(*) = 3 FROM pg_stat_activity WHERE backend_type IN ('mindtickle sync', 'mindtickle aggregator', 'mindtickle publisher') AND query <> 'waiting: the extension is not set up')),
 	'mt_setup ends the wait');
 
+# It wakes them when they can see what it has done: one that looks too early would sleep for another minute.
+my $slow = 0;
+foreach my $round (1 .. 10)
+{
+	$node->safe_psql('postgres', 'CREATE DATABASE woken');
+	$node->safe_psql('woken', 'CREATE EXTENSION mindtickle');
+	my $of_it = q(SELECT count(*) = 3 FROM pg_stat_activity WHERE datname = 'woken' AND backend_type IN ('mindtickle sync', 'mindtickle aggregator', 'mindtickle publisher') AND query);
+	$node->poll_query_until('postgres', "$of_it = 'waiting: the extension is not set up'") or die "no workers\n";
+	my $began = $node->safe_psql('woken', 'SELECT clock_timestamp() FROM mt_setup()');
+	$node->poll_query_until('postgres', "$of_it <> 'waiting: the extension is not set up'") or die "they go on waiting\n";
+	$slow++ if $node->safe_psql('woken', "SELECT clock_timestamp() > '$began'::timestamptz + interval '30 seconds'") eq 't';
+	$node->safe_psql('postgres', 'DROP DATABASE woken');
+}
+is($slow, 0, 'in ten databases, one after the other, at once');
+
 # An event written after all that is published.
 $node->safe_psql('one', q(SELECT mt_create_tenant('acme', 'Acme'); SELECT mt_provision_user('acme', '{"email": "a@acme.example"}')));
 ok($node->poll_query_until('one', 'SELECT count(*) = 1 FROM mt_events'), 'an event is published');

@@ -109,7 +109,7 @@ is(publish($t, 3), '3|t', 'a batch of three of five');
 is(published($t), '1 a 1, 2 a 2, 3 b 3', 'the first three');
 is(heard(), "tenant.$t.a {\"seq\": 2, \"topic\": \"a\"}, tenant.$t.b {\"seq\": 3, \"topic\": \"b\"}", 'each topic is announced once, with its highest number');
 emit($node, $t, 'b', 6, 6);
-is(publish($t, 3), '2|f', 'what is left of the snapshot');
+is(publish($t, 3), '2|t', 'what is left of the snapshot, and perhaps there is more, whose mark may have been taken before');
 is(heard(), "tenant.$t.a {\"seq\": 5, \"topic\": \"a\"}", 'is announced');
 is(publish($t, 3), '1|f', 'and then what came later');
 is(published($t), '1 a 1, 2 a 2, 3 b 3, 4 a 4, 5 a 5, 6 b 6', 'all in order');
@@ -170,7 +170,7 @@ $_->quit foreach $early, $later;
 # One snapshot, many batches, each by a process of its own, which must find out the order again; and by one process that remembers it.
 $t = new_tenant();
 emit($node, $t, 'a', 1, 5000);
-cmp_ok(publish_all($t, 700), '==', 8, 'so many calls');
+cmp_ok(publish_all($t, 700), '==', 9, 'so many calls, the last to find no more');
 is(in_order($t, 5000), '', 'publish all, in order');
 is(position($t, 'round, overflow'), '0|0', 'without the overflow');
 emit($node, $t, 'a', 5001, 9000);
@@ -271,6 +271,21 @@ is(sql('SET ROLE analyst; SELECT max(seq) FROM (TABLE mindtickle.event_0 UNION A
 	3, 'read by a role of the tenant in the tables themselves');
 kill_and_start($node);
 is(sql("SELECT last_seq FROM mindtickle.event_position WHERE tenant_id = '$t'"), 3, 'and that');
+# Also where commits have to wait for a standby, and the publication's does not because its caller takes the setting back.
+emit($node, $t, 'a', 4, 4);
+sql(<<"SQL");
+CREATE FUNCTION publish_within() RETURNS int8 LANGUAGE sql SET work_mem = '5MB' AS 'SELECT published FROM mindtickle.publish(''$t'', 10)';
+ALTER SYSTEM SET synchronous_standby_names = 'nobody';
+SQL
+$node->reload;
+$ENV{PGOPTIONS} = '-c synchronous_commit=off';
+ok(poll($node, q(SELECT current_setting('synchronous_standby_names') = 'nobody')), 'a standby must have every commit');
+is(sql('SELECT publish_within()'), 1, 'published without waiting');
+is(sql("SELECT max(seq) FROM mt_events WHERE tenant_id = '$t'"), 4, 'read');
+delete $ENV{PGOPTIONS};
+append_to_file($node->data_dir . '/postgresql.auto.conf', "synchronous_standby_names = ''\n");
+kill_and_start($node);
+is(sql("SELECT last_seq FROM mindtickle.event_position WHERE tenant_id = '$t'"), 4, 'it is on this disk at least');
 
 # A snapshot, a write transaction in another database, and one in this that has written an event: tables go round all the same.
 $t = new_tenant();

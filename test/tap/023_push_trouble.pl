@@ -49,6 +49,35 @@ foreach my $kind (qw(error504 huge))
 	$sandbox->post('faults', kind => $kind, percent => 0, tenant => 'acme');
 }
 
+# A creation that is answered with an empty id says nobody's: who was created is looked for.
+$sandbox->post('faults', kind => 'no_id', percent => 100, tenant => 'acme', at => 'scim_post');
+sql(q(SELECT mt_provision_user('acme', jsonb_build_object('userId', 'u-no-id-' || i, 'email', 'no-id' || i || '@example.com', 'name', 'No id ' || i)) FROM generate_series(1, 2) AS i));
+ok(pushed($node, 'acme'), 'who was created without an id is pushed');
+$created += 2;
+my $there = upstream($sandbox, 'acme');
+is(sql(q(SELECT string_agg(scim_id, ' ' ORDER BY user_id) FROM mindtickle.push_link WHERE tenant_id = 'acme' AND user_id ~ '^u-no-id-')),
+	join(' ', map { $there->{"no-id$_\@example.com"}[0]{id} } 1, 2), 'and linked to what he has there');
+$sandbox->post('faults', kind => 'no_id', percent => 0, tenant => 'acme');
+
+# Turned off, nothing is sent any more for those who are under way; they go on when it is turned on. Everything is slow, so that what would still be sent
+# is sent before the pulls end.
+my $slow = $sandbox->stats('acme')->{faults}{slow} // 0;
+$sandbox->post('faults', kind => 'slow', percent => 100, tenant => 'acme', slow_ms => 1500);
+sql(q(SELECT mt_provision_user('acme', jsonb_build_object('userId', 'u-off-' || i, 'email', 'off' || i || '@example.com', 'name', 'Off ' || i)) FROM generate_series(1, 4) AS i));
+usleep(50_000) while ($sandbox->stats('acme')->{faults}{slow} // 0) < $slow + 4;
+sql(q(SELECT mt_configure_tenant('acme', '{"push_users": false}')));
+foreach my $pull ('a pull', 'another one')
+{
+	sql(q(SELECT mt_sync_tenant('acme')));
+	ok(wait_for_sync($node, 'acme'), "$pull ends after pushing was turned off");
+}
+is($sandbox->stats('acme')->{scim_created}, $created, 'nobody was created meanwhile');
+is(sql(q(SELECT count(*) FROM mindtickle.push_queue WHERE tenant_id = 'acme' AND tries = 0)), 4, 'and all of them wait');
+$sandbox->post('faults', kind => 'slow', percent => 0, tenant => 'acme', slow_ms => 1500);
+sql(q(SELECT mt_configure_tenant('acme', '{"push_users": true}')));
+ok(pushed($node, 'acme'), 'until it is turned on');
+equals_upstream($node, $sandbox, 'acme', 'and get there');
+
 # While as many as may be under way wait for their answers, the worker waits with them.
 my $worker = worker_pid($node, 'mindtickle sync');
 sub cpu_time

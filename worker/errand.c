@@ -6,9 +6,9 @@
  * looked up and it gets a slot of its own, which is sent before those of the bulk, by the same budget, and judged and stored like theirs. Several
  * errands for one user share a slot that is not sent yet: what is on its way may be older than the wish.
  *
- * An errand ends with an answer or an error, told in the transaction that stores the result. One whose time is up, or whose statement was cancelled, is
- * forgotten: who asked does not wait any more, and a slot that was for him alone is not sent. When a pull is dropped its errands wait for the next one. Nothing of an
- * errand is durable; if the worker ends, its successor finds the request in shared memory again.
+ * An errand ends with an answer or an error, told in the transaction that stores the result. One whose time is up, or whose statement was
+ * cancelled, is forgotten: who asked does not wait any more, and a slot that was for him alone is not sent. When a pull is dropped its errands wait
+ * for the next one. Nothing of an errand is durable; if the worker ends, its successor finds the request in shared memory again.
  */
 #include "errand.h"
 

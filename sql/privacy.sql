@@ -164,7 +164,7 @@ BEGIN
 	words := marks.addresses || marks.names;
 
 	-- What is his.
-	FOR relation IN SELECT * FROM mindtickle.named_tables('^(users|team_member|course_progress|quiz_submission)$', 'user_id') LOOP
+	FOR relation IN SELECT * FROM mindtickle.named_tables('^(users|team_member|course_progress|quiz_submission|push_queue|push_link)$', 'user_id') LOOP
 		EXECUTE format('DELETE FROM %s WHERE tenant_id = $1 AND user_id = ANY ($2)', relation) USING erase_user.tenant, marks.ids;
 		GET DIAGNOSTICS changed = ROW_COUNT;
 		total := total + changed;

@@ -25,7 +25,7 @@ COMMENT ON FUNCTION mindtickle.push_next(pg_catalog.text, pg_catalog.text[], pg_
 CREATE FUNCTION mindtickle.push_due(tenant pg_catalog.text) RETURNS pg_catalog.timestamptz
 	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT min(coalesce(q.not_before, q.queued_at)) FROM mindtickle.push_queue AS q
-	WHERE q.tenant_id = tenant
+	WHERE q.tenant_id = tenant AND EXISTS (SELECT FROM mindtickle.users AS u WHERE u.tenant_id = tenant AND u.user_id = q.user_id)
 $$;
 COMMENT ON FUNCTION mindtickle.push_due(pg_catalog.text) IS 'when the next user of the tenant is to be pushed; NULL: none waits';
 
@@ -52,9 +52,12 @@ CREATE FUNCTION mindtickle.push_done(tenant pg_catalog.text, user_id pg_catalog.
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-	IF push_done.scim_id IS NOT NULL THEN
+	-- Who is being erased leaves nothing behind.
+	PERFORM FROM mindtickle.users AS u WHERE u.tenant_id = push_done.tenant AND u.user_id = push_done.user_id FOR KEY SHARE;
+	IF FOUND AND push_done.scim_id IS NOT NULL THEN
 		-- somebody deleted had it, who has come back as this one, or whose name this one has
-		DELETE FROM mindtickle.push_link AS l WHERE l.tenant_id = push_done.tenant AND l.scim_id = push_done.scim_id AND l.user_id <> push_done.user_id;
+		DELETE FROM mindtickle.push_link AS l WHERE l.tenant_id = push_done.tenant AND l.scim_id = push_done.scim_id AND l.user_id <> push_done.user_id
+			AND NOT EXISTS (SELECT FROM mindtickle.users AS u WHERE u.tenant_id = push_done.tenant AND u.user_id = l.user_id AND u.deleted_at IS NULL);
 		INSERT INTO mindtickle.push_link AS l (tenant_id, user_id, scim_id) VALUES (push_done.tenant, push_done.user_id, push_done.scim_id)
 			ON CONFLICT (tenant_id, user_id) DO UPDATE SET scim_id = excluded.scim_id WHERE l.scim_id <> excluded.scim_id;
 	END IF;
@@ -66,10 +69,25 @@ $$;
 COMMENT ON FUNCTION mindtickle.push_done(pg_catalog.text, pg_catalog.text, pg_catalog.int8, pg_catalog.text)
 	IS 'a user is upstream as he was at this version; a later change stays queued';
 
+CREATE FUNCTION mindtickle.push_name_freed(tenant pg_catalog.text, user_name pg_catalog.text) RETURNS pg_catalog.void
+	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE mindtickle.push_queue AS q SET not_before = NULL
+	FROM mindtickle.users AS u
+	WHERE q.tenant_id = tenant AND u.tenant_id = tenant AND u.user_id = q.user_id AND q.not_before IS NOT NULL
+		AND coalesce(nullif(u.email_key, ''), u.user_name_key) = lower(push_name_freed.user_name)
+$$;
+COMMENT ON FUNCTION mindtickle.push_name_freed(pg_catalog.text, pg_catalog.text)
+	IS 'nobody has this name upstream any more: who waits for it is due';
+
 CREATE FUNCTION mindtickle.push_reject(tenant pg_catalog.text, user_id pg_catalog.text, version pg_catalog.int8, reason pg_catalog.text,
 		raw pg_catalog.bytea) RETURNS pg_catalog.void
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	PERFORM FROM mindtickle.users AS u WHERE u.tenant_id = tenant AND u.user_id = push_reject.user_id FOR KEY SHARE;
+	IF NOT FOUND THEN
+		-- Who was erased meanwhile leaves nothing behind.
+		RETURN;
+	END IF;
 	PERFORM mindtickle.keep_dead_letter(tenant, 'push', 'users/' || push_reject.user_id, push_reject.reason, push_reject.raw);
 	DELETE FROM mindtickle.push_queue AS q
 		WHERE q.tenant_id = tenant AND q.user_id = push_reject.user_id
@@ -92,7 +110,8 @@ BEGIN
 	UPDATE mindtickle.push_queue AS q
 		SET tries = q.tries + 1, error = push_put_off.error,
 			not_before = now() + least(interval '10 s' * 2 ^ least(q.tries, 12), interval '1 hour') * (0.75 + 0.5 * random())
-		WHERE q.tenant_id = tenant AND q.user_id = push_put_off.user_id
+		-- a later change is tried at once
+		WHERE q.tenant_id = tenant AND q.user_id = push_put_off.user_id AND q.version <= push_put_off.version
 		RETURNING q.tries INTO tried;
 	-- about a day
 	IF tried >= 30 THEN

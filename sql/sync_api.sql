@@ -10,6 +10,11 @@ CREATE FUNCTION mindtickle.wake_aggregator() RETURNS pg_catalog.void
 COMMENT ON FUNCTION mindtickle.wake_aggregator()
 	IS 'makes the aggregator of this database look, once the transaction has committed, whether the reason of a provisional report has ended';
 
+CREATE FUNCTION mindtickle.requests_gone(tickets pg_catalog.int8[]) RETURNS SETOF pg_catalog.int8
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_requests_gone';
+COMMENT ON FUNCTION mindtickle.requests_gone(pg_catalog.int8[])
+	IS 'for the sync worker: those of its requests that nobody wants any more; needs no tenant in force';
+
 CREATE FUNCTION mindtickle.require_source(tenant pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE plpgsql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -18,6 +18,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -28,6 +29,7 @@
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -88,6 +90,7 @@ static List *pending = NIL;		/* of PendingEnd, in TopTransactionContext */
 
 PG_FUNCTION_INFO_V1(mt_take_requests);
 PG_FUNCTION_INFO_V1(mt_request_step);
+PG_FUNCTION_INFO_V1(mt_requests_gone);
 PG_FUNCTION_INFO_V1(mt_finish_request);
 
 static void
@@ -492,6 +495,35 @@ mt_request_step(PG_FUNCTION_ARGS)
 		copy_text(slot->view.step, step, sizeof(slot->view.step));
 	LWLockRelease(memory->lock);
 	PG_RETURN_BOOL(slot != NULL);
+}
+
+/*
+ * mindtickle.requests_gone(tickets) -> setof int8: those of them that nobody wants any more.
+ */
+Datum
+mt_requests_gone(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum	   *tickets;
+	bool	   *nulls;
+	bool	   *gone;
+	int			count;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &tickets, &nulls, &count);
+	gone = palloc(sizeof(bool) * (Size) Max(count, 1));
+	if (memory != NULL)
+		LWLockAcquire(memory->lock, LW_SHARED);
+	for (int i = 0; i < count; i++)
+		gone[i] = memory == NULL || nulls[i] || find_slot(DatumGetInt64(tickets[i])) == NULL;
+	if (memory != NULL)
+		LWLockRelease(memory->lock);
+	for (int i = 0; i < count; i++)
+	{
+		if (gone[i])
+			tuplestore_putvalues(result->setResult, result->setDesc, &tickets[i], &nulls[i]);
+	}
+	return (Datum) 0;
 }
 
 /* Tells who asked. After the commit, so nothing here may fail. */

@@ -6,9 +6,9 @@
  * looked up and it gets a slot of its own, which is sent before those of the bulk, by the same budget, and judged and stored like theirs. Several
  * errands for one user share a slot that is not sent yet: what is on its way may be older than the wish.
  *
- * An errand ends with an answer or an error, told in the transaction that stores the result. One whose time is up is forgotten: who asked does
- * not wait any more, and a slot that was for him alone is not sent. When a pull is dropped its errands wait for the next one. Nothing of an
- * errand is durable; if the worker ends, its successor finds the request in shared memory again.
+ * An errand ends with an answer or an error, told in the transaction that stores the result. One whose time is up, or whose statement was
+ * cancelled, is forgotten: who asked does not wait any more, and a slot that was for him alone is not sent. When a pull is dropped its errands wait
+ * for the next one. Nothing of an errand is durable; if the worker ends, its successor finds the request in shared memory again.
  */
 #include "errand.h"
 
@@ -215,8 +215,72 @@ drop_unawaited(MtTenant *tenant)
 	}
 }
 
+/* The tickets of errands, and those of them that nobody wants any more. */
+typedef struct GoneWork
+{
+	int64	   *tickets;
+	int			count;
+	int64	   *gone;
+	int			gone_count;
+} GoneWork;
+
+static void
+gone_work(void *argument)
+{
+	GoneWork   *work = argument;
+
+	work->gone_count = mt_sql_requests_gone(work->tickets, work->count, work->gone);
+}
+
+/* Forgets the errands of those who were cancelled or have ended. Asked when something could be sent, for before that nothing depends on it. */
+static void
+forget_gone(MtTenant *tenant)
+{
+	int64		now = mt_now();
+	GoneWork	work = {0};
+	MtFailure	failure;
+	dlist_iter	iter;
+	dlist_mutable_iter mutable;
+	int			unsent = 0;
+
+	dlist_foreach(iter, &tenant->errands)
+	{
+		MtErrand   *errand = dlist_container(MtErrand, node, iter.cur);
+
+		unsent += errand->slot == NULL || errand->slot->state == MT_SLOT_WAITING;
+	}
+	if (unsent == 0 || tenant->backoff_until > now || (tenant->job != NULL && mt_budget_next(&tenant->budget, now, true) > now))
+		return;
+	work.tickets = palloc(sizeof(int64) * (Size) unsent);
+	work.gone = palloc(sizeof(int64) * (Size) unsent);
+	dlist_foreach(iter, &tenant->errands)
+	{
+		MtErrand   *errand = dlist_container(MtErrand, node, iter.cur);
+
+		if (errand->slot == NULL || errand->slot->state == MT_SLOT_WAITING)
+			work.tickets[work.count++] = errand->ticket;
+	}
+	/* Where they cannot be told apart all are served. */
+	if (!mt_in_transaction(gone_work, &work, &failure))
+		work.gone_count = 0;
+	dlist_foreach_modify(mutable, &tenant->errands)
+	{
+		MtErrand   *errand = dlist_container(MtErrand, node, mutable.cur);
+
+		for (int i = 0; i < work.gone_count; i++)
+		{
+			if (errand->ticket != work.gone[i])
+				continue;
+			forget(errand);
+			break;
+		}
+	}
+	pfree(work.tickets);
+	pfree(work.gone);
+}
+
 /*
- * Ends the errands whose time is up, and those whose time will be before the tenant may send again.
+ * Ends the errands whose time is up or that nobody wants any more, and those whose time will be before the tenant may send again.
  */
 void
 mt_errands_settle(MtTenant *tenant)
@@ -227,6 +291,7 @@ mt_errands_settle(MtTenant *tenant)
 	dlist_iter	iter;
 
 	forget_concerned(&expired);
+	forget_gone(tenant);
 	drop_unawaited(tenant);
 	if (tenant->backoff_until <= now)
 		return;

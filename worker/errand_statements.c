@@ -74,6 +74,25 @@ mt_sql_request_step(int64 ticket, const char *step)
 }
 
 /*
+ * Which of the requests nobody wants any more: returns how many, their tickets in gone, which has room for all.
+ */
+int
+mt_sql_requests_gone(const int64 *tickets, int count, int64 *gone)
+{
+	static MtStatement statement = {"SELECT mindtickle.requests_gone($1)", 1, {INT8ARRAYOID}};
+	Datum	   *datums = palloc(sizeof(Datum) * (Size) Max(count, 1));
+	Datum		values[1];
+
+	for (int i = 0; i < count; i++)
+		datums[i] = Int64GetDatum(tickets[i]);
+	values[0] = PointerGetDatum(construct_array(datums, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	mt_run(&statement, values, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+		gone[i] = mt_column_int64(i, 1, 0);
+	return (int) SPI_processed;
+}
+
+/*
  * Answers a request when the transaction has committed.
  */
 void
@@ -256,6 +275,18 @@ mt_sql_push_done(const char *tenant, const char *user_id, int64 version, const c
 	if (scim_id != NULL)
 		values[3] = CStringGetTextDatum(scim_id);
 	mt_run_for_row(&statement, values, scim_id == NULL ? "   n" : NULL);
+}
+
+/*
+ * Nobody has the name upstream any more.
+ */
+void
+mt_sql_push_name_freed(const char *tenant, const char *user_name)
+{
+	static MtStatement statement = {"SELECT mindtickle.push_name_freed($1, $2)", 2, {TEXTOID, TEXTOID}};
+	Datum		values[2] = {CStringGetTextDatum(tenant), CStringGetTextDatum(user_name)};
+
+	mt_run_for_row(&statement, values, NULL);
 }
 
 /* Why a user was not pushed, and what was sent. */

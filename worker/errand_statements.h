@@ -54,6 +54,7 @@ extern bool mt_sql_take_sync_look(void);
 extern int	mt_sql_take_push_marks(MemoryContext context, char ***tenants);
 extern void mt_sql_take_requests(MtRequestVisitor visitor, void *argument);
 extern void mt_sql_request_step(int64 ticket, const char *step);
+extern int	mt_sql_requests_gone(const int64 *tickets, int count, int64 *gone);
 extern void mt_sql_finish_request(int64 ticket, const MtRequestEnd *end);
 extern bool mt_sql_sync_errand(const char *tenant, MemoryContext context, MtJobRow *row);
 extern void mt_sql_probe_source(const char *tenant, MemoryContext context, char **settings, char **credential, char **obstacle);
@@ -65,6 +66,7 @@ extern int	mt_sql_push_next(const char *tenant, const char *const *under_way, in
 extern TimestampTz mt_sql_push_due(const char *tenant);
 extern char *mt_sql_push_owner(const char *tenant, const char *user_id, const char *scim_id, const char *external_id, MemoryContext context);
 extern void mt_sql_push_done(const char *tenant, const char *user_id, int64 version, const char *scim_id);
+extern void mt_sql_push_name_freed(const char *tenant, const char *user_name);
 extern void mt_sql_push_put_off(const char *tenant, const char *user_id, int64 version, const char *error, const char *sent);
 extern void mt_sql_push_reject(const char *tenant, const char *user_id, int64 version, const char *reason, const char *sent);
 extern void mt_sql_push_refused(const char *tenant, const char *error);

@@ -70,6 +70,7 @@ struct MtPush
 	char	   *name;			/* NULL: not known */
 	bool		active;
 	char	   *scim_id;		/* theirs; NULL: not known */
+	char	   *freed_name;		/* that the change gives up there; NULL: none */
 	char	   *body;			/* of the write */
 };
 
@@ -240,7 +241,7 @@ mt_push_fill(MtTenant *tenant)
 	PushWork	work = {.tenant = tenant};
 	MtFailure	failure;
 
-	if (tenant->push_stops_until > mt_now())
+	if (tenant->push_stops_until > mt_now() || !tenant->push_users)
 		let_go_of_waiting(tenant);
 	if (mt_push_due(tenant) > mt_now())
 		return true;
@@ -330,8 +331,21 @@ end_work(void *argument)
 	const char *raw = push->body == NULL ? "" : push->body;
 
 	mt_sql_enter_tenant(tenant);
+	/* An endpoint may answer a creation with whom it has already: nobody's place is taken. */
+	if (work->error == NULL && push->scim_id != NULL)
+	{
+		work->owner = mt_sql_push_owner(tenant, push->user_id, push->scim_id, NULL, push->context);
+		if (work->owner != NULL)
+			work->error = psprintf("the SCIM endpoint gives this user the id \"%s\", which is user \"%s\" there: remove one of the two here, or correct who "
+								   "has it there, and replay this letter", push->scim_id, work->owner);
+		work->dead |= work->owner != NULL;
+	}
 	if (work->error == NULL)
+	{
 		mt_sql_push_done(tenant, push->user_id, push->version, push->scim_id);
+		if (push->freed_name != NULL && push->step == PUSH_CHANGE)
+			mt_sql_push_name_freed(tenant, push->freed_name);
+	}
 	else if (work->dead)
 		mt_sql_push_reject(tenant, push->user_id, push->version, work->error, raw);
 	else
@@ -436,7 +450,7 @@ read_resource(MtSpan object, Resource *resource)
 				if (mt_json_text_equals(name, "formatted"))
 					resource->formatted = part;
 	}
-	return step == MT_STEP_END && resource->id.start != NULL && resource->id.length <= SCIM_ID_MAX && mt_json_is_string(resource->id) &&
+	return step == MT_STEP_END && resource->id.start != NULL && resource->id.length > 2 && resource->id.length <= SCIM_ID_MAX && mt_json_is_string(resource->id) &&
 		mt_json_text(resource->id) != NULL;
 }
 
@@ -536,8 +550,13 @@ bring_up_to_date(MtTenant *tenant, MtSlot *slot, const Resource *resource)
 	push->scim_id = mt_json_text(resource->id);
 	initStringInfo(&body);
 	appendStringInfoString(&body, "{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:PatchOp\"],\"Operations\":[");
+	push->freed_name = NULL;
 	if (differs(resource->user_name, push->user_name, true))
+	{
 		append_operation(&body, "userName", push->user_name);
+		if (resource->user_name.start != NULL)
+			push->freed_name = mt_json_text(resource->user_name);
+	}
 	if (differs(resource->formatted, push->name, false))
 		append_operation(&body, "name.formatted", push->name);
 	/* Somebody else's is left as it is. */
@@ -746,7 +765,8 @@ refused(MtTenant *tenant, MtSlot *slot, int status)
 		look_again(tenant, slot, reason);
 	else if (status == 409 && push->step == PUSH_CHANGE)
 		/* Whoever has the name may be about to get another one. */
-		end_push(tenant, slot, "the SCIM endpoint answers 409: somebody else there has this user's name, which is to be changed there or here", false);
+		end_push(tenant, slot, "the SCIM endpoint answers 409: somebody else there has this user's name, which is to be changed there or here; where "
+				 "two take each other's, give one of them a third name here, replay the other's letter, and then give the first his own", false);
 	else
 		end_push(tenant, slot, reason, true);
 }

@@ -446,6 +446,8 @@ faults(const Call *call, int route)
 		kinds |= FAULT_BIT(FAULT_SKIP);
 	if (route == LIVE_REPORT || route == LIVE_SIGN_IN)
 		kinds |= FAULT_BIT(FAULT_ECHO);
+	if (route == LIVE_SCIM)
+		kinds |= FAULT_BIT(FAULT_NO_ID);
 	return kinds;
 }
 

@@ -44,12 +44,13 @@ refuse(ScimRequest *request, unsigned status, const char *type, const char *deta
 }
 
 static void
-put_user(Buffer *buffer, const ScimUser *user)
+put_user(Call *call, const ScimUser *user)
 {
+	Buffer	   *buffer = &call->reply.body;
 	const char *attributes = json_object_to_json_string_ext(user->attributes, JSON_C_TO_STRING_PLAIN);
 
 	mt_buffer_format(buffer, "{\"schemas\":[\"" CORE_USER "\"],\"id\":\"%s\",\"meta\":{\"resourceType\":\"User\","
-					 "\"version\":\"W/\\\"%llu\\\"\"}", user->id, (unsigned long long) user->version);
+					 "\"version\":\"W/\\\"%llu\\\"\"}", call->fault == FAULT_NO_ID ? "" : user->id, (unsigned long long) user->version);
 	if (json_object_object_length(user->attributes) > 0)
 	{
 		mt_buffer_bytes(buffer, ",", 1);
@@ -62,12 +63,14 @@ put_user(Buffer *buffer, const ScimUser *user)
 
 /* The users of a list answer, at most one. */
 static void
-put_list(Buffer *buffer, const ScimUser *user)
+put_list(Call *call, const ScimUser *user)
 {
+	Buffer	   *buffer = &call->reply.body;
+
 	mt_buffer_format(buffer, "{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:ListResponse\"],\"totalResults\":%d,"
 					 "\"startIndex\":1,\"itemsPerPage\":%d,\"Resources\":[", user != NULL, user != NULL);
 	if (user != NULL)
-		put_user(buffer, user);
+		put_user(call, user);
 	mt_buffer_text(buffer, "]}");
 }
 
@@ -100,17 +103,16 @@ answer_list(ScimRequest *request)
 	const char *filter = mt_call_query(request->call, "filter");
 	char	   *name = filter == NULL ? NULL : read_filter(filter, "userName");
 	char	   *external_id = filter == NULL || name != NULL ? NULL : read_filter(filter, "externalId");
-	Buffer	   *body = &request->call->reply.body;
 
 	if (name != NULL)
 	{
 		mt_scim_note_lookup(request->store, name);
-		put_list(body, mt_scim_by_name(request->store, &request->tenant->data, request->revision, name));
+		put_list(request->call, mt_scim_by_name(request->store, &request->tenant->data, request->revision, name));
 	}
 	else if (external_id != NULL)
-		put_list(body, mt_scim_by_external_id(request->store, external_id));
+		put_list(request->call, mt_scim_by_external_id(request->store, external_id));
 	else if (filter == NULL)
-		put_list(body, request->store->count == 0 ? NULL : request->store->users[0]);
+		put_list(request->call, request->store->count == 0 ? NULL : request->store->users[0]);
 	else
 		refuse(request, MHD_HTTP_BAD_REQUEST, "invalidFilter", "userName eq \"..\" or externalId eq \"..\"");
 	if (name != NULL)
@@ -208,7 +210,7 @@ answer_create(ScimRequest *request)
 	user = mt_scim_add(store, &request->tenant->data, attributes);
 	mt_scim_note_write(store, "POST", user, request->body);
 	request->call->reply.status = MHD_HTTP_CREATED;
-	put_user(&request->call->reply.body, user);
+	put_user(request->call, user);
 }
 
 /* Sets, or removes with NULL, the attribute at "a" or "a.b". False when there can be none. Takes over the value. */
@@ -339,7 +341,7 @@ answer_change(ScimRequest *request, ScimUser *user)
 	}
 	mt_scim_change(request->store, user, attributes);
 	mt_scim_note_write(request->store, request->call->method, user, request->body);
-	put_user(&request->call->reply.body, user);
+	put_user(request->call, user);
 }
 
 static void
@@ -351,7 +353,7 @@ answer_one(ScimRequest *request, const char *id)
 	if (user == NULL)
 		refuse(request, MHD_HTTP_NOT_FOUND, NULL, "no such user");
 	else if (strcmp(method, MHD_HTTP_METHOD_GET) == 0)
-		put_user(&request->call->reply.body, user);
+		put_user(request->call, user);
 	else if (strcmp(method, MHD_HTTP_METHOD_PATCH) == 0 || strcmp(method, MHD_HTTP_METHOD_PUT) == 0)
 		answer_change(request, user);
 	else if (strcmp(method, MHD_HTTP_METHOD_DELETE) == 0)

@@ -298,6 +298,7 @@ mt_fault_answer(Call *call)
 		case FAULT_WIDE:
 		case FAULT_HOLLOW:
 		case FAULT_SKIP:
+		case FAULT_NO_ID:
 		case FAULT_NONE:
 			break;
 	}

@@ -44,6 +44,7 @@ typedef enum Fault
 	FAULT_HOLLOW,
 	FAULT_SKIP,
 	FAULT_ECHO,
+	FAULT_NO_ID,
 	FAULT_AHEAD,				/* by the reference contract only */
 	FAULT_NONE					/* the last: the number of kinds */
 } Fault;

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(64);
+SELECT plan(75);
 
 DROP ROLE IF EXISTS pu_writer;
 CREATE ROLE pu_writer;
@@ -147,6 +147,35 @@ SELECT is(pg_temp.owner('new', 's-9', 'x-linked'), NULL, 'who is deleted has not
 SELECT pg_temp.service($$SELECT mindtickle.push_done('pu', 'new', 1, 's-9')$$) \g /dev/null
 SELECT is((SELECT string_agg(user_id, ' ') FROM mindtickle.push_link WHERE tenant_id = 'pu' AND scim_id = 's-9'), 'new', 'and leaves it to who comes after him');
 SELECT throws_ok($$INSERT INTO mindtickle.push_link VALUES ('pu', 'named', 's-9')$$, '23505', NULL, 'nobody else is linked to it');
+SELECT pg_temp.outcome($$SELECT pg_temp.service($i$SELECT mindtickle.push_done('pu', 'own-id', 1, 's-9')$i$)$$) \g /dev/null
+SELECT is((SELECT string_agg(user_id, ' ') FROM mindtickle.push_link WHERE tenant_id = 'pu' AND scim_id = 's-9'), 'new', 'who is still here keeps what is his');
+
+-- A name that becomes free makes those due who wait for it; a later change does not wait for what went wrong with an earlier one.
+DELETE FROM mindtickle.push_queue WHERE tenant_id = 'pu';
+SELECT mt_provision_user('pu', '{"userId": "c1", "email": "C1@example.com"}'), mt_provision_user('pu', '{"userId": "c2", "email": "c2@example.com"}') \g /dev/null
+SELECT pg_temp.service($$SELECT mindtickle.push_put_off('pu', c, 1, 'taken', '') FROM unnest('{c1,c2}'::text[]) AS c$$) \g /dev/null
+SELECT is(pg_temp.next(), NULL, 'two who were put off');
+SELECT pg_temp.service($$SELECT mindtickle.push_name_freed('pu', 'c1@Example.com')$$) \g /dev/null
+SELECT is(pg_temp.next(), 'c1 1 C1@example.com c1 t', 'who waits for a name is due when it is free, however it is written');
+SELECT is(pg_temp.queue(), 'c1 1 1, c2 1 1', 'and the other waits on');
+SELECT mt_provision_user('pu', '{"userId": "c1", "name": "Later"}') \g /dev/null
+SELECT pg_temp.service($$SELECT mindtickle.push_put_off('pu', 'c1', 1, 'status 500', '')$$) \g /dev/null
+SELECT is(pg_temp.queue(), 'c1 2 0, c2 1 1', 'a later change is not put off by the earlier one');
+
+-- Who is erased leaves nothing behind, also where he is under way.
+SELECT pg_temp.service($$SELECT mindtickle.push_done('pu', 'c2', 0, 's-c2')$$) \g /dev/null
+DELETE FROM mindtickle.push_queue WHERE tenant_id = 'pu' AND user_id <> 'c2';
+SELECT is((SELECT count(*) FROM mindtickle.push_link WHERE tenant_id = 'pu' AND user_id = 'c2'), 1::bigint, 'one who is linked and waits');
+SELECT mt_erase_user('pu', 'c2') \g /dev/null
+SELECT is((SELECT count(*) FROM mindtickle.push_queue WHERE tenant_id = 'pu') + (SELECT count(*) FROM mindtickle.push_link WHERE tenant_id = 'pu' AND user_id = 'c2'), 0::bigint, 'is gone from the queue and the links');
+SELECT pg_temp.service($$SELECT mindtickle.push_done('pu', 'c2', 1, 's-c2')$$) \g /dev/null
+SELECT is((SELECT count(*) FROM mindtickle.push_link WHERE tenant_id = 'pu' AND user_id = 'c2'), 0::bigint, 'an answer that comes afterwards links nobody');
+SELECT pg_temp.service($$SELECT mindtickle.push_reject('pu', 'c2', 1, 'the SCIM endpoint answers 400', '{"userName": "c2@example.com"}')$$) \g /dev/null
+SELECT is((SELECT count(*) FROM mindtickle.dead_letter WHERE tenant_id = 'pu' AND resource = 'users/c2'), 0::bigint, 'and a refusal leaves no letter');
+INSERT INTO mindtickle.push_queue (tenant_id, user_id, version) VALUES ('pu', 'nobody', 1);
+SELECT is(pg_temp.service($$SELECT mindtickle.push_due('pu') IS NULL$$), 'true', 'nobody is due who is not there');
+SELECT is(pg_temp.next(), NULL, 'as nobody is next');
+
 SELECT mt_drop_tenant('pu') \g /dev/null
 SELECT is((SELECT count(*) FROM mindtickle.push_queue WHERE tenant_id = 'pu') + (SELECT count(*) FROM mindtickle.push_link WHERE tenant_id = 'pu'), 0::bigint, 'a tenant that is dropped leaves nothing');
 

@@ -214,6 +214,29 @@ is(attempt("SELECT count(*) > 0 FROM mt_sync_course_progress('globex', '$last', 
 ok(poll($node, q(SELECT state = 'idle' FROM pg_stat_activity WHERE backend_type = 'mindtickle sync')), 'and the worker has nothing left to do');
 is($sandbox->stats('globex')->{requests}, $requests + 1, 'for those who have gone nothing is sent');
 
+# So it is for those who were cancelled and whose sessions live on, long before their time would be up; and there is room for others at once.
+$holding = $node->background_psql('postgres');
+$holding->query_safe(q(BEGIN; SELECT FROM mindtickle.sync_budget WHERE tenant_id = 'globex' FOR UPDATE));
+ok(poll($node, q(SELECT budget_until < now() FROM mindtickle.sync_budget WHERE tenant_id = 'globex')), 'what was reserved of a budget is over');
+my $cancelled = PostgreSQL::Test::Utils::tempdir() . '/cancelled.sql';
+append_to_file($cancelled, <<'END');
+SET statement_timeout = '2 s';
+DO $$
+DECLARE
+	users text[] := ARRAY(SELECT user_id FROM mindtickle.users WHERE tenant_id = 'globex' AND active AND mindtickle_id IS NOT NULL ORDER BY user_id LIMIT 64);
+BEGIN
+	PERFORM count(*) FROM mt_sync_course_progress('globex', users[1 + pg_backend_pid() % 64], '1 hour');
+END $$;
+END
+IPC::Run::run([ 'pgbench', '-n', '-c', '64', '-t', '1', '-f', $cancelled, $node->connstr('postgres') ], '>', \$ignored, '2>', \$late);
+is(scalar(() = $late =~ /canceling statement due to statement timeout/g), 64, 'callers who have an hour, but are cancelled, as many as a tenant may have');
+$requests = $sandbox->stats('globex')->{requests};
+$holding->query_safe('ROLLBACK');
+$holding->quit;
+is(attempt("SELECT count(*) > 0 FROM mt_sync_course_progress('globex', '$last', '30 s')"), 't', 'there is room for one who comes afterwards');
+ok(poll($node, q(SELECT state = 'idle' FROM pg_stat_activity WHERE backend_type = 'mindtickle sync')), 'and the worker has nothing left to do');
+is($sandbox->stats('globex')->{requests}, $requests + 1, 'for those who were cancelled nothing is sent');
+
 # Who drops a tenant holds its rows until the end of his transaction: the budgets of the others are reserved all the same.
 my $dropping = $node->background_psql('postgres');
 $dropping->query_safe(q(BEGIN; SELECT FROM mindtickle.sync_budget WHERE tenant_id = 'acme' FOR UPDATE));

@@ -49,6 +49,35 @@ foreach my $kind (qw(error504 huge))
 	$sandbox->post('faults', kind => $kind, percent => 0, tenant => 'acme');
 }
 
+# A creation that is answered with an empty id says nobody's: who was created is looked for.
+$sandbox->post('faults', kind => 'no_id', percent => 100, tenant => 'acme', at => 'scim_post');
+sql(q(SELECT mt_provision_user('acme', jsonb_build_object('userId', 'u-no-id-' || i, 'email', 'no-id' || i || '@example.com', 'name', 'No id ' || i)) FROM generate_series(1, 2) AS i));
+ok(pushed($node, 'acme'), 'who was created without an id is pushed');
+$created += 2;
+my $there = upstream($sandbox, 'acme');
+is(sql(q(SELECT string_agg(scim_id, ' ' ORDER BY user_id) FROM mindtickle.push_link WHERE tenant_id = 'acme' AND user_id ~ '^u-no-id-')),
+	join(' ', map { $there->{"no-id$_\@example.com"}[0]{id} } 1, 2), 'and linked to what he has there');
+$sandbox->post('faults', kind => 'no_id', percent => 0, tenant => 'acme');
+
+# Turned off, nothing is sent any more for those who are under way; they go on when it is turned on. Everything is slow, so that what would still be sent
+# is sent before the others, who are pulled one after the other, are there.
+sql(q(SELECT mt_sync_tenant('acme')));
+ok(wait_for_sync($node, 'acme'), 'a tenant is pulled');
+my $slow = $sandbox->stats('acme')->{faults}{slow} // 0;
+$sandbox->post('faults', kind => 'slow', percent => 100, tenant => 'acme', slow_ms => 1500);
+sql(q(SELECT mt_provision_user('acme', jsonb_build_object('userId', 'u-off-' || i, 'email', 'off' || i || '@example.com', 'name', 'Off ' || i)) FROM generate_series(1, 4) AS i));
+usleep(50_000) while ($sandbox->stats('acme')->{faults}{slow} // 0) < $slow + 4;
+sql(q(SELECT mt_configure_tenant('acme', '{"push_users": false}')));
+my @pulled = split /\n/, sql(q(SELECT user_id FROM mindtickle.users WHERE tenant_id = 'acme' AND active AND mindtickle_id IS NOT NULL AND email <> '' ORDER BY user_id LIMIT 5));
+sql("SELECT count(*) FROM mt_sync_course_progress('acme', '$_', '30 s')") foreach @pulled;
+is(@pulled, 5, 'while others are pulled after pushing was turned off');
+is($sandbox->stats('acme')->{scim_created}, $created, 'nobody is created');
+is(sql(q(SELECT count(*) FROM mindtickle.push_queue WHERE tenant_id = 'acme' AND tries = 0)), 4, 'and all wait');
+$sandbox->post('faults', kind => 'slow', percent => 0, tenant => 'acme', slow_ms => 1500);
+sql(q(SELECT mt_configure_tenant('acme', '{"push_users": true}')));
+ok(pushed($node, 'acme'), 'until it is turned on');
+equals_upstream($node, $sandbox, 'acme', 'and get there');
+
 # While as many as may be under way wait for their answers, the worker waits with them.
 my $worker = worker_pid($node, 'mindtickle sync');
 sub cpu_time
@@ -95,6 +124,47 @@ ok(pushed($node, 'acme'), 'when the other one is pushed');
 sql("SELECT mt_replay_dead_letter('acme', letter_id) $letter");
 ok(pushed($node, 'acme'), 'the letter can be replayed');
 equals_upstream($node, $sandbox, 'acme', 'and all is as it is here');
+
+# A creation that is answered with whom another one of ours is there: nobody's place is taken.
+my $next = (map { s/(\d+)$/$1 + 1/er } sort { ($a =~ /(\d+)$/)[0] <=> ($b =~ /(\d+)$/)[0] } map { $_->{id} } grep { $_->{id} =~ /-new-/ } @{ $sandbox->get('provisioned', tenant => 'acme') })[-1];
+sql(qq(UPDATE mindtickle.push_link SET scim_id = '$next' WHERE tenant_id = 'acme' AND user_id = 'u-calm-1'));
+sql(q(SELECT mt_provision_user('acme', '{"userId": "taker", "email": "taker@example.com", "name": "Taker"}')));
+$letter = q(FROM mt_dead_letters WHERE tenant_id = 'acme' AND source = 'push' AND resource = 'users/taker');
+ok(poll($node, "SELECT count(*) = 1 $letter"), 'who is answered with the id of another one is a dead letter');
+like(sql("SELECT reason $letter"), qr/gives this user the id "\Q$next\E", which is user "u-calm-1" there/, 'which says whose it is');
+is(sql(qq(SELECT string_agg(user_id, ' ') FROM mindtickle.push_link WHERE tenant_id = 'acme' AND scim_id = '$next')), 'u-calm-1', 'and the other one keeps it');
+sql(q(DELETE FROM mindtickle.push_link WHERE tenant_id = 'acme' AND user_id = 'u-calm-1'));
+sql("SELECT mt_replay_dead_letter('acme', letter_id) $letter");
+ok(pushed($node, 'acme'), 'with its link corrected he can be replayed');
+is(sql(qq(SELECT user_id FROM mindtickle.push_link WHERE tenant_id = 'acme' AND scim_id = '$next')), 'taker', 'and is linked');
+
+# A chain of names, each of which the next one has: whoever frees one makes the one due who waits for it, however late he would be tried.
+my @chain = map { "u-chain-$_" } 1 .. 6;
+sql(qq(SELECT mt_provision_user('acme', '{"userId": "$_", "email": "$_\@example.com", "name": "$_"}'))) foreach @chain;
+ok(pushed($node, 'acme'), 'a chain of users');
+$before = upstream($sandbox, 'acme');
+sql(qq(BEGIN; ALTER TABLE mindtickle.push_queue ALTER COLUMN not_before SET DEFAULT now() + interval '1 hour';
+	@{[ map { "SELECT mt_provision_user('acme', '{\"userId\": \"$chain[$_]\", \"email\": \"" . ($chain[ $_ + 1 ] // 'u-chain-end') . "\@example.com\"}');" } 0 .. $#chain ]}
+	ALTER TABLE mindtickle.push_queue ALTER COLUMN not_before DROP DEFAULT;
+	UPDATE mindtickle.push_queue SET tries = 12 WHERE tenant_id = 'acme'; UPDATE mindtickle.push_queue SET not_before = NULL WHERE tenant_id = 'acme' AND user_id = '$chain[-1]'; COMMIT));
+ok(pushed($node, 'acme'), 'who take each the name of the next one are pushed');
+equals_upstream($node, $sandbox, 'acme', 'and there as they are here');
+$after = upstream($sandbox, 'acme');
+is(join(' ', grep { id($after, $chain[ $_ + 1 ] // 'u-chain-end') ne id($before, $chain[$_]) } 0 .. $#chain), '', 'each still himself');
+
+# Two who take each other's name cannot be renamed one after the other: the letter says how they are, and so they are.
+sql(q(BEGIN; SELECT mt_provision_user('acme', '{"userId": "u-chain-1", "email": "third@example.com"}'), mt_provision_user('acme', '{"userId": "u-chain-2", "email": "u-chain-2@example.com"}'),
+	mt_provision_user('acme', '{"userId": "u-chain-1", "email": "u-chain-3@example.com"}'); UPDATE mindtickle.push_queue SET tries = 29 WHERE tenant_id = 'acme'; COMMIT));
+$letter = q(FROM mt_dead_letters WHERE tenant_id = 'acme' AND source = 'push' AND resource ~ '^users/u-chain-');
+ok(poll($node, "SELECT count(*) = 2 $letter"), 'two who swap their names are dead letters in the end');
+is(sql("SELECT count(*) $letter AND reason ~ 'answers 409: .* two take each other.s, give one of them a third name here, replay the other.s letter, and then give the first his own'"), 2, 'that say what to do');
+sql(q(SELECT mt_provision_user('acme', '{"userId": "u-chain-1", "email": "third@example.com"}')));
+ok(pushed($node, 'acme'), 'one gets a third name');
+sql("SELECT mt_replay_dead_letter('acme', letter_id) $letter AND resource = 'users/u-chain-2'");
+ok(pushed($node, 'acme'), 'the other one his new one');
+sql(q(SELECT mt_provision_user('acme', '{"userId": "u-chain-1", "email": "u-chain-3@example.com"}')));
+ok(pushed($node, 'acme'), 'and then the first his own');
+equals_upstream($node, $sandbox, 'acme', 'both are there as they are here');
 
 # The endpoint says each time that it is too much: pulls pause with it and yet come to their end; later all are pushed.
 $sandbox->post('faults', kind => 'wrong429', percent => 100, tenant => 'globex', at => 'scim');

@@ -273,11 +273,17 @@ ok($kept > 0 && $kept < 16, 'some writes are done although they are answered wit
 my $given_at_scim = $sandbox->stats('globex')->{faults}{error503};
 $sandbox->post('faults', tenant => 'globex', kind => $_, percent => 50, at => 'scim_post') foreach qw(error503 error504);
 is(look_up("before.$_\@globex.example")->{totalResults}, 0, 'a fault of creations alone is met by nothing else') foreach 1 .. 4;
-my @statuses = map { scim('POST', '/Users', { schemas => [$core], userName => "before.$_\@globex.example" })->{status} } 1 .. 16;
+@statuses = map { scim('POST', '/Users', { schemas => [$core], userName => "before.$_\@globex.example" })->{status} } 1 .. 16;
 $sandbox->post('faults', tenant => 'globex', kind => $_, percent => 0) foreach qw(error503 error504);
 is(join(' ', grep { !/^50[34]$/ } @statuses), '', 'but by creations');
 is($sandbox->stats('globex')->{faults}{error503} - $given_at_scim, grep({ $_ == 503 } @statuses), 'and counted');
 is(@{ $sandbox->get('provisioned', tenant => 'globex') } - 1 - $kept, grep({ $_ == 504 } @statuses), 'with 504 it has its effect, with 503 it has not');
+
+$sandbox->post('faults', tenant => 'globex', kind => 'no_id', percent => 100);
+is(decode_json(scim('POST', '/Users', { schemas => [$core], userName => 'no.id@globex.example' })->{body})->{id}, '', 'a user without an id is answered');
+is(look_up('no.id@globex.example')->{Resources}[0]{id}, '', 'and found');
+$sandbox->post('faults', tenant => 'globex', kind => 'no_id', percent => 0);
+isnt(look_up('no.id@globex.example')->{Resources}[0]{id}, '', 'though he has one');
 
 # Starting again
 my $host = $acme->{host};

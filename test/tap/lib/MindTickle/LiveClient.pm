@@ -30,7 +30,7 @@ sub new
 sub curl
 {
 	my ($method, $url, %options) = @_;
-	my $base = "$PostgreSQL::Test::Utils::tmp_check/curl_" . ++$files;
+	my $base = "$PostgreSQL::Test::Utils::tmp_check/curl_" . join("_", $$, ++$files);
 	my @command = (
 		'curl', '--silent', '--globoff', '--path-as-is', '--noproxy', '*', '--max-time', 20, '--request', $method, '--output',
 		"$base.body", '--dump-header', "$base.head", (map { ('--header', $_) } @{ $options{header} // [] }),

@@ -268,8 +268,8 @@ choose_stage(MtTenant *tenant)
 		stage = NULL;
 	if (stage == NULL && job->position.stage[0] != '\0')
 	{
-		mt_sql_sync_forget_seen(tenant->tenant_id, job->job_id, job->phase);
 		begin_phase(job);
+		mt_sql_sync_forget_seen(tenant->tenant_id, job->job_id, job->phase);
 	}
 	while (stage == NULL && job->phase != MT_PHASE_END)
 	{
@@ -286,7 +286,7 @@ choose_stage(MtTenant *tenant)
 	job->stage = stage;
 	/* Also where they can be read before it ends. */
 	if (stage != NULL && job->phase == MT_PHASE_PROGRESS && job->scores_unreadable && job->position.error == NULL)
-		job->position.error = psprintf("%s: scores are not pulled: %s", mt_phase_name(job->phase), job->unreadable);
+		job->position.error = MemoryContextStrdup(job->context, psprintf("%s: scores are not pulled: %s", mt_phase_name(job->phase), job->unreadable));
 	if (stage != NULL && job->position.stage[0] == '\0')
 	{
 		job->position.stage = MemoryContextStrdup(job->context, stage->name);

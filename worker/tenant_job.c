@@ -80,8 +80,12 @@ void
 mt_job_start_budget(MtTenant *tenant, const MtSource *source)
 {
 	int64		now = mt_now();
+	int			per_hour = tenant->budget.per_hour;
 
 	mt_budget_limit(&tenant->budget, source->per_second, source->per_minute, source->per_hour);
+	/* What is left of another hour is to be known, here and to a later process, even if nothing more may be sent in it. */
+	if (tenant->started && tenant->budget.per_hour != per_hour)
+		mt_sync_want_budget(tenant);
 	if (!tenant->started)
 	{
 		int			minutes[MT_BUDGET_MINUTES];

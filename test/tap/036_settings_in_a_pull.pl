@@ -15,6 +15,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
+# Used of an hour by what is not urgent.
+use constant BULK_SHARE => 0.95;
+
 my $secrets = PostgreSQL::Test::Utils::tempdir();
 my @seed = ('--seed', 36);
 my $sandbox = MindTickle::Sandbox->start(
@@ -142,20 +145,21 @@ ok(wait_for_sync($node, 'rotated'), 'which goes on to its end');
 is($sandbox->stats('rotated')->{refused_sign_ins}, 0, 'the old pair was not used any more');
 equals_truth($node, $sandbox, 'rotated');
 
-# A listing of another source begins at its start. Its second page never comes.
+# A listing of another source begins at its start. The hour allows one page of the first one.
 add_tenant($node, $sandbox, 'moved');
 ok(wait_for_sync($node, 'moved'), 'a tenant that will be moved is pulled');
 my $everybody = "SELECT count(*), count(*) FILTER (WHERE active) FROM mindtickle.users WHERE tenant_id = 'moved' AND mindtickle_id IN (SELECT id FROM known)";
 sql("CREATE TABLE known AS SELECT mindtickle_id AS id FROM mindtickle.users WHERE tenant_id = 'moved'");
 my $known = sql($everybody);
 my $listed = $sandbox->stats('moved')->{routes}{users};
-$elsewhere->post('faults', kind => 'ahead', percent => 100, tenant => 'moved');
-sql('SELECT ' . configure('moved', base_urls => [ $elsewhere->url ]) . ', ' . credential('moved', api_key => $elsewhere->key('moved')) . ", mt_sync_tenant('moved')");
+my $limit = int(($sandbox->stats('moved')->{requests} + 1) / BULK_SHARE) + 1;
+sql('SELECT ' . configure('moved', base_urls => [ $elsewhere->url ], requests_per_hour => $limit) . ', ' . credential('moved', api_key => $elsewhere->key('moved')) . ", mt_sync_tenant('moved')");
 ok(poll($node, q(SELECT count(*) > 0 FROM mindtickle.users WHERE tenant_id = 'moved' AND mindtickle_id NOT IN (SELECT id FROM known))), 'one page of another source');
 my $job = last_job('moved', 'job_id');
-sql('SELECT ' . configure('moved', base_urls => [ $sandbox->url ]));
+sql('SELECT ' . configure('moved', base_urls => [ $sandbox->url ], requests_per_hour => undef));
 ok(wait_for_sync($node, 'moved'), 'moved back within the listing it is pulled');
 is(last_job('moved', 'job_id'), $job, 'by the same pull');
+is($elsewhere->stats('moved')->{requests}, 1, 'which had begun elsewhere');
 is($sandbox->stats('moved')->{routes}{users}, 2 * $listed, 'whose listing has begun again');
 is(sql($everybody), $known, 'nobody is deactivated for half a listing');
 

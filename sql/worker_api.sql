@@ -105,8 +105,8 @@ CREATE FUNCTION mindtickle.reserve_budget(tenants pg_catalog.text[], until pg_ca
 	)
 	UPDATE mindtickle.sync_budget AS b
 	-- Nothing is accounted for so far ahead: that was the clock.
-	SET budget_until = greatest(CASE WHEN b.budget_until <= clock_timestamp() + interval '10 min' THEN b.budget_until END, n.until), noted_at = clock_timestamp(), minutes = n.minutes::int4[],
-		minute_left = n.minute_left, hour_left = n.hour_left
+	SET budget_until = greatest(CASE WHEN b.budget_until <= clock_timestamp() + interval '10 min' THEN b.budget_until END, n.until),
+		noted_at = clock_timestamp(), minutes = n.minutes::int4[], minute_left = n.minute_left, hour_left = n.hour_left
 	FROM free AS f, unnest(tenants, until, reserve_budget.minutes, reserve_budget.minute_left, reserve_budget.hour_left)
 		WITH ORDINALITY AS n (tenant_id, until, minutes, minute_left, hour_left, place)
 	WHERE b.tenant_id = f.tenant_id AND b.tenant_id = n.tenant_id

@@ -212,7 +212,8 @@ worth_trying(MtTenant *tenant)
 	if (stage->host == MT_HOST_REPORTING && probe->source.reporting_url == NULL)
 	{
 		add_row(probe, name_of(probe), -1,
-				probe->incomplete ? "there is no reporting_user that can be read, so scores are not pulled" : "no reporting_user is stored, so scores are not pulled",
+				probe->incomplete ? "there is no reporting_user that can be read, so scores are not pulled"
+				: "no reporting_user is stored, so scores are not pulled",
 				"Store reporting_user and reporting_password with mt_set_credential.");
 		return false;
 	}

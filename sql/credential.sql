@@ -14,10 +14,12 @@ COMMENT ON FUNCTION @extschema@.mt_test_connection(pg_catalog.text, pg_catalog.i
 	IS 'has the sync worker sign in and try each right that pulls need, and says what is missing and how to mend it; ok is null where a step was not tried';
 
 CREATE FUNCTION mindtickle.probe_source(tenant pg_catalog.text, OUT settings pg_catalog.jsonb, OUT credential pg_catalog.jsonb,
-		OUT obstacle pg_catalog.text)
+		OUT obstacle pg_catalog.text, OUT unreadable pg_catalog.text)
 	RETURNS pg_catalog.record
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+	key_unreadable bool;
 BEGIN
 	SELECT CASE WHEN NOT t.source_configured THEN 'no credential is stored: set it with mt_set_credential'
 				WHEN t.suspended THEN 'the tenant is suspended: end that with mt_resume_tenant'
@@ -27,16 +29,16 @@ BEGIN
 		FROM mindtickle.tenant AS t WHERE t.tenant_id = probe_source.tenant;
 	IF obstacle IS NULL THEN
 		settings := mindtickle.source_settings(probe_source.tenant);
-		BEGIN
-			credential := mindtickle.credential_of(probe_source.tenant);
-		EXCEPTION WHEN undefined_file OR object_not_in_prerequisite_state OR invalid_parameter_value THEN
-			obstacle := SQLERRM;
-		END;
+		SELECT c.credential, c.unreadable, c.key_unreadable INTO credential, unreadable, key_unreadable
+			FROM mindtickle.credential_of(probe_source.tenant) AS c;
+		IF key_unreadable THEN
+			obstacle := unreadable;
+		END IF;
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION mindtickle.probe_source(pg_catalog.text)
-	IS 'for the sync worker: what a test of the connection needs, or why nothing must be sent, in words with the remedy';
+	IS 'for the sync worker: what a test of the connection needs, or why nothing must be sent, in words with the remedy; unreadable: which secrets cannot be read, likewise';
 
 CREATE FUNCTION mindtickle.read_secret_file(tenant pg_catalog.text, file pg_catalog.text) RETURNS pg_catalog.text
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_read_secret_file';

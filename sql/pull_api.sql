@@ -208,12 +208,12 @@ COMMENT ON FUNCTION mindtickle.settle_managers(pg_catalog.text, pg_catalog.int8,
 	IS 'after a roster: finds managers by their e-mail, and makes managers of those who are named as such; after a complete one others are none any more; returns how many users changed';
 
 CREATE FUNCTION mindtickle.sync_errand(tenant pg_catalog.text, OUT settings pg_catalog.jsonb, OUT credential pg_catalog.jsonb,
-		OUT stored_at pg_catalog.timestamptz)
+		OUT stored_at pg_catalog.timestamptz, OUT unreadable pg_catalog.text, OUT key_unreadable pg_catalog.bool, OUT scores_unreadable pg_catalog.bool)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT mindtickle.source_settings(tenant), mindtickle.credential_of(tenant), mindtickle.credential_stored_at(tenant)
-	FROM mindtickle.tenant AS t
-	WHERE t.tenant_id = tenant AND NOT t.suspended AND t.source_configured AND (t.backoff_until > now()) IS NOT TRUE
+	SELECT mindtickle.source_settings(tenant), c.credential, mindtickle.credential_stored_at(tenant), c.unreadable, c.key_unreadable, c.scores_unreadable
+	FROM mindtickle.sync_overview(tenant) AS o LEFT JOIN mindtickle.credential_of(tenant) AS c ON true
+	WHERE NOT o.suspended AND o.source_configured AND (o.backoff_until > now()) IS NOT TRUE
 		AND NOT EXISTS (SELECT FROM mindtickle.credential AS c WHERE c.tenant_id = tenant
 						AND c.system_identifier <> (SELECT s.system_identifier FROM pg_control_system() AS s))
 $$;

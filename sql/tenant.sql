@@ -16,7 +16,8 @@ CREATE TABLE mindtickle.tenant (
 	last_error pg_catalog.text,
 	last_error_at pg_catalog.timestamptz,
 	closed_day pg_catalog.date,
-	site_url pg_catalog.text
+	site_url pg_catalog.text,
+	source_version pg_catalog.int8 NOT NULL DEFAULT 0
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE mindtickle.tenant IS 'one row a company; settings as given to mt_configure_tenant; the rest is the state of its sync';
 COMMENT ON COLUMN mindtickle.tenant.suspended IS 'true: no call goes upstream for this tenant; its data stays readable';
@@ -25,6 +26,7 @@ COMMENT ON COLUMN mindtickle.tenant.next_sync_at IS 'when the next periodic pull
 COMMENT ON COLUMN mindtickle.tenant.open_job_id IS 'the full pull that is queued or running';
 COMMENT ON COLUMN mindtickle.tenant.closed_day IS 'the last day, in the tenant''s timezone, that is in readiness_daily';
 COMMENT ON COLUMN mindtickle.tenant.site_url IS 'which of the base_urls knew the tenant''s site when it last signed in; NULL: none yet';
+COMMENT ON COLUMN mindtickle.tenant.source_version IS 'counts the changes of settings and secrets: what was read of them before one is not used after it';
 COMMENT ON COLUMN mindtickle.tenant.backoff_until IS 'no call goes upstream before this moment';
 
 CREATE TABLE mindtickle.tenant_grant (

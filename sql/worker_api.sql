@@ -74,19 +74,27 @@ CREATE FUNCTION mindtickle.take_marks() RETURNS SETOF pg_catalog.text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_take_dirty_tenants';
 COMMENT ON FUNCTION mindtickle.take_marks() IS 'for the publisher: tenants that have written events since the last call; one NULL: any; no row: the next mark wakes it';
 
-CREATE FUNCTION mindtickle.sync_overview(OUT tenant_id pg_catalog.text, OUT suspended pg_catalog.bool, OUT source_configured pg_catalog.bool,
-		OUT next_sync_at pg_catalog.timestamptz, OUT backoff_until pg_catalog.timestamptz, OUT budget_until pg_catalog.timestamptz,
-		OUT open_job_id pg_catalog.int8, OUT sync_interval pg_catalog.interval, OUT push_users pg_catalog.bool)
+CREATE FUNCTION mindtickle.sync_overview(tenant pg_catalog.text DEFAULT NULL, OUT tenant_id pg_catalog.text, OUT suspended pg_catalog.bool,
+		OUT source_configured pg_catalog.bool, OUT next_sync_at pg_catalog.timestamptz, OUT backoff_until pg_catalog.timestamptz,
+		OUT budget_until pg_catalog.timestamptz, OUT open_job_id pg_catalog.int8, OUT sync_interval pg_catalog.interval,
+		OUT push_users pg_catalog.bool, OUT source_version pg_catalog.int8)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT t.tenant_id, t.suspended, t.source_configured, t.next_sync_at, t.backoff_until, b.budget_until, t.open_job_id,
-		coalesce(t.settings ->> 'sync_interval', d.default_value #>> '{}')::interval,
-		coalesce(t.settings -> 'push_users' = 'true', false)
-	FROM mindtickle.tenant AS t LEFT JOIN mindtickle.sync_budget AS b ON b.tenant_id = t.tenant_id
-		JOIN mindtickle.setting_definitions() AS d ON d.name = 'sync_interval'
-	ORDER BY t.tenant_id
+	-- Moments that are further away than any that is set were set while the clock was ahead: they do not count. A pull is put off by 1.1 intervals at
+	-- most (next_pull), a tenant rests for four hours at most, and an hour more is for a clock that was a little ahead.
+	SELECT s.tenant_id, s.suspended, s.source_configured,
+		CASE WHEN s.next_sync_at > now() + 1.1 * s.sync_interval THEN now() ELSE s.next_sync_at END,
+		CASE WHEN s.backoff_until <= now() + interval '5 hours' THEN s.backoff_until END,
+		b.budget_until, s.open_job_id, s.sync_interval, s.push_users, s.source_version
+	FROM (SELECT t.*, coalesce(t.settings ->> 'sync_interval', d.default_value #>> '{}')::interval AS sync_interval,
+			coalesce(t.settings -> 'push_users' = 'true', false) AS push_users
+		  FROM mindtickle.tenant AS t JOIN mindtickle.setting_definitions() AS d ON d.name = 'sync_interval') AS s
+		LEFT JOIN mindtickle.sync_budget AS b ON b.tenant_id = s.tenant_id
+	WHERE sync_overview.tenant IS NULL OR s.tenant_id = sync_overview.tenant
+	ORDER BY s.tenant_id
 $$;
-COMMENT ON FUNCTION mindtickle.sync_overview() IS 'for each tenant what the sync worker must know to plan; needs no tenant in force';
+COMMENT ON FUNCTION mindtickle.sync_overview(pg_catalog.text)
+	IS 'for each tenant, or for one, what the sync worker must know to plan; for all it needs no tenant in force';
 
 CREATE FUNCTION mindtickle.reserve_budget(tenants pg_catalog.text[], until pg_catalog.timestamptz[], minutes pg_catalog.text[],
 		minute_left pg_catalog.int4[], hour_left pg_catalog.int4[]) RETURNS SETOF pg_catalog.int4
@@ -96,8 +104,9 @@ CREATE FUNCTION mindtickle.reserve_budget(tenants pg_catalog.text[], until pg_ca
 		SELECT b.tenant_id FROM mindtickle.sync_budget AS b WHERE b.tenant_id = ANY (tenants) FOR NO KEY UPDATE SKIP LOCKED
 	)
 	UPDATE mindtickle.sync_budget AS b
-	SET budget_until = greatest(b.budget_until, n.until), noted_at = clock_timestamp(), minutes = n.minutes::int4[],
-		minute_left = n.minute_left, hour_left = n.hour_left
+	-- Nothing is accounted for so far ahead: that was the clock.
+	SET budget_until = greatest(CASE WHEN b.budget_until <= clock_timestamp() + interval '10 min' THEN b.budget_until END, n.until),
+		noted_at = clock_timestamp(), minutes = n.minutes::int4[], minute_left = n.minute_left, hour_left = n.hour_left
 	FROM free AS f, unnest(tenants, until, reserve_budget.minutes, reserve_budget.minute_left, reserve_budget.hour_left)
 		WITH ORDINALITY AS n (tenant_id, until, minutes, minute_left, hour_left, place)
 	WHERE b.tenant_id = f.tenant_id AND b.tenant_id = n.tenant_id
@@ -114,12 +123,40 @@ $$;
 COMMENT ON FUNCTION mindtickle.budget_of(pg_catalog.text)
 	IS 'the requests that an earlier worker has counted for the tenant''s hour, and how many microseconds ago it noted them';
 
-CREATE FUNCTION mindtickle.credential_of(tenant pg_catalog.text) RETURNS pg_catalog.jsonb
-	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT jsonb_object_agg(c.name, coalesce(c.secret, mindtickle.read_secret_file(tenant, c.file)))
-	FROM mindtickle.credential AS c WHERE c.tenant_id = tenant
+CREATE FUNCTION mindtickle.credential_of(tenant pg_catalog.text, OUT credential pg_catalog.jsonb, OUT unreadable pg_catalog.text,
+		OUT key_unreadable pg_catalog.bool, OUT scores_unreadable pg_catalog.bool)
+	RETURNS SETOF pg_catalog.record
+	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	stored record;
+	detail text;
+BEGIN
+	key_unreadable := false;
+	scores_unreadable := false;
+	FOR stored IN SELECT c.name, c.secret, c.file FROM mindtickle.credential AS c WHERE c.tenant_id = credential_of.tenant ORDER BY c.name LOOP
+		IF stored.secret IS NULL THEN
+			BEGIN
+				stored.secret := mindtickle.read_secret_file(credential_of.tenant, stored.file);
+			EXCEPTION WHEN undefined_file OR object_not_in_prerequisite_state OR invalid_parameter_value THEN
+				GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+				unreadable := concat_ws('; ', unreadable, stored.name || ': ' || SQLERRM || coalesce(' (' || nullif(detail, '') || ')', ''));
+				key_unreadable := key_unreadable OR stored.name = 'api_key'
+					-- where a pair signs in
+					OR stored.name = 'secret_key' AND mindtickle.effective_settings(credential_of.tenant) ->> 'contract' = 'live';
+				scores_unreadable := scores_unreadable OR stored.name = ANY (ARRAY['reporting_user', 'reporting_password']);
+				CONTINUE;
+			END;
+		END IF;
+		credential := coalesce(credential, '{}') || jsonb_build_object(stored.name, stored.secret);
+	END LOOP;
+	unreadable := unreadable || '; mend that, or store another secret with mt_set_credential';
+	IF coalesce(credential::text, unreadable) IS NOT NULL THEN
+		RETURN NEXT;
+	END IF;
+END
 $$;
-COMMENT ON FUNCTION mindtickle.credential_of(pg_catalog.text) IS 'for the sync worker: the secrets of a tenant';
+COMMENT ON FUNCTION mindtickle.credential_of(pg_catalog.text)
+	IS 'for the sync worker: the secrets of a tenant, and in words which of them cannot be read from their files; key_unreadable: one without which nothing can be sent; scores_unreadable: one of the reporting user''s; no row: there are none';
 
 CREATE FUNCTION mindtickle.credential_stored_at(tenant pg_catalog.text) RETURNS pg_catalog.timestamptz
 	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -130,7 +167,8 @@ COMMENT ON FUNCTION mindtickle.credential_stored_at(pg_catalog.text)
 
 CREATE FUNCTION mindtickle.sync_open(tenant pg_catalog.text, OUT job_id pg_catalog.int8, OUT kind pg_catalog.text, OUT phase pg_catalog.text,
 		OUT "position" pg_catalog.jsonb, OUT settings pg_catalog.jsonb, OUT credential pg_catalog.jsonb, OUT done pg_catalog.int8,
-		OUT total pg_catalog.int8, OUT stored_at pg_catalog.timestamptz)
+		OUT total pg_catalog.int8, OUT stored_at pg_catalog.timestamptz, OUT unreadable pg_catalog.text, OUT key_unreadable pg_catalog.bool,
+		OUT scores_unreadable pg_catalog.bool)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -138,8 +176,7 @@ DECLARE
 	state_of record;
 	job mindtickle.sync_job;
 BEGIN
-	SELECT t.suspended, t.source_configured, t.next_sync_at, t.backoff_until INTO state_of
-		FROM mindtickle.tenant AS t WHERE t.tenant_id = sync_open.tenant;
+	SELECT o.suspended, o.source_configured, o.next_sync_at, o.backoff_until INTO state_of FROM mindtickle.sync_overview(sync_open.tenant) AS o;
 	IF state_of.suspended OR NOT state_of.source_configured OR state_of.backoff_until > now() THEN
 		RETURN;
 	END IF;
@@ -157,6 +194,8 @@ BEGIN
 	IF job.state IS DISTINCT FROM 'running' THEN
 		PERFORM FROM mindtickle.tenant AS t WHERE t.tenant_id = sync_open.tenant FOR NO KEY UPDATE;
 	END IF;
+	-- One that does not count is not shown either.
+	UPDATE mindtickle.tenant AS t SET backoff_until = NULL WHERE t.tenant_id = sync_open.tenant AND t.backoff_until > now();
 	IF job.job_id IS NULL THEN
 		INSERT INTO mindtickle.sync_job (tenant_id, kind) VALUES (sync_open.tenant, 'full') RETURNING * INTO job;
 	END IF;
@@ -172,7 +211,8 @@ BEGIN
 				AND (job.requested_by IS NOT NULL OR r.listed_at IS NULL);
 	END IF;
 	RETURN QUERY SELECT job.job_id, job.kind, job.phase, job.position, mindtickle.source_settings(sync_open.tenant),
-		mindtickle.credential_of(sync_open.tenant), job.done, job.total, mindtickle.credential_stored_at(sync_open.tenant);
+		c.credential, job.done, job.total, mindtickle.credential_stored_at(sync_open.tenant), c.unreadable, c.key_unreadable, c.scores_unreadable
+		FROM (VALUES (1)) AS once LEFT JOIN mindtickle.credential_of(sync_open.tenant) AS c ON true;
 END
 $$;
 COMMENT ON FUNCTION mindtickle.sync_open(pg_catalog.text)
@@ -184,7 +224,7 @@ CREATE FUNCTION mindtickle.sync_since(tenant pg_catalog.text, job_id pg_catalog.
 	SELECT to_char((least(r.latest, r.data_as_of) - interval '1 hour') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
 	FROM mindtickle.sync_resource AS r JOIN mindtickle.sync_job AS j ON j.tenant_id = r.tenant_id
 	WHERE r.tenant_id = tenant AND r.resource = sync_since.phase AND j.job_id = sync_since.job_id AND j.requested_by IS NULL
-		AND r.latest IS NOT NULL AND r.listed_at > j.started_at - interval '1 day'
+		AND r.latest IS NOT NULL AND r.listed_at BETWEEN j.started_at - interval '1 day' AND j.started_at
 $$;
 COMMENT ON FUNCTION mindtickle.sync_since(pg_catalog.text, pg_catalog.int8, pg_catalog.text)
 	IS 'since when changes are asked for; null: a pull that somebody asked for, and one a day, asks for everything, which also brings what was changed without a later moment';

@@ -17,6 +17,7 @@
 #include "catalog/pg_type.h"
 #include "field.h"
 #include "log_redaction.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "plan.h"
 #include "service_call.h"
@@ -116,16 +117,20 @@ mt_read_secret_file(PG_FUNCTION_ARGS)
 	{
 		length = read(descriptor, content, sizeof(content));
 		close(descriptor);
-		if (length <= 0 || length > SECRET_MAX)
+		if (length > SECRET_MAX)
+			length = 0;
+		while (length > 0 && (content[length - 1] == '\n' || content[length - 1] == '\r'))
+			length--;
+		if (length <= 0)
 			reason = "the file is empty, too long or cannot be read";
+		else if (!pg_verify_mbstr(GetDatabaseEncoding(), content, (int) length, true))
+			reason = "the file is no text in the encoding of the database";
 	}
 	if (reason != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FILE),
 				 errmsg("could not read a credential of tenant \"%s\" from file \"%s\"", tenant, file),
 				 errdetail("%s", reason)));
-	while (length > 0 && (content[length - 1] == '\n' || content[length - 1] == '\r'))
-		length--;
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(content, (int) length));
 }
 

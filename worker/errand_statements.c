@@ -129,7 +129,9 @@ mt_sql_finish_request(int64 ticket, const MtRequestEnd *end)
 bool
 mt_sql_sync_errand(const char *tenant, MemoryContext context, MtJobRow *row)
 {
-	static MtStatement statement = {"SELECT settings, credential, stored_at FROM mindtickle.sync_errand($1)", 1, {TEXTOID}};
+	static MtStatement statement = {
+		"SELECT settings, credential, stored_at, unreadable, key_unreadable, scores_unreadable FROM mindtickle.sync_errand($1)", 1, {TEXTOID}
+	};
 	Datum		values[1] = {CStringGetTextDatum(tenant)};
 
 	mt_run(&statement, values, NULL);
@@ -138,22 +140,28 @@ mt_sql_sync_errand(const char *tenant, MemoryContext context, MtJobRow *row)
 	row->settings = mt_column_text(0, 1, context);
 	row->credential = mt_column_text(0, 2, context);
 	row->stored_at = mt_column_int64(0, 3, 0);
+	row->unreadable = mt_column_text(0, 4, context);
+	row->key_unreadable = mt_column_bool(0, 5);
+	row->scores_unreadable = mt_column_bool(0, 6);
 	return true;
 }
 
 /*
- * What a test of the tenant's connection needs, or as *obstacle why nothing must be sent; texts in the given context, NULL where there is none.
+ * What a test of the tenant's connection needs, or as *obstacle why nothing must be sent, and as *unreadable which secrets cannot be read; texts in
+ * the given context, NULL where there is none.
  */
 void
-mt_sql_probe_source(const char *tenant, MemoryContext context, char **settings, char **credential, char **obstacle)
+mt_sql_probe_source(const char *tenant, MemoryContext context, char **settings, char **credential, char **obstacle,
+					char **unreadable)
 {
-	static MtStatement statement = {"SELECT settings, credential, obstacle FROM mindtickle.probe_source($1)", 1, {TEXTOID}};
+	static MtStatement statement = {"SELECT settings, credential, obstacle, unreadable FROM mindtickle.probe_source($1)", 1, {TEXTOID}};
 	Datum		values[1] = {CStringGetTextDatum(tenant)};
 
 	mt_run_for_row(&statement, values, NULL);
 	*settings = mt_column_text(0, 1, context);
 	*credential = mt_column_text(0, 2, context);
 	*obstacle = mt_column_text(0, 3, context);
+	*unreadable = mt_column_text(0, 4, context);
 }
 
 /*

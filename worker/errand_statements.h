@@ -57,7 +57,8 @@ extern void mt_sql_request_step(int64 ticket, const char *step);
 extern int	mt_sql_requests_gone(const int64 *tickets, int count, int64 *gone);
 extern void mt_sql_finish_request(int64 ticket, const MtRequestEnd *end);
 extern bool mt_sql_sync_errand(const char *tenant, MemoryContext context, MtJobRow *row);
-extern void mt_sql_probe_source(const char *tenant, MemoryContext context, char **settings, char **credential, char **obstacle);
+extern void mt_sql_probe_source(const char *tenant, MemoryContext context, char **settings, char **credential, char **obstacle,
+								char **unreadable);
 extern char *mt_sql_rest_reason(const char *tenant, TimestampTz *until);
 extern bool mt_sql_errand_user(const char *tenant, const char *id, MemoryContext context, MtErrandUser *user);
 extern void mt_sql_progress_pulled(const char *tenant, const char *user_id);

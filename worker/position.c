@@ -103,6 +103,7 @@ mt_position_read(MtPosition *position, const char *json)
 		if (stage != NULL)
 			position->stage = stage;
 		read_again(position, object);
+		position->origin = (uint64) read_count(object, "origin", 0);
 		position->round = (int) read_count(object, "round", 0);
 		position->lost = read_count(object, "lost", 0);
 		position->error = read_text(object, "error");
@@ -131,6 +132,7 @@ mt_position_write(const MtPosition *position)
 	escape_json(&json, position->after);
 	appendStringInfoString(&json, ",\"stage\":");
 	escape_json(&json, position->stage);
+	appendStringInfo(&json, ",\"origin\":" INT64_FORMAT, (int64) position->origin);
 	if (position->cursor.since != NULL)
 	{
 		appendStringInfoString(&json, ",\"since\":");

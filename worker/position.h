@@ -16,6 +16,7 @@
 typedef struct MtPosition
 {
 	char	   *stage;			/* how the phase is done; "": not chosen yet */
+	uint64		origin;			/* hash of where and as whom it was begun */
 
 	/* of a listing */
 	MtCursor	cursor;			/* the next page; of items only since when */

@@ -36,6 +36,7 @@ struct MtProbe
 	int64		ends_at;
 	int64		tell_at;		/* a little earlier */
 	MtSource	source;
+	bool		incomplete;		/* secrets that are stored cannot be read */
 	MtHttpPool *pool;			/* NULL until the source was read */
 	char	   *token;			/* NULL: none */
 	bool		signed_in;		/* or there is nothing to sign in to */
@@ -57,6 +58,7 @@ typedef struct ProbeWork
 	char	   *settings;
 	char	   *credential;
 	char	   *obstacle;
+	char	   *unreadable;
 	MtRequestEnd end;
 } ProbeWork;
 
@@ -113,7 +115,8 @@ open_work(void *argument)
 	ProbeWork  *work = argument;
 
 	mt_sql_enter_tenant(work->tenant->tenant_id);
-	mt_sql_probe_source(work->tenant->tenant_id, work->tenant->probe->context, &work->settings, &work->credential, &work->obstacle);
+	mt_sql_probe_source(work->tenant->tenant_id, work->tenant->probe->context, &work->settings, &work->credential, &work->obstacle,
+						&work->unreadable);
 }
 
 static void
@@ -208,7 +211,9 @@ worth_trying(MtTenant *tenant)
 		return probe->source.scim_url != NULL;
 	if (stage->host == MT_HOST_REPORTING && probe->source.reporting_url == NULL)
 	{
-		add_row(probe, name_of(probe), -1, "no reporting_user is stored, so scores are not pulled",
+		add_row(probe, name_of(probe), -1,
+				probe->incomplete ? "there is no reporting_user that can be read, so scores are not pulled"
+				: "no reporting_user is stored, so scores are not pulled",
 				"Store reporting_user and reporting_password with mt_set_credential.");
 		return false;
 	}
@@ -306,6 +311,9 @@ mt_probe_begin(MtTenant *tenant, int64 ticket, TimestampTz ends_at)
 		return;
 	}
 	add_row(probe, "settings", true, psprintf("contract %s at %s", probe->source.contract->name, probe->source.base_urls[probe->source.base_url]), NULL);
+	probe->incomplete = work.unreadable != NULL;
+	if (probe->incomplete)
+		add_row(probe, "secrets", false, work.unreadable, "Mend the file, or store the secret with mt_set_credential.");
 	probe->signed_in = probe->source.contract->sign_in == NULL;
 	mt_job_start_budget(tenant, &probe->source);
 	next_step(tenant);
@@ -405,7 +413,7 @@ mt_probe_step(MtTenant *tenant)
 		allowed = Max(Max(mt_budget_next(&tenant->budget, now, true), probe->not_before), tenant->paused_until);
 		if (allowed > now)
 			mt_sync_wake(tenant, allowed);
-		else if (tenant->reserved_until < GetCurrentTimestamp() + tenant->budget.interval)
+		else if (!mt_job_reserved(tenant))
 			mt_sync_want_budget(tenant);
 		else
 			send_request(tenant, now);

@@ -95,7 +95,7 @@ mt_sql_overview(MtTenantVisitor visitor, void *argument)
 {
 	static MtStatement statement = {
 		"SELECT tenant_id, suspended, source_configured, open_job_id, next_sync_at, backoff_until, budget_until,"
-		" (pg_catalog.date_part('epoch', sync_interval) * 1000000)::pg_catalog.int8, push_users"
+		" (pg_catalog.date_part('epoch', sync_interval) * 1000000)::pg_catalog.int8, push_users, source_version"
 		" FROM mindtickle.sync_overview()"
 	};
 
@@ -112,6 +112,7 @@ mt_sql_overview(MtTenantVisitor visitor, void *argument)
 			.budget_until = mt_column_int64(i, 7, 0),
 			.interval = mt_column_int64(i, 8, 0),
 			.push_users = mt_column_bool(i, 9),
+			.source_version = mt_column_int64(i, 10, 0),
 		};
 
 		visitor(&row, argument);
@@ -231,7 +232,8 @@ bool
 mt_sql_sync_open(const char *tenant, MemoryContext context, MtJobRow *row)
 {
 	static MtStatement statement = {
-		"SELECT job_id, kind, phase, position, settings, credential, done, total, stored_at FROM mindtickle.sync_open($1)", 1, {TEXTOID}
+		"SELECT job_id, kind, phase, position, settings, credential, done, total, stored_at, unreadable, key_unreadable,"
+		" scores_unreadable FROM mindtickle.sync_open($1)", 1, {TEXTOID}
 	};
 	Datum		values[1] = {CStringGetTextDatum(tenant)};
 
@@ -247,6 +249,9 @@ mt_sql_sync_open(const char *tenant, MemoryContext context, MtJobRow *row)
 	row->done = mt_column_int64(0, 7, 0);
 	row->total = mt_column_int64(0, 8, -1);
 	row->stored_at = mt_column_int64(0, 9, 0);
+	row->unreadable = mt_column_text(0, 10, context);
+	row->key_unreadable = mt_column_bool(0, 11);
+	row->scores_unreadable = mt_column_bool(0, 12);
 	return true;
 }
 

@@ -24,6 +24,7 @@ typedef struct MtTenantRow
 	TimestampTz budget_until;
 	int64		interval;		/* between two pulls */
 	bool		push_users;
+	int64		source_version; /* changes with settings and secrets */
 } MtTenantRow;
 
 typedef void (*MtTenantVisitor) (const MtTenantRow *row, void *argument);
@@ -50,6 +51,9 @@ typedef struct MtJobRow
 	int64		done;
 	int64		total;			/* -1: not known */
 	TimestampTz stored_at;		/* of the credential */
+	char	   *unreadable;		/* in words which secrets cannot be read, and why; NULL: none */
+	bool		key_unreadable; /* one without which nothing can be sent is among them */
+	bool		scores_unreadable;	/* one of the reporting user's is */
 } MtJobRow;
 
 /* What became of records. */

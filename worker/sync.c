@@ -206,6 +206,7 @@ see_tenant(const MtTenantRow *row, void *argument)
 	tenant->wanted = row->source_configured && !row->suspended;
 	tenant->open_job_id = row->open_job_id;
 	tenant->interval = row->interval;
+	tenant->source_version = row->source_version;
 	/* Who may have been queued before this worker, or push_users, was there. */
 	if (row->push_users && !tenant->push_users)
 		tenant->push_at = 0;
@@ -237,7 +238,7 @@ settle_tenants(bool all)
 	while ((tenant = hash_seq_search(&status)) != NULL)
 	{
 		if (tenant->job != NULL &&
-			(all || !tenant->listed || !tenant->wanted || tenant->job->job_id != tenant->open_job_id))
+			(all || !tenant->listed || !tenant->wanted || tenant->job->job_id != tenant->open_job_id || mt_job_outdated(tenant)))
 			mt_job_release(tenant);
 		if (all)
 		{

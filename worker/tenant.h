@@ -85,6 +85,11 @@ typedef struct MtJob
 	MemoryContext context;
 	int64		job_id;			/* 0: there is no pull */
 	MtSource	source;
+	int64		source_version; /* it is of this one, or a later one */
+	uint64		origin;			/* hash of what listings depend on */
+	char	   *unreadable;		/* in words which secrets could not be read, though it goes without; NULL: none */
+	bool		scores_unreadable;	/* those of the reporting user */
+	int64		reread_at;		/* when they are tried again */
 	MtHttpPool *pool;
 	MtSlot	   *sign_in;		/* NULL: none is wanted or under way */
 	Bitmapset  *unknown_at;		/* base URLs that do not know the site, of this sign-in */
@@ -145,6 +150,7 @@ typedef struct MtTenant
 	bool		wanted;			/* has a source and is not suspended */
 	int64		open_job_id;	/* of the pull that is queued or running, as of the last overview; 0: none */
 	int64		interval;		/* between two pulls */
+	int64		source_version; /* of settings and secrets, as of the last overview */
 	int64		spread_until;	/* a periodic pull is not opened before, so that not all begin with the worker */
 	int64		due_at;			/* when the next pull may be opened */
 	int64		backoff_until;
@@ -198,6 +204,8 @@ extern void mt_job_open(MtTenant *tenant);
 extern void mt_job_start_budget(MtTenant *tenant, const MtSource *source);
 extern void mt_job_release(MtTenant *tenant);
 extern void mt_job_reopen(MtTenant *tenant);
+extern bool mt_job_outdated(const MtTenant *tenant);
+extern bool mt_job_reserved(const MtTenant *tenant);
 extern void mt_job_fail(MtTenant *tenant, const char *error, int64 pause);
 extern void mt_job_trouble(MtTenant *tenant, const MtFailure *failure);
 extern bool mt_job_back_off(MtTenant *tenant, int64 pause, const char *error);

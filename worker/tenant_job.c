@@ -25,6 +25,13 @@
 /* Connections beyond those of a pull's window, for what somebody waits for. */
 #define URGENT_CONNECTIONS	2
 
+/* How long nothing is sent while a secret that is needed cannot be read; and after how long those that could not be are read again. */
+#define UNREADABLE_PAUSE	(2 * MT_MINUTE)
+#define REREAD_PAUSE		(10 * MT_MINUTE)
+
+/* A reservation of a budget is never so far ahead. */
+#define RESERVED_MAX	(10 * MT_MINUTE)
+
 /* Requests that are added to a job's counters together; one that failed is added with the next that is stored. */
 #define COUNTED_AT_ONCE	16
 
@@ -37,6 +44,7 @@ typedef struct JobWork
 	bool		errands_only;	/* there is no pull, and something to do all the same */
 	bool		nothing_left;	/* to ask for; the job is closed */
 	const char *error;
+	bool		passes;			/* the error may, while the job stays open */
 	TimestampTz until;			/* of a back-off; 0: none */
 	int64		pause;			/* before a job that cannot be pulled is tried again; 0: the interval */
 } JobWork;
@@ -72,8 +80,12 @@ void
 mt_job_start_budget(MtTenant *tenant, const MtSource *source)
 {
 	int64		now = mt_now();
+	int			per_hour = tenant->budget.per_hour;
 
 	mt_budget_limit(&tenant->budget, source->per_second, source->per_minute, source->per_hour);
+	/* What is left of another hour is to be known, here and to a later process, even if nothing more may be sent in it. */
+	if (tenant->started && tenant->budget.per_hour != per_hour)
+		mt_sync_want_budget(tenant);
 	if (!tenant->started)
 	{
 		int			minutes[MT_BUDGET_MINUTES];
@@ -106,14 +118,40 @@ read_pull(MtJob *job, const MtJobRow *row)
 	return NULL;
 }
 
+/* A hash of what decides which records a listing shows. */
+static uint64
+hash_origin(const MtSource *source, TimestampTz stored_at)
+{
+	uint64		hash = (uint64) stored_at;
+	const char *texts[] = {source->contract->name, source->company_id, source->learning_site};
+
+	for (int i = 0; i < (int) lengthof(texts); i++)
+		hash = hash_combine64(hash, texts[i] == NULL ? 0 : hash_bytes_extended((const unsigned char *) texts[i], (int) strlen(texts[i]), 0));
+	for (int i = 0; i < source->base_url_count; i++)
+		hash = hash_combine64(hash, hash_bytes_extended((const unsigned char *) source->base_urls[i], (int) strlen(source->base_urls[i]), 0));
+	for (int i = 0; i < source->group_count; i++)
+		hash = hash_combine64(hash, hash_bytes_extended((const unsigned char *) source->groups[i], (int) strlen(source->groups[i]), 0));
+	return hash;
+}
+
 /* Everything in memory that is needed to send something for the tenant. NULL, or why nothing can be sent. */
 static const char *
 build_job(MtTenant *tenant, MtJob *job, const MtJobRow *row)
 {
 	const char *problem = mt_source_read(&job->source, row->settings, row->credential);
 
+	if (row->key_unreadable)
+		return pstrdup(row->unreadable);
 	if (problem != NULL)
 		return problem;
+	if (row->unreadable != NULL)
+	{
+		job->unreadable = pstrdup(row->unreadable);
+		/* Only the live contract asks anybody for scores. */
+		job->scores_unreadable = row->scores_unreadable && job->source.contract->reporting_url != NULL;
+		job->reread_at = mt_now() + REREAD_PAUSE;
+	}
+	job->origin = hash_origin(&job->source, row->stored_at);
 	/* One that was refused is tried again as soon as anything is stored, be it the same. */
 	job->source.reporting_hash = hash_combine64(job->source.reporting_hash, (uint64) row->stored_at);
 	job->source.reporting_refused = tenant->refused_reporting == job->source.reporting_hash && mt_now() < tenant->reporting_rests_until;
@@ -148,7 +186,10 @@ open_work(void *argument)
 	if (work->found)
 		work->error = read_pull(job, &work->row);
 	if (work->error == NULL)
+	{
 		work->error = build_job(tenant, job, &work->row);
+		work->passes = work->error != NULL && work->row.key_unreadable;
+	}
 	if (work->error == NULL && tenant->refused_secret != 0 && tenant->refused_secret == job->source.secret_hash)
 	{
 		work->error = mt_pull_refusal(job, NULL, tenant->refused_status);
@@ -159,10 +200,29 @@ open_work(void *argument)
 	{
 		work->nothing_left = !mt_store_choose_stage(tenant);
 		if (work->nothing_left)
-			mt_sql_sync_close(tenant->tenant_id, job->job_id, "done", NULL);
+		{
+			const char *error = job->position.error == NULL ? job->unreadable : job->position.error;
+
+			mt_sql_sync_close(tenant->tenant_id, job->job_id, error == NULL ? "done" : "failed", error);
+		}
 		else
 			mt_pull_start_phase(job);
 	}
+}
+
+/* Nothing can be sent now, for a reason that ends without us: the job stays open and is tried again soon. */
+static void
+put_off(MtTenant *tenant, const char *error)
+{
+	char	   *text = pstrdup(error);
+
+	if (tenant->troubles++ == 0)
+		ereport(LOG,
+				(errmsg("the pull of tenant \"%s\" is put off: %s", tenant->tenant_id, text),
+				 errdetail("It goes on where it was. Repetitions are not logged.")));
+	if (mt_job_back_off(tenant, UNREADABLE_PAUSE, text))
+		mt_job_release(tenant);
+	mt_errands_refuse(tenant, ERRCODE_FDW_ERROR, text, NULL);
 }
 
 /*
@@ -177,6 +237,7 @@ mt_job_open(MtTenant *tenant)
 
 	tenant->job = MemoryContextAllocZero(context, sizeof(MtJob));
 	tenant->job->context = context;
+	tenant->job->source_version = tenant->source_version;
 	dlist_init(&tenant->job->slots);
 	dlist_init(&tenant->job->urgent);
 	dlist_init(&tenant->job->pushes);
@@ -195,6 +256,8 @@ mt_job_open(MtTenant *tenant)
 			tenant->troubles++;
 		}
 	}
+	else if (work.passes)
+		put_off(tenant, work.error);
 	else if (work.error != NULL)
 		mt_job_fail(tenant, work.error, work.pause);
 	else if (work.nothing_left)
@@ -325,6 +388,29 @@ mt_job_reopen(MtTenant *tenant)
 		mt_job_release(tenant);
 	else
 		mt_job_trouble(tenant, &failure);
+}
+
+/*
+ * Has what the tenant's job knows of settings and secrets become old? Then the job is to be opened again where it is.
+ */
+bool
+mt_job_outdated(const MtTenant *tenant)
+{
+	const MtJob *job = tenant->job;
+
+	return job->source_version != tenant->source_version || (job->unreadable != NULL && mt_now() >= job->reread_at);
+}
+
+/*
+ * Is the use of the tenant's budget stored as far ahead as a request needs? What is further ahead than any reservation is from before our clock was
+ * turned back.
+ */
+bool
+mt_job_reserved(const MtTenant *tenant)
+{
+	TimestampTz wall = GetCurrentTimestamp();
+
+	return tenant->reserved_until >= wall + tenant->budget.interval && tenant->reserved_until <= wall + RESERVED_MAX;
 }
 
 static void

@@ -394,7 +394,7 @@ try_slot(MtTenant *tenant, MtSlot *slot, int64 *wake)
 		*wake = Min(*wake, allowed);
 		return false;
 	}
-	if (tenant->reserved_until < GetCurrentTimestamp() + tenant->budget.interval)
+	if (!mt_job_reserved(tenant))
 	{
 		/* sync.c stores a reservation for all that want one, and wakes them. */
 		mt_sync_want_budget(tenant);

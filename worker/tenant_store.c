@@ -251,8 +251,8 @@ begin_phase(MtJob *job)
 }
 
 /*
- * Finds out how the phase is done: as saved with the position if that is still possible, else anew and from its start. Phases that the contract
- * does not have, or for which nothing is configured, are passed over. False when there is none left.
+ * Finds out how the phase is done: as saved with the position if that is still possible and is no listing of another source, else anew and from its
+ * start. Phases that the contract does not have, or for which nothing is configured, are passed over. False when there is none left.
  */
 static bool
 choose_stage(MtTenant *tenant)
@@ -263,8 +263,14 @@ choose_stage(MtTenant *tenant)
 
 	if (job->position.stage[0] != '\0')
 		stage = mt_contract_stage(&job->source, job->phase, job->position.stage);
+	/* Half of one listing and half of another would show who is absent from both. */
+	if (stage != NULL && stage->over == MT_OVER_LISTING && job->position.origin != job->origin)
+		stage = NULL;
 	if (stage == NULL && job->position.stage[0] != '\0')
+	{
 		begin_phase(job);
+		mt_sql_sync_forget_seen(tenant->tenant_id, job->job_id, job->phase);
+	}
 	while (stage == NULL && job->phase != MT_PHASE_END)
 	{
 		MtCounts	counts = {0};
@@ -278,9 +284,13 @@ choose_stage(MtTenant *tenant)
 		job->phase++;
 	}
 	job->stage = stage;
+	/* Also where they can be read before it ends. */
+	if (stage != NULL && job->phase == MT_PHASE_PROGRESS && job->scores_unreadable && job->position.error == NULL)
+		job->position.error = MemoryContextStrdup(job->context, psprintf("%s: scores are not pulled: %s", mt_phase_name(job->phase), job->unreadable));
 	if (stage != NULL && job->position.stage[0] == '\0')
 	{
 		job->position.stage = MemoryContextStrdup(job->context, stage->name);
+		job->position.origin = job->origin;
 		if (stage->changes)
 			job->position.cursor.since = mt_sql_sync_since(tenant->tenant_id, job->job_id, job->phase, job->context);
 		if (stage->over != MT_OVER_LISTING)
@@ -310,11 +320,12 @@ end_phase(StoreWork *work)
 	MemoryContext previous;
 
 	/* What the reporting user would have brought is missing. */
-	if (job->phase == MT_PHASE_PROGRESS && job->source.reporting_refused)
+	if (job->phase == MT_PHASE_PROGRESS && (job->source.reporting_refused || job->scores_unreadable))
 	{
 		work->complete = false;
 		if (work->error == NULL)
-			work->error = "scores were not pulled, for the reporting_user is refused";
+			work->error = job->scores_unreadable ? psprintf("scores were not pulled: %s", job->unreadable) :
+				"scores were not pulled, for the reporting_user is refused";
 	}
 	if (job->phase == MT_PHASE_ROSTER && work->complete && !whole)
 		ereport(LOG,
@@ -396,6 +407,8 @@ store_work(void *argument)
 	mt_job_flush_counters(tenant, work->ends);
 	work->cancelled = !mt_sql_sync_advance(tenant->tenant_id, job->job_id, Min(job->phase, MT_PHASE_END - 1),
 										   mt_position_write(&job->position), job->done, job->total, &counts);
+	if (work->closed && job->position.error == NULL)
+		job->position.error = job->unreadable;
 	if (work->closed && !work->cancelled)
 		mt_sql_sync_close(tenant->tenant_id, job->job_id, job->position.error == NULL ? "done" : "failed", job->position.error);
 }

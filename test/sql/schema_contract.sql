@@ -104,7 +104,7 @@ SELECT is(pg_temp.columns_of('mindtickle.team_member'),
 SELECT is(pg_temp.columns_of('mindtickle.tenant'),
 	'tenant_id text C !, display_name text !, settings jsonb !, suspended boolean !, created_at timestamptz !, '
 	'source_configured boolean !, next_sync_at timestamptz, open_job_id bigint, backoff_until timestamptz, last_error text, '
-	'last_error_at timestamptz, closed_day date, site_url text', 'columns of tenant');
+	'last_error_at timestamptz, closed_day date, site_url text, source_version bigint !', 'columns of tenant');
 SELECT is(pg_temp.columns_of('mindtickle.tenant_grant'),
 	'tenant_id text C !, role_name name C !, role_oid oid !, access text C !, token_required boolean !, is_default boolean !, '
 	'granted_at timestamptz !', 'columns of tenant_grant');

@@ -48,7 +48,7 @@ $node->safe_psql('postgres', q(SELECT mt_create_tenant('nobody', 'Nobody')));
 is(steps('nobody'), 'settings false', 'without a credential');
 like(remedy('nobody', 'settings'), qr/^no credential is stored: set it with mt_set_credential$/, 'that is said');
 $node->safe_psql('postgres', q(SELECT mt_set_credential('nobody', '{"api_key": {"file": "missing"}}')));
-like(remedy('nobody', 'settings'), qr/^mindtickle.secret_directory is not set/, 'so it is when a file is missing');
+like(remedy('nobody', 'settings'), qr/^api_key: mindtickle.secret_directory is not set/, 'so it is when a file is missing');
 
 add_live_tenant($node, $sandbox, 'whole');
 ok(wait_for_sync($node, 'whole'), 'a tenant with everything');

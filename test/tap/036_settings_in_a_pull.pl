@@ -63,6 +63,13 @@ sub pull_ends
 	return poll($node, "SELECT count(*) > 0 AND bool_and(state IN ('done', 'failed', 'cancelled')) FROM mt_sync_jobs WHERE tenant_id = '$tenant'");
 }
 
+# A credential that is stored within a pull brings another one after it.
+sub pulled_twice
+{
+	my ($tenant) = @_;
+	return poll($node, "SELECT count(*) = 2 AND bool_and(state = 'done') FROM mt_sync_jobs WHERE tenant_id = '$tenant'");
+}
+
 # The part of a pull that asks for one user after the other.
 sub in_progress
 {
@@ -141,7 +148,7 @@ sql('SELECT ' . credential('rotated', map { $_ => $pair->{$_} } qw(api_key secre
 ok(signs_in('rotated', 2), 'with another key pair it signs in again');
 is(sql("SELECT string_agg(state, ' ') FROM mt_sync_jobs WHERE tenant_id = 'rotated'"), 'running', 'in the same pull');
 sql('SELECT ' . configure('rotated', requests_per_second => 100, requests_per_minute => 6000));
-ok(wait_for_sync($node, 'rotated'), 'which goes on to its end');
+ok(pulled_twice('rotated'), 'which goes on to its end');
 is($sandbox->stats('rotated')->{refused_sign_ins}, 0, 'the old pair was not used any more');
 equals_truth($node, $sandbox, 'rotated');
 
@@ -197,8 +204,9 @@ equals_truth($node, $sandbox, 'scim');
 # The key: nothing is sent, and the pull waits for it.
 write_secret('keyed', 'key', $sandbox->key('keyed') . "\n");
 add_tenant($node, $sandbox, 'keyed');
+ok(wait_for_sync($node, 'keyed'), 'a tenant is pulled');
 sql('SELECT ' . credential('keyed', api_key => { file => 'key' }));
-ok(wait_for_sync($node, 'keyed'), 'a tenant whose key is in a file is pulled');
+ok(pulled_twice('keyed'), 'and again, once its key is in a file');
 my $user = sql("SELECT max(user_id) FROM mindtickle.users WHERE tenant_id = 'keyed' AND active AND mindtickle_id IS NOT NULL");
 chmod 0644, "$secrets/keyed/key";
 $requests = $sandbox->stats('keyed')->{requests};
@@ -239,7 +247,7 @@ END
 my $filtered = $sandbox->stats('listed')->{filtered};
 $node->append_conf('postgresql.conf', 'mindtickle.sync_enabled = on');
 $node->restart;
-ok(poll($node, "SELECT count(*) = 2 AND bool_and(state = 'done') FROM mt_sync_jobs WHERE tenant_id = '$_'"), "with a moment of '$_' far ahead the tenant is pulled") foreach @ahead;
+ok(pulled_twice($_), "with a moment of '$_' far ahead the tenant is pulled") foreach @ahead;
 is(sql("SELECT bool_and(next_sync_at < now() + interval '1 day' AND backoff_until IS NULL) FROM mindtickle.tenant WHERE tenant_id IN ('next', 'rest')"), 't', 'none is left of the tenant');
 is(sql("SELECT budget_until < now() + interval '10 minutes' AND noted_at > pg_postmaster_start_time() FROM mindtickle.sync_budget WHERE tenant_id = 'budget'"), 't', 'its requests are accounted for');
 is($sandbox->stats('listed')->{filtered}, $filtered, 'a listing of a time to come is no reason to ask for changes alone');

@@ -285,6 +285,10 @@ mt_fault_answer(Call *call)
 		case FAULT_ERROR503:
 			mt_reply_error(reply, MHD_HTTP_SERVICE_UNAVAILABLE, "UNAVAILABLE", "down for maintenance");
 			return true;
+		case FAULT_PAUSE503:
+			mt_reply_error(reply, MHD_HTTP_SERVICE_UNAVAILABLE, "UNAVAILABLE", "down for maintenance");
+			strcpy(reply->retry_after, "600");
+			return true;
 		case FAULT_HTML200:
 			reply->content_type = call->flavour % 2 == 0 ? "text/html" : "application/json";
 			mt_buffer_text(&reply->body, "<!DOCTYPE html>\n<html><body>Please sign in to the proxy.</body></html>\n");

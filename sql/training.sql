@@ -47,7 +47,7 @@ CREATE TABLE mindtickle.course_progress (
 ) WITH (fillfactor = 90);
 COMMENT ON TABLE mindtickle.course_progress IS 'where each user stands in each course';
 COMMENT ON COLUMN mindtickle.course_progress.score IS 'percent, 0 to 100; NULL: no score, which is not a score of 0';
-COMMENT ON COLUMN mindtickle.course_progress.updated_at IS 'moment of the change as its source gave it; NULL: the source gave none';
+COMMENT ON COLUMN mindtickle.course_progress.updated_at IS 'moment of the change as its source gave it; NULL: the source gave none, or one more than a day ahead';
 COMMENT ON COLUMN mindtickle.course_progress.synced_at IS 'when a pull last changed the row';
 
 CREATE TABLE mindtickle.quiz_submission (

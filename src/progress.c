@@ -11,6 +11,7 @@
  */
 #include "progress.h"
 
+#include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "event.h"
@@ -49,12 +50,12 @@ PG_FUNCTION_INFO_V1(mt_upsert_progress);
 
 /*
  * True when an item changes a row: it is not older than the row, takes no completed course back without a later reset, and gives something
- * that is not there yet.
+ * that is not there yet, or the row has a moment that cannot be.
  */
 #define CHANGES(old, new) \
-	"(" new ".updated_at < " old ".updated_at) IS NOT TRUE " \
+	"(" new ".updated_at < " MT_PROGRESS_MOMENT(old) ") IS NOT TRUE " \
 	"AND (" old ".status <> 'completed' OR " new ".status = 'completed' OR " \
-	"(" new ".reset AND coalesce(" new ".updated_at > " old ".updated_at, " new ".updated_at IS NOT NULL))) " \
+	"(" new ".reset AND coalesce(" new ".updated_at > " MT_PROGRESS_MOMENT(old) ", " new ".updated_at IS NOT NULL))) " \
 	"AND (" old ".status <> " new ".status " \
 	"OR " DIFFERS("1", "score", old, new) \
 	" OR " DIFFERS("2", "completed_at", old, new) \
@@ -65,7 +66,8 @@ PG_FUNCTION_INFO_V1(mt_upsert_progress);
 	" OR " DIFFERS("64", "has_failed", old, new) \
 	" OR " DIFFERS("128", "percent_completed", old, new) \
 	" OR " DIFFERS("256", "max_score", old, new) \
-	" OR " DIFFERS("512", "updated_at", old, new) ")"
+	" OR " DIFFERS("512", "updated_at", old, new) \
+	" OR " old ".updated_at IS DISTINCT FROM " MT_PROGRESS_MOMENT(old) ")"
 
 /* What SET makes of a row p and an item. */
 #define MERGE(new) \
@@ -79,7 +81,7 @@ PG_FUNCTION_INFO_V1(mt_upsert_progress);
 	MERGED("64", "has_failed", new) \
 	MERGED("128", "percent_completed", new) \
 	MERGED("256", "max_score", new) \
-	MERGED("512", "updated_at", new) \
+	"updated_at = CASE WHEN n.given & 512 <> 0 THEN " new ".updated_at ELSE " MT_PROGRESS_MOMENT("p") " END, " \
 	"synced_at = coalesce($3, p.synced_at) "
 
 /* Inserts the items of a relation that are not there. */
@@ -131,6 +133,27 @@ note(MtProgressItem *item, MtProgressColumn column, MtPresence presence)
 }
 
 /*
+ * Is it too late to be the moment of something that has happened? As MT_PROGRESS_MOMENT.
+ */
+bool
+mt_progress_ahead(TimestampTz moment)
+{
+	return moment > GetCurrentTransactionStartTimestamp() + USECS_PER_DAY;
+}
+
+/* The moment of the change. One that cannot be is left out: the item is stored, and those that come after it count. */
+static void
+read_updated_at(MtFields *fields, MtProgressItem *item)
+{
+	Datum	   *value = &item->values[MT_PROGRESS_UPDATED_AT];
+	MtPresence	presence = mt_field_timestamp(fields, "updatedAt", value);
+
+	if (presence == MT_FIELD_SET && mt_progress_ahead(DatumGetTimestampTz(*value)))
+		presence = MT_FIELD_ABSENT;
+	note(item, MT_PROGRESS_UPDATED_AT, presence);
+}
+
+/*
  * Reads one item. False where it has a fault.
  */
 bool
@@ -156,7 +179,7 @@ mt_progress_read(MtFields *fields, MtProgressItem *item)
 	note(item, MT_PROGRESS_PERCENT_COMPLETED,
 		 mt_field_percent(fields, "percentCompleted", &values[MT_PROGRESS_PERCENT_COMPLETED]));
 	note(item, MT_PROGRESS_MAX_SCORE, mt_field_number(fields, "maxScore", "0", "1000000000", &values[MT_PROGRESS_MAX_SCORE]));
-	note(item, MT_PROGRESS_UPDATED_AT, mt_field_timestamp(fields, "updatedAt", &values[MT_PROGRESS_UPDATED_AT]));
+	read_updated_at(fields, item);
 	if (mt_field_boolean(fields, "reset", &reset) == MT_FIELD_SET)
 		item->reset = DatumGetBool(reset);
 	return !mt_faulty(fields->fault);

@@ -23,6 +23,12 @@ typedef enum MtProgressColumn
 	MT_PROGRESS_COLUMNS
 } MtProgressColumn;
 
+/*
+ * The moment of a row of course_progress: none where the row says one that is more than a day ahead. Nothing that happens is later than clocks
+ * differ, and every other item would be older than such a row.
+ */
+#define MT_PROGRESS_MOMENT(row) "CASE WHEN " row ".updated_at <= now() + interval '24 hours' THEN " row ".updated_at END"
+
 /* One item, read and checked. */
 typedef struct MtProgressItem
 {
@@ -35,6 +41,7 @@ typedef struct MtProgressItem
 	int			position;		/* in the input */
 } MtProgressItem;
 
+extern bool mt_progress_ahead(TimestampTz moment);
 extern bool mt_progress_read(MtFields *fields, MtProgressItem *item);
 extern bool mt_progress_same_course(const MtProgressItem *first, const MtProgressItem *second);
 extern int	mt_progress_sort(MtProgressItem *items, int count);

@@ -61,7 +61,7 @@ rank_of(const MtProgressItem *item)
 	return first == 'c' ? 2 : first == 'i' ? 1 : 0;
 }
 
-/* The latest moment that an item tells of. */
+/* The latest moment that an item tells of and that can be. */
 static TimestampTz
 moment_of(const MtProgressItem *item)
 {
@@ -71,7 +71,7 @@ moment_of(const MtProgressItem *item)
 	TimestampTz latest = DT_NOBEGIN;
 
 	for (int i = 0; i < (int) lengthof(columns); i++)
-		if ((item->given & (1u << columns[i])) != 0 && !item->nulls[columns[i]])
+		if ((item->given & (1u << columns[i])) != 0 && !item->nulls[columns[i]] && !mt_progress_ahead(DatumGetTimestampTz(item->values[columns[i]])))
 			latest = Max(latest, DatumGetTimestampTz(item->values[columns[i]]));
 	return latest;
 }

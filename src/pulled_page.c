@@ -159,12 +159,13 @@ mt_page_note_seen(MtPulledPage *page, const char *phase)
 }
 
 /*
- * Notes a moment (timestamptz) that a record of the page bears.
+ * Notes a moment (timestamptz) that a record of the page bears. One that cannot be would say for ever that everything has been seen.
  */
 void
 mt_page_note_moment(MtPulledPage *page, Datum moment)
 {
-	page->latest = Max(page->latest, DatumGetTimestampTz(moment));
+	if (!mt_progress_ahead(DatumGetTimestampTz(moment)))
+		page->latest = Max(page->latest, DatumGetTimestampTz(moment));
 }
 
 /*

@@ -17,6 +17,7 @@
 #include "event.h"
 #include "miscadmin.h"
 #include "plan.h"
+#include "progress.h"
 #include "push.h"
 #include "service_call.h"
 #include "storage/lmgr.h"
@@ -280,7 +281,7 @@ find_user(const char *tenant, const MtUser *user, Datum *user_id, bool *links)
 }
 
 /* How far a row of progress is, and when. */
-#define FAR(row) "array_position('{not_started,in_progress,completed}', " row ".status), coalesce(" row ".updated_at, '-infinity')"
+#define FAR(row) "array_position('{not_started,in_progress,completed}', " row ".status), coalesce(" MT_PROGRESS_MOMENT(row) ", '-infinity')"
 
 /*
  * Puts what had come under another id of a user under ours, now that both are known to be one. Waits for those who are writing under it; those

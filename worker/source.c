@@ -9,11 +9,9 @@
 
 #include <json-c/json.h>
 
+#include "blot.h"
 #include "common/base64.h"
 #include "common/hashfn.h"
-
-/* Bytes of a character that JSON has by its number. */
-#define ESCAPE_BYTES	6
 
 static double
 number_setting(json_object *settings, const char *name, double absent)
@@ -362,69 +360,20 @@ mt_source_authorization(const MtSource *source, MtHost host, const char *token)
 	return psprintf("Authorization: Bearer %s", token != NULL ? token : source->api_key);
 }
 
-/* Is this the JSON escape of a character by its number? */
-static bool
-is_numbered(const char *text, char character)
-{
-	char		number[7];
-
-	snprintf(number, sizeof(number), "\\u%04x", (unsigned char) character);
-	return pg_strncasecmp(text, number, strlen(number)) == 0;
-}
-
-/* How long the secret is with which the text begins, as it is or with any of its characters escaped as in JSON; 0: it begins otherwise. */
-static size_t
-secret_length(const char *text, const char *secret)
-{
-	const char *at = text;
-
-	for (; *secret != '\0'; secret++)
-	{
-		if (*at == *secret)
-			at++;
-		else if (*at == '\\' && at[1] == *secret)
-			at += 2;
-		else if (is_numbered(at, *secret))
-			at += ESCAPE_BYTES;
-		else
-			return 0;
-	}
-	return (size_t) (at - text);
-}
-
-static void
-blot_secret(const char *secret, char *text)
-{
-	if (secret == NULL)
-		return;
-	while (*text != '\0')
-	{
-		size_t		length = secret_length(text, secret);
-
-		memset(text, '*', length);
-		text += Max(length, 1);
-	}
-}
-
 /*
- * Blots out every secret of the source, and the token, in a text, which may be what came with a request, in JSON.
+ * Blots out every secret of the source, and the token, in a text of which the first bytes will be shown.
  */
 void
-mt_source_blot(const MtSource *source, const char *token, char *text)
+mt_source_blot(const MtSource *source, const char *token, char *text, int shown)
 {
-	if (source->reporting_user != NULL && source->reporting_password != NULL)
-	{
-		char	   *credentials = basic_credentials(source->reporting_user, source->reporting_password);
+	bool		reports = source->reporting_user != NULL && source->reporting_password != NULL;
+	char	   *credentials = reports ? basic_credentials(source->reporting_user, source->reporting_password) : NULL;
+	const char *secrets[] = {
+		credentials, token, source->api_key, source->secret_key, source->reporting_user, source->reporting_password, source->scim_token
+	};
 
-		blot_secret(credentials, text);
-		overwrite(credentials);
-	}
-	blot_secret(token, text);
-	blot_secret(source->api_key, text);
-	blot_secret(source->secret_key, text);
-	blot_secret(source->reporting_user, text);
-	blot_secret(source->reporting_password, text);
-	blot_secret(source->scim_token, text);
+	mt_blot(secrets, (int) lengthof(secrets), text, shown);
+	overwrite(credentials);
 }
 
 static size_t
@@ -442,7 +391,7 @@ mt_source_longest_secret(const MtSource *source, const char *token)
 	size_t		longest = pg_b64_enc_len((int) (length_of(source->reporting_user) + 1 + length_of(source->reporting_password)));
 
 	longest = Max(longest, Max(length_of(source->api_key), length_of(source->secret_key)));
-	return ESCAPE_BYTES * Max(longest, Max(length_of(source->scim_token), length_of(token)));
+	return MT_BLOT_BYTES * Max(longest, Max(length_of(source->scim_token), length_of(token)));
 }
 
 /*

@@ -60,7 +60,7 @@ extern const char *mt_source_read(MtSource *source, const char *settings, char *
 extern void mt_source_forget(MtSource *source);
 extern char *mt_source_url(const MtSource *source, MtHost host, const MtCall *call);
 extern char *mt_source_authorization(const MtSource *source, MtHost host, const char *token);
-extern void mt_source_blot(const MtSource *source, const char *token, char *text);
+extern void mt_source_blot(const MtSource *source, const char *token, char *text, int shown);
 extern size_t mt_source_longest_secret(const MtSource *source, const char *token);
 extern const char *mt_map_find(const MtMap *map, MtSpan key);
 extern bool mt_fit_for_header(const char *text);

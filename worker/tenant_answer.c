@@ -59,7 +59,7 @@ excerpt(const MtJob *job, const char *token, const MtHttpRequest *request)
 		return NULL;
 	/* So much more that a secret that is cut off at the end is still found whole. */
 	text = pnstrdup(request->body, Min(request->length, EXCERPT_MAX + longest));
-	mt_source_blot(&job->source, token, text);
+	mt_source_blot(&job->source, token, text, EXCERPT_MAX);
 	text[Min(strlen(text), EXCERPT_MAX)] = '\0';
 	for (char *c = text; *c != '\0'; c++)
 		if ((unsigned char) *c < ' ' || (unsigned char) *c >= 0x7f)

@@ -7,6 +7,7 @@
  */
 #include "fault_answer.h"
 
+#include <ctype.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -185,22 +186,71 @@ make_bomb(void)
 	free(blanks);
 }
 
-/* Appends text as the inside of a JSON string, its punctuation as it is, behind backslashes, or by number. */
-static void
-put_escaped(Buffer *body, const char *text, size_t length, int how)
+/* How a text is put into a JSON string. */
+typedef enum Escaping
 {
-	size_t		i;
+	ESCAPE_QUOTES,				/* only what must be */
+	ESCAPE_SLASHES,
+	ESCAPE_BY_NUMBER,			/* what is neither a letter nor a digit */
+	ESCAPE_ALL_BY_NUMBER,		/* and what is not ASCII */
+	ESCAPE_TWICE,				/* the same, as JSON within JSON */
+	ESCAPE_AS_URL,
+	ESCAPINGS
+} Escaping;
 
-	for (i = 0; i < length; i++)
+/* Appends a character of more than one byte by its number, above 65,535 by two; gives its last byte. */
+static const char *
+put_number(Buffer *body, const char *text)
+{
+	const unsigned char *bytes = (const unsigned char *) text;
+	unsigned	code;
+
+	if (bytes[0] < 0xe0)
 	{
-		if (strchr("/+=\"", text[i]) == NULL || (how == 0 && text[i] != '"'))
-			mt_buffer_bytes(body, text + i, 1);
-		else if (how < 2 && (text[i] == '/' || text[i] == '"'))
-			mt_buffer_format(body, "\\%c", text[i]);
-		else if (how < 2)
-			mt_buffer_bytes(body, text + i, 1);
+		mt_buffer_format(body, "\\u%04x", (bytes[0] & 0x1fU) << 6 | (bytes[1] & 0x3fU));
+		return text + 1;
+	}
+	if (bytes[0] < 0xf0)
+	{
+		mt_buffer_format(body, "\\u%04x", (bytes[0] & 0xfU) << 12 | (bytes[1] & 0x3fU) << 6 | (bytes[2] & 0x3fU));
+		return text + 2;
+	}
+	code = ((bytes[0] & 7U) << 18 | (bytes[1] & 0x3fU) << 12 | (bytes[2] & 0x3fU) << 6 | (bytes[3] & 0x3fU)) - 0x10000;
+	mt_buffer_format(body, "\\u%04x\\u%04x", 0xd800U | code >> 10, 0xdc00U | (code & 0x3ffU));
+	return text + 3;
+}
+
+/* Appends UTF-8 as the inside of a JSON string. */
+static void
+put_escaped(Buffer *body, const char *text, Escaping how)
+{
+	Buffer		once = {0};
+
+	if (how == ESCAPE_TWICE)
+	{
+		put_escaped(&once, text, ESCAPE_ALL_BY_NUMBER);
+		mt_buffer_bytes(&once, "", 1);
+		put_escaped(body, once.data, ESCAPE_QUOTES);
+		mt_buffer_free(&once);
+		return;
+	}
+	for (; *text != '\0'; text++)
+	{
+		bool		ascii = (unsigned char) *text < 0x80;
+		bool		plain = ascii && isalnum((unsigned char) *text);
+
+		if (how == ESCAPE_AS_URL && *text == ' ')
+			mt_buffer_text(body, "+");
+		else if (how == ESCAPE_AS_URL && !plain)
+			mt_buffer_format(body, "%%%02X", (unsigned) (unsigned char) *text);
+		else if (how == ESCAPE_ALL_BY_NUMBER && !ascii)
+			text = put_number(body, text);
+		else if ((how == ESCAPE_BY_NUMBER || how == ESCAPE_ALL_BY_NUMBER) && ascii && !plain)
+			mt_buffer_format(body, "\\u%04x", (unsigned) *text);
+		else if (*text == '"' || *text == '\\' || (how == ESCAPE_SLASHES && *text == '/'))
+			mt_buffer_format(body, "\\%c", *text);
 		else
-			mt_buffer_format(body, "\\u%04x", (unsigned) text[i]);
+			mt_buffer_bytes(body, text, 1);
 	}
 }
 
@@ -209,14 +259,16 @@ static void
 make_echo(Call *call)
 {
 	Buffer	   *body = &call->reply.body;
+	Escaping	how = (Escaping) (call->flavour % ESCAPINGS);
 	const char *authorization = mt_call_header(call, "Authorization");
 
 	call->reply.status = MHD_HTTP_BAD_GATEWAY;
 	mt_buffer_text(body, "{\"error\":\"Bad Gateway\",\"authorization\":\"");
 	if (authorization != NULL)
-		put_escaped(body, authorization, strlen(authorization), (int) (call->flavour % 3));
+		put_escaped(body, authorization, how);
 	mt_buffer_text(body, "\",\"body\":\"");
-	put_escaped(body, call->upload.data, call->upload.length, (int) (call->flavour % 3));
+	mt_buffer_bytes(&call->upload, "", 1);
+	put_escaped(body, call->upload.data, how);
 	mt_buffer_text(body, "\"}");
 }
 
@@ -232,6 +284,10 @@ mt_fault_answer(Call *call)
 			return true;
 		case FAULT_ERROR503:
 			mt_reply_error(reply, MHD_HTTP_SERVICE_UNAVAILABLE, "UNAVAILABLE", "down for maintenance");
+			return true;
+		case FAULT_PAUSE503:
+			mt_reply_error(reply, MHD_HTTP_SERVICE_UNAVAILABLE, "UNAVAILABLE", "down for maintenance");
+			strcpy(reply->retry_after, "600");
 			return true;
 		case FAULT_HTML200:
 			reply->content_type = call->flavour % 2 == 0 ? "text/html" : "application/json";

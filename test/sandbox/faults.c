@@ -17,7 +17,7 @@
 static const char *const names[FAULT_KINDS] = {
 	"error500", "slow", "truncated", "html200", "reset", "wrong429", "odd429", "empty200", "html400", "error403",
 	"error404", "redirect", "garbage", "encoding", "gzip", "deep", "huge", "bomb", "drip", "hang", "many", "padded", "error503", "error504",
-	"revoked", "loop", "endless", "strangers", "wide", "hollow", "skip", "echo", "no_id", "ahead"
+	"pause503", "revoked", "loop", "endless", "strangers", "wide", "hollow", "skip", "echo", "no_id", "ahead"
 };
 
 const char *

@@ -36,6 +36,7 @@ typedef enum Fault
 	FAULT_PADDED,
 	FAULT_ERROR503,
 	FAULT_ERROR504,
+	FAULT_PAUSE503,
 	FAULT_REVOKED,				/* this and what follows: by the live contract only */
 	FAULT_LOOP,
 	FAULT_ENDLESS,

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(60);
+SELECT plan(71);
 
 DROP ROLE IF EXISTS pr_writer, pr_reader;
 CREATE ROLE pr_writer;
@@ -86,6 +86,23 @@ SELECT is(pg_temp.upsert('[{"courseId": "r", "status": "not_started", "score": n
 SELECT is(pg_temp.course('r'), '{"status": "not_started", "updated_at": "2026-03-01T00:00:01+00:00"}', 'as it says');
 SELECT is(pg_temp.upsert('[{"courseId": "r2", "status": "completed"}, {"courseId": "r3", "status": "in_progress"}]'), '2', 'two courses without a moment');
 SELECT is(pg_temp.upsert('[{"courseId": "r2", "status": "in_progress", "reset": true, "updatedAt": "2026-03-01T00:00:01Z"}, {"courseId": "r3", "status": "not_started"}]'), '2', 'any moment is later than none; what is not completed goes back freely');
+
+-- A moment that cannot be is none: it freezes no row, neither now nor where it is from before.
+SELECT is(pg_temp.upsert('[{"courseId": "f", "status": "in_progress", "score": 5, "updatedAt": "2099-01-01T00:00:00Z"}]'), '1', 'an item of the year 2099 is stored');
+SELECT is(pg_temp.course('f'), '{"status": "in_progress", "score": 5.0000}', 'without its moment');
+SELECT is(pg_temp.upsert('[{"courseId": "f", "status": "in_progress", "score": 6, "updatedAt": "2026-03-01T00:00:00Z"}]'), '1', 'what comes after it counts');
+SELECT is(pg_temp.upsert('[{"courseId": "f", "status": "in_progress", "score": 7, "updatedAt": "9999-12-31"}]'), '1', 'another is stored');
+SELECT is(pg_temp.course('f'), '{"status": "in_progress", "score": 7.0000, "updated_at": "2026-03-01T00:00:00+00:00"}', 'and the moment of the row stays');
+SELECT is(pg_temp.upsert(jsonb_build_array(jsonb_build_object('courseId', 'f', 'status', 'completed', 'updatedAt', now() + interval '23 hours'))::text), '1', 'clocks may differ');
+SELECT is(pg_temp.upsert('[{"courseId": "f", "status": "in_progress", "updatedAt": "2026-03-02T00:00:00Z"}]'), '0', 'by so much');
+INSERT INTO mindtickle.course_progress (tenant_id, user_id, course_id, status, updated_at) VALUES ('pr', 'ours', 'f1', 'in_progress', '2099-01-01'), ('pr', 'ours', 'f2', 'completed', '2099-01-01'),
+	('pr', 'ours', 'f3', 'in_progress', 'infinity'), ('pr', 'ours', 'f4', 'completed', '2099-01-01');
+SELECT is(pg_temp.upsert('[{"courseId": "f1", "status": "completed", "updatedAt": "2026-03-01T00:00:00Z"}, {"courseId": "f2", "status": "in_progress", "reset": true, "updatedAt": "2026-03-01T00:00:00Z"},
+	{"courseId": "f3", "status": "in_progress"}, {"courseId": "f4", "status": "in_progress", "updatedAt": "2026-03-01T00:00:00Z"}]'), '3', 'rows that have such a moment are older than anything');
+SELECT results_eq($$SELECT course_id COLLATE "default", status COLLATE "default", updated_at FROM mindtickle.course_progress WHERE tenant_id = 'pr' AND course_id ~ '^f[123]' ORDER BY course_id$$,
+	$$VALUES ('f1', 'completed', '2026-03-01 00:00:00+00'::timestamptz), ('f2', 'in_progress', '2026-03-01 00:00:00+00'), ('f3', 'in_progress', NULL)$$, 'and lose it');
+SELECT is((SELECT status FROM mindtickle.course_progress WHERE tenant_id = 'pr' AND course_id = 'f4') COLLATE "default", 'completed', 'but what is completed stays so');
+SELECT is(pg_temp.upsert('[{"courseId": "f3", "status": "in_progress", "updatedAt": "2099-01-01"}]'), '0', 'the same again changes nothing');
 
 -- The user.
 SELECT is(pg_temp.upsert('[{"courseId": "u", "status": "in_progress"}]', 'theirs'), '1', 'by MindTickle''s id');

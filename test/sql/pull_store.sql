@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(112);
+SELECT plan(118);
 
 DROP ROLE IF EXISTS pl_writer;
 CREATE ROLE pl_writer;
@@ -122,6 +122,20 @@ SELECT is(pg_temp.store(:'progress', pg_temp.json('{"courseId": "c1", "status": 
 SELECT is(pg_temp.letters('progress/m1'), 'status must be one of "not_started", "in_progress", "completed" | score must be between 0 and 100 | the document must be valid JSON: Token "oops" is invalid. | courseId is given twice', 'the faults');
 SELECT results_eq($$SELECT course_id COLLATE "default", status COLLATE "default", score, synced_at = now() FROM mindtickle.course_progress WHERE tenant_id = 'pl' ORDER BY course_id$$, $$VALUES ('c1', 'completed', 90.0000, true), ('c4', 'in_progress', NULL, true)$$, 'what is stored');
 SELECT is(pg_temp.store(:'progress', pg_temp.json('{"courseId": "c1", "status": "completed", "score": 90, "updatedAt": "2026-01-02"}')), '1 0 0 0', 'the same again changes nothing');
+
+-- A moment that cannot be neither freezes what bears it nor says that everything has been seen.
+SAVEPOINT s;
+CREATE FUNCTION pg_temp.latest(call text, VARIADIC records text[]) RETURNS text LANGUAGE sql AS $$
+	SELECT pg_temp.service(format($q$SELECT concat_ws(' ', changed, rejected, to_char(latest AT TIME ZONE 'UTC', 'YYYY-MM-DD')) FROM mindtickle.store_%s (SELECT array_agg(convert_to(r, 'UTF8')) FROM unnest(%L::text[]) AS r))$q$, call, records))
+$$;
+SELECT is(pg_temp.latest(:'progress', '{"courseId": "c1", "status": "completed", "score": 91, "updatedAt": "2099-01-01T00:00:00Z"}', '{"courseId": "c4", "status": "completed", "updatedAt": "2026-01-03"}'), '2 0 2026-01-03', 'progress of the year 2099 is stored');
+SELECT is(pg_temp.latest(:'progress', '{"courseId": "c1", "status": "completed", "score": 92, "updatedAt": "2026-01-04"}'), '1 0 2026-01-04', 'what comes after it counts');
+SELECT results_eq($$SELECT score, updated_at FROM mindtickle.course_progress WHERE tenant_id = 'pl' AND course_id = 'c1'$$, $$VALUES (92.0000, '2026-01-04 00:00:00+00'::timestamptz)$$, 'as it says');
+SELECT is(pg_temp.latest(:'results', '{"resultId": "f1", "userId": "m1", "courseId": "c1", "quizId": "q", "submittedAt": "2099-01-01T00:00:00Z", "score": 50}', '{"resultId": "f2", "userId": "m1", "courseId": "c1", "quizId": "q", "submittedAt": "2026-01-05", "score": 60}'), '2 0 2026-01-05', 'nor does a quiz result of that year say so');
+SELECT is(pg_temp.service(format($$SELECT mindtickle.sync_finish_phase('pl', %s, 'progress', true, NULL, true, (SELECT latest FROM mindtickle.store_progress('pl', %s, 'm1', ARRAY[convert_to('{"courseId": "c1", "status": "completed", "updatedAt": "2099-01-01"}', 'UTF8'), convert_to('{"courseId": "c4", "status": "completed", "updatedAt": "2026-01-06"}', 'UTF8')])))$$, :job, :job)), '', 'changes are asked for');
+SELECT is((SELECT latest FROM mindtickle.sync_resource WHERE tenant_id = 'pl' AND resource = 'progress'), '2026-01-06 00:00:00+00', 'from the latest moment that can be');
+ROLLBACK TO s;
+
 SELECT is(pg_temp.store(:'results', pg_temp.json('{"resultId": "1", "userId": "m1", "courseId": "c1", "quizId": "q", "submittedAt": "2026-01-01T00:00:00Z", "score": 50, "attempt": 1}'), pg_temp.json('{"resultId": "2", "userId": "m9", "courseId": "c1", "quizId": "q", "submittedAt": "2026-01-01T00:00:00Z", "score": 60}'),
 	pg_temp.json('{"resultId": "3", "userId": "m1", "courseId": "c1", "quizId": "q", "submittedAt": "soon", "score": 50}'), pg_temp.json('{"resultId": "4", "userId": "m1", "courseId": "c1", "quizId": "r", "submittedAt": "2026-01-01", "answers": [{"questionId": "a"}]}')), '4 2 2 4', 'quiz results');
 SELECT is(pg_temp.letters('quiz_results'), 'submittedAt must be a date and time such as "2026-02-03T10:11:12Z" | answers[0].correct is required', 'the faults');

@@ -33,7 +33,8 @@ my $sandbox = MindTickle::Sandbox->start(
 	(map { ('--tenant', "echo-$_,contract=live,users=8,courses=2,rps=0,rpm=0") } 1 .. 6),
 	'--tenant', 'stranger,contract=live,users=10,rps=0,rpm=0',
 	'--tenant', 'cut-off,contract=live,region=us,users=10,rps=0,rpm=0',
-	'--tenant', 'turned-off,contract=live,users=20,rps=0,rpm=0');
+	'--tenant', 'turned-off,contract=live,users=20,rps=0,rpm=0',
+	(map { ('--tenant', "own-$_,contract=live,users=8,courses=2,rps=0,rpm=0") } 1 .. 36));
 
 # The statements that set credentials are ours; what the log must not tell is what the server writes by itself.
 my $node = start_node('primary', configuration => "log_statement = none\n");
@@ -191,6 +192,26 @@ foreach my $number (1 .. 6)
 	ok($told, "echo-$number: what was sent is shown with its secrets blotted out");
 }
 $sandbox->post('faults', kind => 'echo', percent => 0, tenant => $_) foreach @echoes;
+
+# Likewise of secrets that are no plain letters, and of which every other one begins as another secret does. How it is told differs.
+my %tells = ('plainly' => qr/"body":"\{\\"api/, 'by number' => qr/"body":"\\u007b/, 'as JSON within JSON' => qr/"body":"\\\\u007b/, 'as a URL' => qr/"body":"%7B/);
+my %told;
+foreach my $number (1 .. 36)
+{
+	my $credential = $sandbox->tenant("own-$number");
+	$credential->{secret_key} = ($number % 2 ? $credential->{api_key} : '') . "kilroy \x{e4}\x{1f600}\"\\+was/here";
+	$sandbox->post('faults', kind => 'echo', percent => 100, tenant => "own-$number");
+	add_live_tenant($node, $sandbox, "own-$number");
+}
+foreach my $number (1 .. 36)
+{
+	$node->wait_for_log(qr/tenant "own-$number" failed \(sign-in\): status 502\n[^\n]*DETAIL:  The answer begins: [^\n]*\n/);
+	my ($detail) = slurp_file($node->logfile) =~ /tenant "own-$number" failed \(sign-in\): status 502\n[^\n]*DETAIL:  ([^\n]*)/;
+	unlike($detail, qr/kilroy|was|here|00e4|d83d|de00|%C3|%F0/i, "own-$number: nothing of the secret can be read");
+	like($detail, qr/secret.*\*{20}/, "own-$number: but that there was one");
+	$detail =~ $tells{$_} and $told{$_} = 1 foreach keys %tells;
+}
+is(join(', ', sort keys %told), join(', ', sort keys %tells), 'in every way');
 
 # No secret is in the log, nor in anything that can be read.
 my $log = slurp_file($node->logfile);

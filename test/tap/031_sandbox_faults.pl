@@ -75,6 +75,7 @@ is(scalar(keys %{ { map { $_->{status} => 1 } @answers } }), 3, 'of three status
 each_is('html200', 4, \&get_series, sub { $_[0]{status} == 200 && !is_object($_[0]{body}) && $_[0]{body} =~ /<html>/ }, 'HTML instead of JSON');
 each_is('empty200', 2, \&get_series, sub { $_[0]{status} == 200 && $_[0]{body} eq '' }, 'nothing at all');
 each_is('error503', 2, \&get_series, sub { $_[0]{status} == 503 }, '503');
+each_is('pause503', 2, \&get_series, sub { $_[0]{status} == 503 && $_[0]{headers}{'retry-after'} eq '600' }, '503 with a pause');
 each_is('error504', 2, \&get_series, sub { $_[0]{status} == 504 }, '504');
 each_is('html400', 2, \&get_series, sub { $_[0]{status} == 400 && $_[0]{body} =~ /<html>/ }, '400 with HTML');
 each_is('error403', 2, \&get_series, sub { $_[0]{status} == 403 }, 'a 403 that nothing asked for');

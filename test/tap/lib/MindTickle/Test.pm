@@ -137,7 +137,7 @@ sub create_tenant
 {
 	my ($node, $tenant, $settings, $credential) = @_;
 	my $database = delete $settings->{database} // 'postgres';
-	my $json = JSON::PP->new->canonical;
+	my $json = JSON::PP->new->canonical->ascii;
 	my ($name, $configuration, $secrets) = map { quote($_) } (
 		$tenant,
 		$json->encode({ allow_http => JSON::PP::true, requests_per_second => 50, requests_per_minute => 3000, %$settings }),

@@ -37,6 +37,8 @@ BEGIN
 		WHERE c.relnamespace = 'mindtickle'::regnamespace AND c.relkind = 'r'
 			AND c.relname <> 'tenant_grant'
 	LOOP
+		-- A worker that empties it meanwhile changes the same row of pg_class.
+		EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', relation);
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I', relation, service_name);
 	END LOOP;
 	-- What the rings of tables show as one.

@@ -189,7 +189,7 @@ Datum
 mt_set_credential(PG_FUNCTION_ARGS)
 {
 	static MtPlan forget = {
-		"SELECT mindtickle.forget_listings($1)", 1, {TEXTOID}
+		"SELECT mindtickle.forget_listings($1, 1)", 1, {TEXTOID}
 	};
 	static MtPlan note = {
 		"UPDATE mindtickle.tenant AS t SET source_configured = c.present, last_error = NULL, last_error_at = NULL, backoff_until = NULL, "

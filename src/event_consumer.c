@@ -59,16 +59,15 @@ typedef struct Consumer
 	int64		acked_seq;
 	TimestampTz created_at;
 	TimestampTz acked_at;		/* 0: never */
+	TransactionId written_by;	/* the row */
 } Consumer;
 
-/* What this transaction has polled of a consumer, and its own acknowledgement since. */
+/* From where this transaction has polled of a consumer first. */
 typedef struct Polled
 {
 	char		tenant[MT_TENANT_MAX + 1];
 	char		name[CONSUMER_NAME_MAX + 1];
-	int64		acked_seq;		/* as the first poll found it */
-	int64		own_number;		/* of the row of the acknowledgement */
-	TimestampTz own_acked_at;
+	int64		acked_seq;
 } Polled;
 
 /* In memory of the transaction. */
@@ -143,7 +142,7 @@ read_consumer(const char *tenant, const char *name, Snapshot snapshot, Consumer 
 	memset(consumer, 0, sizeof(Consumer));
 	consumer->name = name;
 	mt_tenant_key(&key, CONSUMER_NAME + 1, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
-	if (!mt_read_newest(mt_consumer_tables, MT_CONSUMER_TABLES, tenant, &key, 1, snapshot, values, nulls, &consumer->table))
+	if (!mt_read_newest(mt_consumer_tables, MT_CONSUMER_TABLES, tenant, &key, 1, snapshot, values, nulls, &consumer->table, &consumer->written_by))
 		return false;
 	if (consumer->table >= 0)
 		take_consumer(consumer, values, nulls);
@@ -443,8 +442,7 @@ note_polled(const char *tenant, const char *name, int64 acked_seq)
 static void
 check_polled(const Polled *polled, const Consumer *consumer)
 {
-	if (consumer->acked_seq <= polled->acked_seq ||
-		(consumer->number == polled->own_number && consumer->acked_at == polled->own_acked_at))
+	if (consumer->acked_seq <= polled->acked_seq || TransactionIdIsCurrentTransactionId(consumer->written_by))
 		return;
 	mt_flush_events();
 	ereport(ERROR,
@@ -556,11 +554,6 @@ mt_ack_events(PG_FUNCTION_ARGS)
 		consumer.acked_seq = seq;
 		consumer.acked_at = GetCurrentTimestamp();
 		write_consumer(tenant, name, &consumer);
-		if (polled != NULL)
-		{
-			polled->own_number = consumer.number;
-			polled->own_acked_at = consumer.acked_at;
-		}
 	}
 	end_change(&call);
 	PG_RETURN_VOID();
@@ -579,6 +572,7 @@ mt_drop_consumer(PG_FUNCTION_ARGS)
 	MtEventPosition position;
 
 	begin_change(&call, fcinfo, tenant, name, &consumer, &position);
+	polled_here = list_delete_ptr(polled_here, find_polled(tenant, name));
 	consumer.found = false;
 	write_consumer(tenant, name, &consumer);
 	end_change(&call);

@@ -82,7 +82,7 @@ mt_read_event_position(const char *tenant, Snapshot snapshot, MtEventPosition *p
 
 	memset(position, 0, sizeof(MtEventPosition));
 	position->first_seq = 1;
-	if (!mt_read_newest(mt_position_tables, MT_POSITION_TABLES, tenant, NULL, 0, snapshot, values, nulls, &position->table))
+	if (!mt_read_newest(mt_position_tables, MT_POSITION_TABLES, tenant, NULL, 0, snapshot, values, nulls, &position->table, NULL))
 		return false;
 	if (position->table < 0)
 		return true;

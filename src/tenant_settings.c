@@ -29,10 +29,12 @@ Datum
 mt_configure_tenant(PG_FUNCTION_ARGS)
 {
 	static MtPlan forget = {
-		"SELECT mindtickle.forget_listings($1)", 1, {TEXTOID}
+		"SELECT mindtickle.forget_listings($1, 0)", 1, {TEXTOID}
 	};
 	static MtPlan merge = {
-		"UPDATE mindtickle.tenant SET settings = mindtickle.merge_settings(settings, $2, $3) WHERE tenant_id = $1 RETURNING settings",
+		"UPDATE mindtickle.tenant AS t SET settings = m.settings, source_version = t.source_version + (m.settings <> t.settings)::int4 "
+		"FROM (SELECT mindtickle.merge_settings(o.settings, $2, $3) AS settings FROM mindtickle.tenant AS o WHERE o.tenant_id = $1) AS m "
+		"WHERE t.tenant_id = $1 RETURNING t.settings",
 		3, {TEXTOID, JSONBOID, BOOLOID}
 	};
 	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(0));

@@ -269,12 +269,12 @@ mt_tenant_writer_close(MtTenantWriter *writer)
 
 /*
  * Reads the newest of the rows that the keys describe from tables of one kind: the one whose column after them, int8 and the last of the index, is
- * highest. Values are copied; found_in is the table, -1 where there is no row. False: a table was emptied by a transaction that the snapshot does
+ * highest. Values are copied; found_in is the table, -1 where there is no row; written_by, unless NULL, whose row it is. False: a table was emptied by a transaction that the snapshot does
  * not see, so what it says is not known.
  */
 bool
 mt_read_newest(MtTenantTable *tables, int count, const char *tenant, const ScanKeyData *keys, int key_count, Snapshot snapshot,
-			   Datum *values, bool *nulls, int *found_in)
+			   Datum *values, bool *nulls, int *found_in, TransactionId *written_by)
 {
 	AttrNumber	number = key_count + 2;
 	bool		known = true;
@@ -293,6 +293,8 @@ mt_read_newest(MtTenantTable *tables, int count, const char *tenant, const ScanK
 		{
 			HeapTuple	tuple = ExecCopySlotHeapTuple(scan.slot);
 
+			if (written_by != NULL)
+				*written_by = HeapTupleHeaderGetXmin(tuple->t_data);
 			/* The table may be emptied as soon as the scan has ended, and what is kept out of line with it. */
 			if (HeapTupleHasExternal(tuple))
 				tuple = toast_flatten_tuple(tuple, RelationGetDescr(scan.relation));

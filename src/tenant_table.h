@@ -72,6 +72,6 @@ extern void mt_tenant_writer_open(MtTenantWriter *writer, MtTenantTable *table);
 extern void mt_tenant_writer_add(MtTenantWriter *writer, Datum *values, bool *nulls);
 extern void mt_tenant_writer_close(MtTenantWriter *writer);
 extern bool mt_read_newest(MtTenantTable *tables, int count, const char *tenant, const ScanKeyData *keys, int key_count, Snapshot snapshot,
-						   Datum *values, bool *nulls, int *found_in);
+						   Datum *values, bool *nulls, int *found_in, TransactionId *written_by);
 
 #endif							/* MT_TENANT_TABLE_H */

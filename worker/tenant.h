@@ -89,7 +89,6 @@ typedef struct MtJob
 	uint64		origin;			/* hash of what listings depend on */
 	char	   *unreadable;		/* in words which secrets could not be read, though it goes without; NULL: none */
 	bool		scores_unreadable;	/* those of the reporting user */
-	int64		reread_at;		/* when they are tried again */
 	MtHttpPool *pool;
 	MtSlot	   *sign_in;		/* NULL: none is wanted or under way */
 	Bitmapset  *unknown_at;		/* base URLs that do not know the site, of this sign-in */

@@ -25,9 +25,8 @@
 /* Connections beyond those of a pull's window, for what somebody waits for. */
 #define URGENT_CONNECTIONS	2
 
-/* How long nothing is sent while a secret that is needed cannot be read; and after how long those that could not be are read again. */
+/* How long nothing is sent while a secret that is needed cannot be read. */
 #define UNREADABLE_PAUSE	(2 * MT_MINUTE)
-#define REREAD_PAUSE		(10 * MT_MINUTE)
 
 /* A reservation of a budget is never so far ahead. */
 #define RESERVED_MAX	(10 * MT_MINUTE)
@@ -122,7 +121,7 @@ read_pull(MtJob *job, const MtJobRow *row)
 static uint64
 hash_origin(const MtSource *source, TimestampTz stored_at)
 {
-	uint64		hash = (uint64) stored_at;
+	uint64		hash = hash_combine64(source->secret_hash, (uint64) stored_at);
 	const char *texts[] = {source->contract->name, source->company_id, source->learning_site};
 
 	for (int i = 0; i < (int) lengthof(texts); i++)
@@ -149,7 +148,6 @@ build_job(MtTenant *tenant, MtJob *job, const MtJobRow *row)
 		job->unreadable = pstrdup(row->unreadable);
 		/* Only the live contract asks anybody for scores. */
 		job->scores_unreadable = row->scores_unreadable && job->source.contract->reporting_url != NULL;
-		job->reread_at = mt_now() + REREAD_PAUSE;
 	}
 	job->origin = hash_origin(&job->source, row->stored_at);
 	/* One that was refused is tried again as soon as anything is stored, be it the same. */
@@ -398,7 +396,7 @@ mt_job_outdated(const MtTenant *tenant)
 {
 	const MtJob *job = tenant->job;
 
-	return job->source_version != tenant->source_version || (job->unreadable != NULL && mt_now() >= job->reread_at);
+	return job->source_version != tenant->source_version;
 }
 
 /*

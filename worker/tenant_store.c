@@ -301,12 +301,19 @@ choose_stage(MtTenant *tenant)
 }
 
 /*
- * The same for a job that is opened, inside a transaction of the tenant. False when nothing is left to do.
+ * The same for a job that is opened, inside a transaction of the tenant. False when nothing is left to do. What has begun anew is saved as such: the
+ * next to open the job could take it for the half of a listing whose other half is forgotten.
  */
 bool
 mt_store_choose_stage(MtTenant *tenant)
 {
-	return choose_stage(tenant);
+	MtJob	   *job = tenant->job;
+	MtStoreCounts counts = {0};
+
+	if (!choose_stage(tenant))
+		return false;
+	(void) mt_sql_sync_advance(tenant->tenant_id, job->job_id, job->phase, mt_position_write(&job->position), job->done, job->total, &counts);
+	return true;
 }
 
 /* Goes on to the next phase; behind the last the job is over. */

@@ -27,7 +27,7 @@ my $sandbox = MindTickle::Sandbox->start(
 	'--tenant', 'rotated,contract=live,users=200,courses=2,reporting=no,rps=0,rpm=0',
 	'--tenant', 'scored,contract=live,users=20,courses=3,rps=0,rpm=0',
 	(map { ('--tenant', "$_,users=8,courses=2,rps=0,rpm=0") } qw(keyed scim next rest budget listed)),
-	'--tenant', 'moved,users=400,courses=2,rps=0,rpm=0');
+	(map { ('--tenant', "$_,users=400,courses=2,rps=0,rpm=0") } qw(moved undone)));
 # The same tenant with other people.
 my $elsewhere = MindTickle::Sandbox->start('--seed', 37, '--tenant', 'moved,users=400,courses=2,rps=0,rpm=0');
 my $node = start_node('primary', configuration => "mindtickle.secret_directory = '$secrets'\nmindtickle.databases = 'postgres'\n");
@@ -169,6 +169,31 @@ is(last_job('moved', 'job_id'), $job, 'by the same pull');
 is($elsewhere->stats('moved')->{requests}, 1, 'which had begun elsewhere');
 is($sandbox->stats('moved')->{routes}{users}, 2 * $listed, 'whose listing has begun again');
 is(sql($everybody), $known, 'nobody is deactivated for half a listing');
+
+# Also where the other source cannot be reached, and nothing of it is stored before all is as it was.
+add_tenant($node, $sandbox, 'undone');
+ok(wait_for_sync($node, 'undone'), 'another tenant is pulled');
+$everybody =~ s/moved/undone/;
+sql("TRUNCATE known; INSERT INTO known SELECT mindtickle_id FROM mindtickle.users WHERE tenant_id = 'undone'");
+$known = sql($everybody);
+$listed = $sandbox->stats('undone')->{routes}{users};
+$limit = int(($sandbox->stats('undone')->{requests} + 1) / BULK_SHARE) + 1;
+sql('SELECT ' . configure('undone', requests_per_hour => $limit) . ", mt_sync_tenant('undone')");
+ok(poll($node, q(SELECT (position ->> 'seen')::int8 BETWEEN 1 AND 399 FROM mindtickle.sync_job WHERE tenant_id = 'undone' ORDER BY job_id DESC LIMIT 1)), 'the first page of its next pull');
+sql('SELECT ' . configure('undone', base_urls => ['http://127.0.0.1:1'], requests_per_hour => undef));
+ok(poll($node, q(SELECT backoff_until IS NOT NULL FROM mindtickle.tenant WHERE tenant_id = 'undone')), 'in which it is given a URL where nobody answers');
+sql('SELECT ' . configure('undone', base_urls => [ $sandbox->url ]));
+ok(wait_for_sync($node, 'undone'), 'which is taken back');
+is(sql($everybody), $known, 'nobody is deactivated for half a listing');
+is(last_job('undone', 'changed'), 0, 'nor was for a while');
+
+# What is set to what it is already changes nothing of a pull.
+my $version = q(SELECT source_version FROM mindtickle.tenant WHERE tenant_id = 'undone');
+my $before = sql($version);
+sql('SELECT ' . configure('undone', base_urls => [ $sandbox->url ]));
+is(sql($version), $before, 'the same settings are no change');
+sql('SELECT ' . configure('undone', base_urls => [ $sandbox->url ], requests_per_hour => 1000));
+is(sql($version), $before + 1, 'others are');
 
 # Secret files. One that only scores need.
 my $live = $sandbox->tenant('scored');

@@ -33,14 +33,21 @@ ALTER POLICY tenant_isolation ON mindtickle.sync_budget
 CREATE FUNCTION mindtickle.events_on_disk() RETURNS pg_catalog.bool
 	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mt_events_on_disk';
 COMMENT ON FUNCTION mindtickle.events_on_disk() IS 'for the policies of the tables of events: true, when every event that is visible now is on the disk';
-ALTER POLICY tenant_isolation ON mindtickle.event_0
-	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() AND mindtickle.events_on_disk());
-ALTER POLICY tenant_isolation ON mindtickle.event_1
-	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() AND mindtickle.events_on_disk());
-ALTER POLICY tenant_isolation ON mindtickle.event_2
-	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() AND mindtickle.events_on_disk());
-ALTER POLICY tenant_isolation ON mindtickle.event_3
-	USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() AND mindtickle.events_on_disk());
+DO LANGUAGE plpgsql $$
+DECLARE
+	events pg_catalog.regclass;
+BEGIN
+	FOR events IN
+		SELECT c.oid
+		FROM pg_catalog.pg_class AS c
+		WHERE c.relnamespace OPERATOR(pg_catalog.=) 'mindtickle'::pg_catalog.regnamespace AND c.relkind OPERATOR(pg_catalog.=) 'r'
+			AND c.relname OPERATOR(pg_catalog.~) '^event_[0-9]+$'
+	LOOP
+		EXECUTE pg_catalog.format('ALTER POLICY tenant_isolation ON %s '
+								  'USING (tenant_id OPERATOR(pg_catalog.=) @extschema@.mt_current_tenant() AND mindtickle.events_on_disk())', events);
+	END LOOP;
+END
+$$;
 
 -- Secrets, tokens and grants are the service role's alone, even where a role may read every table (pg_read_all_data).
 ALTER POLICY tenant_isolation ON mindtickle.credential

@@ -51,7 +51,7 @@ typedef enum MtSlotState
 {
 	MT_SLOT_WAITING,			/* to be sent, not before its time */
 	MT_SLOT_UNDER_WAY,
-	MT_SLOT_ANSWERED,			/* well, and not stored yet: an earlier page comes first */
+	MT_SLOT_ANSWERED,			/* well, and not stored yet, or not all of it: an earlier page comes first, or others have their turn */
 	MT_SLOT_FINISHED			/* stored or given up, and an earlier user is not */
 } MtSlotState;
 
@@ -67,6 +67,7 @@ typedef struct MtSlot
 	MtCursor	cursor;			/* the page that is asked for */
 	MtItem		item;			/* key NULL: none, this is a page of a listing or a sign-in */
 	MtTrail    *trail;			/* of an item; NULL: this is its first page */
+	int			stored;			/* so many records of its answer are; 0 once all are */
 	bool		again;			/* the item has failed before */
 	int			refusals;		/* of the token it was sent with */
 	uint64		token;			/* serial of the one it was sent with */
@@ -248,6 +249,7 @@ typedef enum MtItemEnd
 } MtItemEnd;
 
 extern bool mt_store_answers(MtTenant *tenant, MtSlot *slot);
+extern bool mt_store_rest(MtTenant *tenant);
 extern bool mt_store_item_end(MtTenant *tenant, MtSlot *slot, MtItemEnd how);
 extern bool mt_store_phase_end(MtTenant *tenant, bool complete, bool forgivable, const char *error);
 extern bool mt_store_restart(MtTenant *tenant, const char *error);

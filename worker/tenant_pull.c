@@ -594,6 +594,8 @@ mt_pull_step(MtTenant *tenant)
 		return;
 	}
 	wake = send_due(tenant);
-	if (linger(tenant, &wake))
+	if (mt_store_rest(tenant))
+		mt_sync_wake(tenant, mt_now());
+	else if (linger(tenant, &wake))
 		mt_sync_wake(tenant, wake);
 }

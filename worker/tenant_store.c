@@ -32,13 +32,16 @@
 /* Records stored by one statement: at most so many, and no more once they take so much memory. */
 #define BATCH_RECORDS	1000
 #define BATCH_BYTES		(1024 * 1024)
+/* Records of a report that are stored in one turn of the tenant: meanwhile nobody else is served. */
+#define TURN_RECORDS	10000
 
 typedef struct StoreWork
 {
 	MtTenant   *tenant;
 	MtSlot	   *slot;			/* NULL: the phase ends without an answer */
 	MtPage	   *page;
-	int			gathered;		/* so many records of the page are in the slot's trail already */
+	int			gathered;		/* so many records of the page are in the slot's trail already, or stored */
+	bool		rests;			/* the remainder of the page is for another turn */
 	char	   *next;			/* the continuation; NULL: none */
 	MtItemEnd	how;			/* of an item */
 	bool		item_goes_on;	/* with another page */
@@ -84,12 +87,12 @@ job_of_records(const MtJob *job)
 	return job->job_id == 0 ? MT_NO_PULL : job->job_id;
 }
 
-/* Stores the page's records from the given one on, in batches; those that are better seen together in as few as their memory allows. */
+/* Stores the page's records between two, in batches; those that are better seen together in as few as their memory allows. */
 static void
-store_records(MtTenant *tenant, const MtSlot *slot, const MtPage *page, int next, MtStoreCounts *counts)
+store_records(MtTenant *tenant, const MtSlot *slot, const MtPage *page, int next, int end, MtStoreCounts *counts)
 {
 	MtJob	   *job = tenant->job;
-	int			most = slot->stage->together == MT_TOGETHER_NOT ? BATCH_RECORDS : Max(page->count - next, 1);
+	int			most = slot->stage->together == MT_TOGETHER_NOT ? BATCH_RECORDS : Max(end - next, 1);
 	Datum	   *records = palloc(sizeof(Datum) * (Size) most);
 	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "mindtickle records", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "mindtickle record", ALLOCSET_DEFAULT_SIZES);
@@ -99,7 +102,7 @@ store_records(MtTenant *tenant, const MtSlot *slot, const MtPage *page, int next
 		MemoryContext previous = MemoryContextSwitchTo(batch);
 		int			count = 0;
 
-		while (next < page->count && count < most && MemoryContextMemAllocated(batch, false) < BATCH_BYTES)
+		while (next < end && count < most && MemoryContextMemAllocated(batch, false) < BATCH_BYTES)
 		{
 			Datum		record = canonical_record(job, slot->stage, page, next++, scratch);
 
@@ -109,7 +112,7 @@ store_records(MtTenant *tenant, const MtSlot *slot, const MtPage *page, int next
 		mt_sql_store(slot->stage->records, tenant->tenant_id, job_of_records(job), slot->item.key, records, count, counts);
 		MemoryContextSwitchTo(previous);
 		MemoryContextReset(batch);
-	} while (next < page->count);
+	} while (next < end);
 	MemoryContextDelete(scratch);
 	MemoryContextDelete(batch);
 }
@@ -368,6 +371,32 @@ restart_phase(StoreWork *work)
 	work->closed = !choose_stage(tenant);
 }
 
+/*
+ * Stores what the slot has kept of its page and of earlier ones, as much as is stored in one turn. Storing in pieces what may be seen in pieces is safe,
+ * for until the last one the position stays before the item.
+ */
+static void
+store_page_records(StoreWork *work, MtStoreCounts *counts)
+{
+	MtTenant   *tenant = work->tenant;
+	const MtSlot *slot = work->slot;
+	const MtPage *page = work->page;
+	bool		has_kept = slot->trail != NULL && slot->stage->together != MT_TOGETHER_NOT && slot->stored == 0;
+	int			end;
+
+	if (has_kept)
+		mt_sql_store(slot->stage->records, tenant->tenant_id, job_of_records(tenant->job), slot->item.key, slot->trail->records, slot->trail->count,
+					 counts);
+	if (page == NULL || (work->gathered == page->count && (slot->item.key == NULL || has_kept)))
+		return;
+	end = page->count;
+	if (slot->stage->together == MT_TOGETHER_MOSTLY && !slot->urgent)
+		end = Min(end, work->gathered + TURN_RECORDS);
+	store_records(tenant, slot, page, work->gathered, end, counts);
+	work->gathered = end;
+	work->rests = end < page->count;
+}
+
 static void
 store_work(void *argument)
 {
@@ -376,16 +405,12 @@ store_work(void *argument)
 	MtJob	   *job = tenant->job;
 	MtStoreCounts counts = {0};
 	MemoryContext previous;
-	bool		has_kept = work->slot != NULL && work->slot->trail != NULL && work->slot->stage->together != MT_TOGETHER_NOT;
 	char		step[100];
 
 	snprintf(step, sizeof(step), "storing %s of %s", mt_phase_name(work->slot == NULL ? job->phase : work->slot->stage->phase), tenant->tenant_id);
 	mt_sql_enter_tenant_for(tenant->tenant_id, step);
-	if (has_kept)
-		mt_sql_store(work->slot->stage->records, tenant->tenant_id, job_of_records(job), work->slot->item.key, work->slot->trail->records,
-					 work->slot->trail->count, &counts);
-	if (work->page != NULL && (work->gathered < work->page->count || (work->slot->item.key != NULL && !has_kept)))
-		store_records(tenant, work->slot, work->page, work->gathered, &counts);
+	if (work->slot != NULL)
+		store_page_records(work, &counts);
 
 	if (work->slot != NULL && work->slot->urgent)
 	{
@@ -400,7 +425,7 @@ store_work(void *argument)
 	previous = MemoryContextSwitchTo(job->context);
 	if (work->slot != NULL && work->slot->item.key != NULL)
 	{
-		if (!work->item_goes_on)
+		if (!work->item_goes_on && !work->rests)
 			account_item(work);
 	}
 	else if (work->page != NULL)
@@ -598,17 +623,18 @@ store_item(MtTenant *tenant, MtSlot *slot)
 {
 	MtJob	   *job = tenant->job;
 	MtPage		page;
-	StoreWork	work = {.tenant = tenant, .slot = slot, .page = &page, .how = MT_ITEM_STORED};
+	StoreWork	work = {.tenant = tenant, .slot = slot, .page = &page, .gathered = slot->stored, .how = MT_ITEM_STORED};
 	const char *problem = read_page(tenant, slot, &page, &work.next);
+	bool		anew = slot->stored == 0;
 
 	/* What must be stored by one call is gathered first, also of a single page, for it must not take more than may be gathered. */
 	if (problem == NULL && slot->trail == NULL && (work.next != NULL || slot->stage->together == MT_TOGETHER_ALWAYS))
 		slot->trail = mt_trail_begin(job->context);
-	if (problem == NULL && work.next != NULL && !mt_trail_note(slot->trail, work.next))
+	if (problem == NULL && work.next != NULL && anew && !mt_trail_note(slot->trail, work.next))
 		problem = "its continuations lead back, or do not end";
 	if (problem != NULL)
 		return mt_pull_unusable(tenant, slot, problem);
-	if (slot->stage->together != MT_TOGETHER_NOT && slot->trail != NULL)
+	if (slot->stage->together != MT_TOGETHER_NOT && slot->trail != NULL && anew)
 	{
 		MtTrailRoom room = gather(&work);
 
@@ -630,6 +656,13 @@ store_item(MtTenant *tenant, MtSlot *slot)
 	work.item_goes_on = work.next != NULL;
 	if (!store(&work))
 		return false;
+	slot->stored = work.rests ? work.gathered : 0;
+	if (work.rests)
+	{
+		if (slot->trail != NULL)
+			mt_trail_empty(slot->trail);
+		return true;
+	}
 	if (work.item_goes_on)
 	{
 		mt_trail_empty(slot->trail);
@@ -670,6 +703,33 @@ mt_store_answers(MtTenant *tenant, MtSlot *slot)
 			return false;
 	}
 	return true;
+}
+
+/*
+ * Goes on with a report of which a part is stored. False when there is none; else there may be more of it, the phase may have ended, or the job be gone.
+ */
+bool
+mt_store_rest(MtTenant *tenant)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &tenant->job->slots)
+	{
+		MtSlot	   *slot = dlist_container(MtSlot, node, iter.cur);
+		MemoryContext reading;
+		MemoryContext previous;
+
+		if (slot->stored == 0)
+			continue;
+		/* Many tenants may have one in the same turn, and each reads all of it again. */
+		reading = AllocSetContextCreate(CurrentMemoryContext, "mindtickle rest of a report", ALLOCSET_DEFAULT_SIZES);
+		previous = MemoryContextSwitchTo(reading);
+		(void) store_item(tenant, slot);
+		MemoryContextSwitchTo(previous);
+		MemoryContextDelete(reading);
+		return true;
+	}
+	return false;
 }
 
 /*

@@ -40,6 +40,17 @@ my $node = start_node('primary');
 add_extension($node);
 my $pid = worker_pid($node, 'mindtickle sync');
 
+# How many records each transaction adds to those that a pull has refused.
+$node->safe_psql('postgres', q{
+	CREATE TABLE refused (tenant_id text, records bigint);
+	CREATE FUNCTION note_refused() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	BEGIN
+		INSERT INTO public.refused VALUES (NEW.tenant_id, NEW.rejected - OLD.rejected);
+		RETURN NULL;
+	END $$;
+	CREATE TRIGGER note_refused AFTER UPDATE ON mindtickle.sync_job FOR EACH ROW WHEN (NEW.rejected > OLD.rejected) EXECUTE FUNCTION note_refused();
+});
+
 # Pages that one tenant gets ahead of their turn, and never the one before them, must not keep another, whose answers need room as well, from his.
 add_tenant($node, $sandbox, $reference{ahead});
 ok(poll($node, "SELECT last_error IS NOT NULL FROM mindtickle.tenant WHERE tenant_id = '$reference{ahead}'"), 'one has pages, and never the one before them');
@@ -74,6 +85,7 @@ foreach my $kind (sort keys %empty)
 	my $reports = $sandbox->stats("live-$kind")->{faults}{$kind};
 	cmp_ok($reports, '>=', 1, "$kind was tried");
 	is($node->safe_psql('postgres', "SELECT state, rejected FROM mt_sync_jobs WHERE tenant_id = 'live-$kind'"), 'done|' . $reports * $empty{$kind}, 'and each of its rows was refused');
+	is($node->safe_psql('postgres', "SELECT max(records) FROM refused WHERE tenant_id = 'live-$kind'"), 10_000, 'others had their turn in between');
 }
 
 # Each has met its fault several times, and has been told off or made to wait.

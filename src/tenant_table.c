@@ -269,8 +269,8 @@ mt_tenant_writer_close(MtTenantWriter *writer)
 
 /*
  * Reads the newest of the rows that the keys describe from tables of one kind: the one whose column after them, int8 and the last of the index, is
- * highest. Values are copied; found_in is the table, -1 where there is no row; written_by, unless NULL, whose row it is. False: a table was emptied by a transaction that the snapshot does
- * not see, so what it says is not known.
+ * highest. Values are copied; found_in is the table, -1 where there is no row; written_by, unless NULL, whose row it is. False: a table was emptied
+ * by a transaction that the snapshot does not see, so what it says is not known.
  */
 bool
 mt_read_newest(MtTenantTable *tables, int count, const char *tenant, const ScanKeyData *keys, int key_count, Snapshot snapshot,

@@ -633,7 +633,10 @@ store_item(MtTenant *tenant, MtSlot *slot)
 	if (problem == NULL && work.next != NULL && anew && !mt_trail_note(slot->trail, work.next))
 		problem = "its continuations lead back, or do not end";
 	if (problem != NULL)
+	{
+		slot->stored = 0;
 		return mt_pull_unusable(tenant, slot, problem);
+	}
 	if (slot->stage->together != MT_TOGETHER_NOT && slot->trail != NULL && anew)
 	{
 		MtTrailRoom room = gather(&work);

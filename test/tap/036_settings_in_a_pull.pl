@@ -249,6 +249,18 @@ is(failing('scored'), '', 'nothing is missing');
 is(sql("SELECT quiz_results_at > '$results_at' FROM mt_stat_tenant WHERE tenant_id = 'scored'"), 't', 'and the results of quizzes are new');
 is(sql("SELECT count(*) FROM mt_test_connection('scored') WHERE NOT ok"), 0, 'the test finds nothing');
 
+# Results that are missing because the reports that bring them were refused.
+$results_at = sql("SELECT quiz_results_at FROM mt_stat_tenant WHERE tenant_id = 'scored'");
+$sandbox->post('faults', kind => 'html400', percent => 100, tenant => 'scored');
+sql("SELECT mt_sync_tenant('scored')");
+ok(pull_ends('scored'), 'a pull whose reports are refused');
+like(failing('scored'), qr/progress: items that could not be read \([a-z ]*reports\): \d+; quiz_results: items that could not be read \([a-z ]*reports\): \d+/, 'lacks progress and the results of quizzes');
+is(sql("SELECT quiz_results_at FROM mt_stat_tenant WHERE tenant_id = 'scored'"), $results_at, 'which are as old as they were');
+$sandbox->post('faults', kind => 'html400', percent => 0, tenant => 'scored');
+sql("SELECT mt_sync_tenant('scored')");
+ok(wait_for_sync($node, 'scored'), 'and has them when they are not');
+is(failing('scored'), '', 'so that nothing is missing');
+
 # A reporting user who comes back within the part of the pull that he was missed in: half of the scores is not all of them.
 foreach my $case ([ 'mended', { file => 'password' }, 'reporting_password: could not read' ], [ 'corrected', 'wrong', 'the reporting_user is refused' ])
 {

@@ -211,7 +211,7 @@ CREATE FUNCTION mindtickle.sync_errand(tenant pg_catalog.text, OUT settings pg_c
 		OUT stored_at pg_catalog.timestamptz, OUT unreadable pg_catalog.text, OUT key_unreadable pg_catalog.bool, OUT scores_unreadable pg_catalog.bool)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT mindtickle.source_settings(tenant), c.credential, mindtickle.credential_stored_at(tenant), c.unreadable, c.key_unreadable, c.scores_unreadable
+	SELECT mindtickle.source_settings(tenant), c.credential, mindtickle.credential_stored_at(tenant), c.lacking, c.key_unreadable, c.scores_unreadable
 	FROM mindtickle.sync_overview(tenant) AS o LEFT JOIN mindtickle.credential_of(tenant) AS c ON true
 	WHERE NOT o.suspended AND o.source_configured AND (o.backoff_until > now()) IS NOT TRUE
 		AND NOT EXISTS (SELECT FROM mindtickle.credential AS c WHERE c.tenant_id = tenant

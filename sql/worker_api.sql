@@ -125,12 +125,15 @@ COMMENT ON FUNCTION mindtickle.budget_of(pg_catalog.text)
 	IS 'the requests that an earlier worker has counted for the tenant''s hour, and how many microseconds ago it noted them';
 
 CREATE FUNCTION mindtickle.credential_of(tenant pg_catalog.text, OUT credential pg_catalog.jsonb, OUT unreadable pg_catalog.text,
-		OUT key_unreadable pg_catalog.bool, OUT scores_unreadable pg_catalog.bool)
+		OUT lacking pg_catalog.text, OUT key_unreadable pg_catalog.bool, OUT scores_unreadable pg_catalog.bool)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	remedy CONSTANT text := '; mend that, or store another secret with mt_set_credential';
 	stored record;
-	detail text;
+	settings jsonb;
+	reason text;
+	used bool;
 BEGIN
 	key_unreadable := false;
 	scores_unreadable := false;
@@ -139,25 +142,35 @@ BEGIN
 			BEGIN
 				stored.secret := mindtickle.read_secret_file(credential_of.tenant, stored.file);
 			EXCEPTION WHEN undefined_file OR object_not_in_prerequisite_state OR invalid_parameter_value THEN
-				GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-				unreadable := concat_ws('; ', unreadable, stored.name || ': ' || SQLERRM || coalesce(' (' || nullif(detail, '') || ')', ''));
-				key_unreadable := key_unreadable OR stored.name = 'api_key'
-					-- where a pair signs in
-					OR stored.name = 'secret_key' AND mindtickle.effective_settings(credential_of.tenant) ->> 'contract' = 'live';
-				scores_unreadable := scores_unreadable OR stored.name = ANY (ARRAY['reporting_user', 'reporting_password']);
+				GET STACKED DIAGNOSTICS reason = PG_EXCEPTION_DETAIL;
+				reason := stored.name || ': ' || SQLERRM || coalesce(' (' || nullif(reason, '') || ')', '');
+				settings := coalesce(settings, mindtickle.effective_settings(credential_of.tenant));
+				-- Only the live contract signs in with a pair and asks somebody for scores, who is not there without both of his secrets.
+				used := CASE stored.name WHEN 'api_key' THEN true
+										 WHEN 'scim_token' THEN settings -> 'push_users' = 'true'
+										 WHEN 'secret_key' THEN settings ->> 'contract' = 'live'
+										 ELSE settings ->> 'contract' = 'live' AND 2 = (SELECT count(*) FROM mindtickle.credential AS c
+											WHERE c.tenant_id = credential_of.tenant AND c.name = ANY (ARRAY['reporting_user', 'reporting_password'])) END;
+				unreadable := concat_ws('; ', unreadable, reason);
+				IF used THEN
+					lacking := concat_ws('; ', lacking, reason);
+					key_unreadable := key_unreadable OR stored.name = ANY (ARRAY['api_key', 'secret_key']);
+					scores_unreadable := scores_unreadable OR stored.name = ANY (ARRAY['reporting_user', 'reporting_password']);
+				END IF;
 				CONTINUE;
 			END;
 		END IF;
 		credential := coalesce(credential, '{}') || jsonb_build_object(stored.name, stored.secret);
 	END LOOP;
-	unreadable := unreadable || '; mend that, or store another secret with mt_set_credential';
+	unreadable := unreadable || remedy;
+	lacking := lacking || remedy;
 	IF coalesce(credential::text, unreadable) IS NOT NULL THEN
 		RETURN NEXT;
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION mindtickle.credential_of(pg_catalog.text)
-	IS 'for the sync worker: the secrets of a tenant, and in words which of them cannot be read from their files; key_unreadable: one without which nothing can be sent; scores_unreadable: one of the reporting user''s; no row: there are none';
+	IS 'for the sync worker: the secrets of a tenant, and in words which of them cannot be read from their files; lacking: those among them that its contract and settings use; key_unreadable: one of these without which nothing can be sent; scores_unreadable: one of these of the reporting user''s; no row: there are none';
 
 CREATE FUNCTION mindtickle.credential_stored_at(tenant pg_catalog.text) RETURNS pg_catalog.timestamptz
 	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -212,7 +225,7 @@ BEGIN
 				AND (job.requested_by IS NOT NULL OR r.listed_at IS NULL);
 	END IF;
 	RETURN QUERY SELECT job.job_id, job.kind, job.phase, job.position, mindtickle.source_settings(sync_open.tenant),
-		c.credential, job.done, job.total, mindtickle.credential_stored_at(sync_open.tenant), c.unreadable, c.key_unreadable, c.scores_unreadable
+		c.credential, job.done, job.total, mindtickle.credential_stored_at(sync_open.tenant), c.lacking, c.key_unreadable, c.scores_unreadable
 		FROM (VALUES (1)) AS once LEFT JOIN mindtickle.credential_of(sync_open.tenant) AS c ON true;
 END
 $$;

@@ -132,12 +132,20 @@ refuse_work(void *argument)
 
 	if (work->resting)
 	{
+		const MtTenant *tenant = work->tenant;
+		int64		now = mt_now();
 		TimestampTz until;
 		char	   *reason;
 
-		mt_sql_enter_tenant(work->tenant->tenant_id);
-		reason = mt_sql_rest_reason(work->tenant->tenant_id, &until);
-		work->end.text = psprintf("nothing is pulled for tenant \"%s\"%s%s: %s", work->tenant->tenant_id, until == 0 ? "" : " until ",
+		mt_sql_enter_tenant(tenant->tenant_id);
+		reason = mt_sql_rest_reason(tenant->tenant_id, &until);
+		/* Trouble of our own may not have been made known. */
+		if (tenant->hold_until > Max(now, tenant->backoff_until))
+		{
+			reason = tenant->hold_reason;
+			until = GetCurrentTimestamp() + (tenant->hold_until - now);
+		}
+		work->end.text = psprintf("nothing is pulled for tenant \"%s\"%s%s: %s", tenant->tenant_id, until == 0 ? "" : " until ",
 								  until == 0 ? "" : timestamptz_to_str(until), reason == NULL ? "it rests" : reason);
 	}
 	finish_concerned(work);
@@ -232,6 +240,13 @@ gone_work(void *argument)
 	work->gone_count = mt_sql_requests_gone(work->tickets, work->count, work->gone);
 }
 
+/* Could the errand be sent now, as far as it depends on itself? */
+static bool
+is_due(const MtErrand *errand, int64 now)
+{
+	return errand->slot == NULL || (errand->slot->state == MT_SLOT_WAITING && errand->slot->not_before <= now);
+}
+
 /* Forgets the errands of those who were cancelled or have ended. Asked when something could be sent, for before that nothing depends on it. */
 static void
 forget_gone(MtTenant *tenant)
@@ -241,23 +256,20 @@ forget_gone(MtTenant *tenant)
 	MtFailure	failure;
 	dlist_iter	iter;
 	dlist_mutable_iter mutable;
-	int			unsent = 0;
+	int			due = 0;
 
 	dlist_foreach(iter, &tenant->errands)
-	{
-		MtErrand   *errand = dlist_container(MtErrand, node, iter.cur);
-
-		unsent += errand->slot == NULL || errand->slot->state == MT_SLOT_WAITING;
-	}
-	if (unsent == 0 || tenant->backoff_until > now || (tenant->job != NULL && mt_budget_next(&tenant->budget, now, true) > now))
+		due += is_due(dlist_container(MtErrand, node, iter.cur), now);
+	if (due == 0 || Max(tenant->backoff_until, tenant->hold_until) > now ||
+		(tenant->job != NULL && mt_budget_next(&tenant->budget, now, true) > now))
 		return;
-	work.tickets = palloc(sizeof(int64) * (Size) unsent);
-	work.gone = palloc(sizeof(int64) * (Size) unsent);
+	work.tickets = palloc(sizeof(int64) * (Size) due);
+	work.gone = palloc(sizeof(int64) * (Size) due);
 	dlist_foreach(iter, &tenant->errands)
 	{
 		MtErrand   *errand = dlist_container(MtErrand, node, iter.cur);
 
-		if (errand->slot == NULL || errand->slot->state == MT_SLOT_WAITING)
+		if (is_due(errand, now))
 			work.tickets[work.count++] = errand->ticket;
 	}
 	/* Where they cannot be told apart all are served. */
@@ -287,13 +299,13 @@ mt_errands_settle(MtTenant *tenant)
 {
 	int64		now = mt_now();
 	ErrandWork	expired = {.tenant = tenant,.until = now};
-	ErrandWork	work = {.tenant = tenant,.end = {UPSTREAM_ERROR},.resting = true,.until = tenant->backoff_until};
+	ErrandWork	work = {.tenant = tenant,.end = {UPSTREAM_ERROR},.resting = true,.until = Max(tenant->backoff_until, tenant->hold_until)};
 	dlist_iter	iter;
 
 	forget_concerned(&expired);
 	forget_gone(tenant);
 	drop_unawaited(tenant);
-	if (tenant->backoff_until <= now)
+	if (work.until <= now)
 		return;
 	dlist_foreach(iter, &tenant->errands)
 	{

@@ -25,6 +25,7 @@ mt_position_start(MtPosition *position)
 	position->after = pstrdup("");
 	position->again = kept.again;
 	position->error = kept.error;
+	position->scores = kept.scores;
 }
 
 static int64
@@ -107,6 +108,7 @@ mt_position_read(MtPosition *position, const char *json)
 		position->round = (int) read_count(object, "round", 0);
 		position->lost = read_count(object, "lost", 0);
 		position->error = read_text(object, "error");
+		position->scores = read_text(object, "scores");
 	}
 	PG_FINALLY();
 	{
@@ -159,6 +161,11 @@ mt_position_write(const MtPosition *position)
 	{
 		appendStringInfoString(&json, ",\"error\":");
 		escape_json(&json, position->error);
+	}
+	if (position->scores != NULL)
+	{
+		appendStringInfoString(&json, ",\"scores\":");
+		escape_json(&json, position->scores);
 	}
 	appendStringInfoChar(&json, '}');
 	return json.data;

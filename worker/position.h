@@ -37,6 +37,7 @@ typedef struct MtPosition
 
 	/* of the whole pull */
 	char	   *error;			/* why it will count as failed; NULL: it will not */
+	char	   *scores;			/* why there are none, though there should be; NULL: they are pulled, or nobody can bring them */
 } MtPosition;
 
 extern void mt_position_start(MtPosition *position);

@@ -247,18 +247,9 @@ settle_tenants(bool all)
 		}
 		if (tenant->listed)
 		{
-			int64		next = Min(tenant->due_at, mt_push_due(tenant));
-			int64		due = Max(Max(next, tenant->backoff_until), tenant->hold_until);
-
 			if (tenant->job == NULL)
-			{
 				unschedule(tenant);
-				mt_sync_wake(tenant, mt_errands_any(tenant) ? mt_now() : next == MT_NEVER ? MT_NEVER : due);
-			}
-			else
-				mt_sync_wake(tenant, mt_now());
-			if (tenant->probe != NULL)
-				mt_sync_wake(tenant, mt_now());
+			mt_sync_wake(tenant, tenant->job != NULL || tenant->probe != NULL || mt_errands_any(tenant) ? mt_now() : mt_pull_due(tenant));
 			continue;
 		}
 		unschedule(tenant);
@@ -266,6 +257,8 @@ settle_tenants(bool all)
 		mt_probe_end(tenant, "the tenant does not exist any more");
 		mt_budget_free(&tenant->budget);
 		mt_token_drop(tenant);
+		if (tenant->hold_reason != NULL)
+			pfree(tenant->hold_reason);
 		hash_search(tenants, tenant->tenant_id, HASH_REMOVE, NULL);
 	}
 }

@@ -155,8 +155,12 @@ typedef struct MtTenant
 	int64		due_at;			/* when the next pull may be opened */
 	int64		backoff_until;
 	int64		paused_until;	/* the far side has asked for a pause: whoever sends for the tenant waits, whatever it rests for */
-	int64		hold_until;		/* because of trouble of our own */
-	int			troubles;		/* in a row */
+	int64		hold_until;		/* because of trouble of our own: a transaction has failed */
+	char	   *hold_reason;	/* in words, in TopMemoryContext; NULL: there was none */
+	int			troubles;		/* such, in a row */
+	int64		vain_until;		/* because what is due could not be opened; who waits may try all the same */
+	int			vain_opens;		/* such, in a row */
+	bool		put_off_told;	/* the log has seen that a secret without which nothing is sent cannot be read */
 	uint64		refused_secret; /* hash of a key that was refused just now */
 	int			refused_status; /* how */
 	uint64		refused_reporting;	/* hash of a reporting user that was refused */
@@ -212,6 +216,7 @@ extern bool mt_job_back_off(MtTenant *tenant, int64 pause, const char *error);
 extern void mt_job_flush_counters(MtTenant *tenant, bool all);
 
 /* tenant_pull.c */
+extern int64 mt_pull_due(const MtTenant *tenant);
 extern char *mt_pull_url(const MtTenant *tenant, const MtSlot *slot);
 extern void mt_pull_start_phase(MtJob *job);
 extern MtSlot *mt_pull_urgent_slot(MtTenant *tenant, const MtStage *stage, const char *key, const char *upstream_id);

@@ -15,7 +15,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* The first and the longest pause after trouble of our own. */
+/* The first and the longest pause after trouble of our own, and where there was nothing to open. */
 #define FIRST_HOLD		(5 * MT_SECOND)
 #define LAST_HOLD		(10 * MT_MINUTE)
 
@@ -144,15 +144,13 @@ build_job(MtTenant *tenant, MtJob *job, const MtJobRow *row)
 	if (problem != NULL)
 		return problem;
 	if (row->unreadable != NULL)
-	{
 		job->unreadable = pstrdup(row->unreadable);
-		/* Only the live contract asks anybody for scores. */
-		job->scores_unreadable = row->scores_unreadable && job->source.contract->reporting_url != NULL;
-	}
+	job->scores_unreadable = row->scores_unreadable;
 	job->origin = hash_origin(&job->source, row->stored_at);
 	/* One that was refused is tried again as soon as anything is stored, be it the same. */
 	job->source.reporting_hash = hash_combine64(job->source.reporting_hash, (uint64) row->stored_at);
-	job->source.reporting_refused = tenant->refused_reporting == job->source.reporting_hash && mt_now() < tenant->reporting_rests_until;
+	job->source.reporting_refused = job->source.contract->reporting_url != NULL &&
+		tenant->refused_reporting == job->source.reporting_hash && mt_now() < tenant->reporting_rests_until;
 	mt_job_start_budget(tenant, &job->source);
 	mt_pace_join(tenant);
 	/* Enough at once that answers of a second do not cost the rate, and never a crowd. */
@@ -214,13 +212,46 @@ put_off(MtTenant *tenant, const char *error)
 {
 	char	   *text = pstrdup(error);
 
-	if (tenant->troubles++ == 0)
+	if (!tenant->put_off_told)
 		ereport(LOG,
 				(errmsg("the pull of tenant \"%s\" is put off: %s", tenant->tenant_id, text),
 				 errdetail("It goes on where it was. Repetitions are not logged.")));
+	tenant->put_off_told = true;
 	if (mt_job_back_off(tenant, UNREADABLE_PAUSE, text))
 		mt_job_release(tenant);
 	mt_errands_refuse(tenant, ERRCODE_FDW_ERROR, text, NULL);
+}
+
+/* There was nothing to open. */
+static void
+opened_in_vain(MtTenant *tenant)
+{
+	mt_job_release(tenant);
+	mt_errands_refuse_resting(tenant);
+	/* The overview said there was something: something else has taken it, or it is not due yet. */
+	if (tenant->due_at <= mt_now())
+		tenant->vain_until = mt_now() + Min(FIRST_HOLD << Min(tenant->vain_opens++, 10), LAST_HOLD);
+}
+
+/* Settings and secrets were read: the job stays only if it can be pulled and something is left to ask for. */
+static void
+opened(MtTenant *tenant, const JobWork *work)
+{
+	tenant->vain_opens = 0;
+	if (work->passes)
+	{
+		put_off(tenant, work->error);
+		return;
+	}
+	tenant->put_off_told = false;
+	if (work->error != NULL)
+		mt_job_fail(tenant, work->error, work->pause);
+	else if (work->nothing_left)
+	{
+		mt_job_release(tenant);
+		tenant->due_at = MT_NEVER;
+		mt_sync_look();
+	}
 }
 
 /*
@@ -244,26 +275,9 @@ mt_job_open(MtTenant *tenant)
 	if (!mt_in_unflushed_transaction(open_work, &work, &failure))
 		mt_job_trouble(tenant, &failure);
 	else if (!work.found && !work.errands_only)
-	{
-		mt_job_release(tenant);
-		mt_errands_refuse_resting(tenant);
-		/* The overview said there was one: something else has taken it, or it is not due yet. */
-		if (tenant->due_at <= mt_now())
-		{
-			tenant->hold_until = mt_now() + Min(FIRST_HOLD << Min(tenant->troubles, 10), LAST_HOLD);
-			tenant->troubles++;
-		}
-	}
-	else if (work.passes)
-		put_off(tenant, work.error);
-	else if (work.error != NULL)
-		mt_job_fail(tenant, work.error, work.pause);
-	else if (work.nothing_left)
-	{
-		mt_job_release(tenant);
-		tenant->due_at = MT_NEVER;
-		mt_sync_look();
-	}
+		opened_in_vain(tenant);
+	else
+		opened(tenant, &work);
 }
 
 /*
@@ -452,6 +466,9 @@ mt_job_trouble(MtTenant *tenant, const MtFailure *failure)
 	if (failure->sqlstate == ERRCODE_UNDEFINED_SCHEMA || failure->sqlstate == ERRCODE_UNDEFINED_FUNCTION)
 		mt_worker_end_without_extension();
 	tenant->hold_until = mt_now() + pause;
+	if (tenant->hold_reason != NULL)
+		pfree(tenant->hold_reason);
+	tenant->hold_reason = MemoryContextStrdup(TopMemoryContext, failure->text);
 	if (tenant->troubles++ == 0)
 	{
 		JobWork		work = {.tenant = tenant, .error = failure->text, .until = GetCurrentTimestamp() + at_least_asked_for(tenant, pause)};

@@ -518,14 +518,24 @@ send_due(MtTenant *tenant)
 	return wake;
 }
 
+/*
+ * When a pull or a push of a tenant without a job is to be opened; MT_NEVER: none is due.
+ */
+int64
+mt_pull_due(const MtTenant *tenant)
+{
+	int64		due = Max(Min(tenant->due_at, mt_push_due(tenant)), tenant->vain_until);
+
+	return Max(due, Max(tenant->backoff_until, tenant->hold_until));
+}
+
 /* Opens the tenant's job if there is something to do now. False when there is none. */
 static bool
 open_job(MtTenant *tenant)
 {
 	int64		now = mt_now();
-	int64		due = mt_errands_any(tenant) ? 0 : Min(tenant->due_at, mt_push_due(tenant));
+	int64		due = mt_errands_any(tenant) ? Max(tenant->backoff_until, tenant->hold_until) : mt_pull_due(tenant);
 
-	due = Max(due, Max(tenant->backoff_until, tenant->hold_until));
 	if (due > now)
 	{
 		mt_sync_wake(tenant, due);
@@ -539,7 +549,7 @@ open_job(MtTenant *tenant)
 	mt_job_open(tenant);
 	if (tenant->job == NULL)
 		/* Opened again, or looked at, in the next turn. */
-		mt_sync_wake(tenant, Max(Max(Min(tenant->due_at, mt_push_due(tenant)), tenant->backoff_until), tenant->hold_until));
+		mt_sync_wake(tenant, mt_pull_due(tenant));
 	return tenant->job != NULL;
 }
 
@@ -590,7 +600,7 @@ mt_pull_step(MtTenant *tenant)
 		return;
 	if (!mt_errands_take_up(tenant) || !mt_push_fill(tenant) || !fill(tenant))
 	{
-		mt_sync_wake(tenant, Max(Max(Min(tenant->due_at, mt_push_due(tenant)), tenant->backoff_until), tenant->hold_until));
+		mt_sync_wake(tenant, mt_pull_due(tenant));
 		return;
 	}
 	wake = send_due(tenant);

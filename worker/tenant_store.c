@@ -253,6 +253,25 @@ begin_phase(MtJob *job)
 	job->total = -1;
 }
 
+/* Notes, as the way to pull progress is chosen, whether it goes without a reporting user whom it should have. He may come back before the phase ends. */
+static void
+note_scores(MtJob *job)
+{
+	MtPosition *position = &job->position;
+
+	/* It begins anew. */
+	if (position->stage[0] == '\0')
+		position->scores = NULL;
+	if (job->scores_unreadable)
+	{
+		position->scores = MemoryContextStrdup(job->context, psprintf("scores were not pulled: %s", job->unreadable));
+		if (position->error == NULL)
+			position->error = MemoryContextStrdup(job->context, psprintf("%s: %s", mt_phase_name(job->phase), position->scores));
+	}
+	else if (job->source.reporting_refused)
+		position->scores = MemoryContextStrdup(job->context, "scores were not pulled, for the reporting_user is refused");
+}
+
 /*
  * Finds out how the phase is done: as saved with the position if that is still possible and is no listing of another source, else anew and from its
  * start. Phases that the contract does not have, or for which nothing is configured, are passed over. False when there is none left.
@@ -283,13 +302,16 @@ choose_stage(MtTenant *tenant)
 		stage = mt_contract_choose(&job->source, job->phase, &counts);
 		if (stage != NULL)
 			continue;
-		mt_sql_sync_pass_phase(tenant->tenant_id, job->job_id, job->phase);
+		/* Results of quizzes came with the scores. */
+		if (job->phase == MT_PHASE_QUIZ_RESULTS && job->position.scores != NULL)
+			mt_sql_sync_finish_phase(tenant->tenant_id, job->job_id, job->phase, false, false, job->position.scores, &job->position);
+		else
+			mt_sql_sync_pass_phase(tenant->tenant_id, job->job_id, job->phase);
 		job->phase++;
 	}
 	job->stage = stage;
-	/* Also where they can be read before it ends. */
-	if (stage != NULL && job->phase == MT_PHASE_PROGRESS && job->scores_unreadable && job->position.error == NULL)
-		job->position.error = MemoryContextStrdup(job->context, psprintf("%s: scores are not pulled: %s", mt_phase_name(job->phase), job->unreadable));
+	if (stage != NULL && job->phase == MT_PHASE_PROGRESS)
+		note_scores(job);
 	if (stage != NULL && job->position.stage[0] == '\0')
 	{
 		job->position.stage = MemoryContextStrdup(job->context, stage->name);
@@ -319,6 +341,23 @@ mt_store_choose_stage(MtTenant *tenant)
 	return true;
 }
 
+/* Where scores are missing the progress is not complete, and where reports are, so are the scores. */
+static void
+account_scores(StoreWork *work)
+{
+	MtJob	   *job = work->tenant->job;
+	MtPosition *position = &job->position;
+
+	if (position->scores != NULL)
+	{
+		work->complete = false;
+		if (work->error == NULL)
+			work->error = position->scores;
+	}
+	else if (!work->complete && job->stage->records == MT_RECORDS_REPORTS)
+		position->scores = MemoryContextStrdup(job->context, work->error);
+}
+
 /* Goes on to the next phase; behind the last the job is over. */
 static void
 end_phase(StoreWork *work)
@@ -329,14 +368,8 @@ end_phase(StoreWork *work)
 	bool		whole = is_whole(position);
 	MemoryContext previous;
 
-	/* What the reporting user would have brought is missing. */
-	if (job->phase == MT_PHASE_PROGRESS && (job->source.reporting_refused || job->scores_unreadable))
-	{
-		work->complete = false;
-		if (work->error == NULL)
-			work->error = job->scores_unreadable ? psprintf("scores were not pulled: %s", job->unreadable) :
-				"scores were not pulled, for the reporting_user is refused";
-	}
+	if (job->phase == MT_PHASE_PROGRESS)
+		account_scores(work);
 	if (job->phase == MT_PHASE_ROSTER && work->complete && !whole)
 		ereport(LOG,
 				(errmsg("the roster of tenant \"%s\" showed " INT64_FORMAT " of the " INT64_FORMAT " users that it says there are, so nobody was deactivated",

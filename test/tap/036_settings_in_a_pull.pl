@@ -26,7 +26,8 @@ my $sandbox = MindTickle::Sandbox->start(
 	'--tenant', 'other,users=300,courses=2,rps=0,rpm=0',
 	'--tenant', 'rotated,contract=live,users=200,courses=2,reporting=no,rps=0,rpm=0',
 	'--tenant', 'scored,contract=live,users=20,courses=3,rps=0,rpm=0',
-	(map { ('--tenant', "$_,users=8,courses=2,rps=0,rpm=0") } qw(keyed scim next rest budget listed)),
+	(map { ('--tenant', "$_,contract=live,users=60,courses=3,rps=0,rpm=0") } qw(mended corrected)),
+	(map { ('--tenant', "$_,users=8,courses=2,rps=0,rpm=0") } qw(keyed unused troubled next rest budget listed)),
 	(map { ('--tenant', "$_,users=400,courses=2,rps=0,rpm=0") } qw(moved undone)));
 # The same tenant with other people.
 my $elsewhere = MindTickle::Sandbox->start('--seed', 37, '--tenant', 'moved,users=400,courses=2,rps=0,rpm=0');
@@ -86,6 +87,26 @@ sub write_secret
 	unlink $file;
 	append_to_file($file, $secret);
 	chmod $mode // 0600, $file;
+}
+
+# What is missing of a tenant, and why.
+sub failing
+{
+	my ($tenant) = @_;
+	return sql("SELECT array_to_string(failing, '; ') FROM mt_stat_tenant WHERE tenant_id = '$tenant'");
+}
+
+sub troubled_by
+{
+	my ($why) = @_;
+	return poll($node, "SELECT last_error LIKE '%$why%' FROM mindtickle.tenant WHERE tenant_id = 'troubled'");
+}
+
+sub times_logged
+{
+	my ($line) = @_;
+	my @found = slurp_file($node->logfile) =~ /$line/g;
+	return scalar @found;
 }
 
 # A statement's rows, or its error with the code.
@@ -195,16 +216,26 @@ is(sql($version), $before, 'the same settings are no change');
 sql('SELECT ' . configure('undone', base_urls => [ $sandbox->url ], requests_per_hour => 1000));
 is(sql($version), $before + 1, 'others are');
 
+# Keeps what was missing, for a later pull that misses nothing forgets it.
+sql(<<'END');
+CREATE TABLE was_missing (tenant_id text, resource text, error text);
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.was_missing VALUES (new.tenant_id, new.resource, new.error); RETURN NULL; END';
+CREATE TRIGGER keep AFTER UPDATE ON mindtickle.sync_resource FOR EACH ROW WHEN (new.error IS NOT NULL AND old.error IS NULL) EXECUTE FUNCTION keep();
+GRANT INSERT ON was_missing TO PUBLIC;
+END
+
 # Secret files. One that only scores need.
 my $live = $sandbox->tenant('scored');
 add_live_tenant($node, $sandbox, 'scored');
 ok(wait_for_sync($node, 'scored'), 'a tenant with a reporting user is pulled');
+my $results_at = sql("SELECT quiz_results_at FROM mt_stat_tenant WHERE tenant_id = 'scored'");
 sql('SELECT ' . credential('scored', reporting_password => { file => 'password' }) . ", mt_sync_tenant('scored')");
 ok(pull_ends('scored'), 'his password cannot be read');
 my $unreadable = 'could not read a credential of tenant "%s" from file "%s"';
 my $why = sprintf $unreadable, 'scored', 'password';
 like(last_job('scored', "state || ' ' || error"), qr/^failed progress: .*reporting_password: $why \(the tenant has no directory .*mt_set_credential/, 'the pull says why');
-is(sql("SELECT string_agg(resource, ' ') FROM mindtickle.sync_resource WHERE tenant_id = 'scored' AND error IS NOT NULL"), 'progress', 'nothing else is missing');
+like(failing('scored'), qr/^progress: scores were not pulled: reporting_password: .*; quiz_results: scores were not pulled: reporting_password: [^;]*; mend that, [^;]*$/, 'as do what is missing, and nothing else');
+is(sql("SELECT quiz_results_at FROM mt_stat_tenant WHERE tenant_id = 'scored'"), $results_at, 'the results of quizzes are as old as they were');
 is(sql("SELECT backoff_until IS NULL OR backoff_until < now() FROM mindtickle.tenant WHERE tenant_id = 'scored'"), 't', 'and the tenant does not rest');
 is(sql("SELECT string_agg(step || ' ' || ok, ', ') FROM mt_test_connection('scored') WHERE step IN ('settings', 'secrets', 'sign-in', 'users', 'reports')"),
 	'settings true, secrets false, sign-in true, users true', 'a test of the connection does what it can');
@@ -214,17 +245,62 @@ write_secret('scored', 'password', "$live->{reporting_password}\n");
 sql("SELECT mt_sync_tenant('scored')");
 ok(wait_for_sync($node, 'scored'), 'once it can be read the next pull is complete');
 equals_truth($node, $sandbox, 'scored');
-is(sql("SELECT count(*) FROM mt_test_connection('scored') WHERE NOT ok"), 0, 'and the test finds nothing');
+is(failing('scored'), '', 'nothing is missing');
+is(sql("SELECT quiz_results_at > '$results_at' FROM mt_stat_tenant WHERE tenant_id = 'scored'"), 't', 'and the results of quizzes are new');
+is(sql("SELECT count(*) FROM mt_test_connection('scored') WHERE NOT ok"), 0, 'the test finds nothing');
 
-# One that no pull needs: no text, besides.
-write_secret('scim', 'token', "\xff\xfe\n");
-add_tenant($node, $sandbox, 'scim');
-ok(wait_for_sync($node, 'scim'), 'a tenant without provisioning is pulled');
-sql('SELECT ' . credential('scim', scim_token => { file => 'token' }) . ", mt_sync_tenant('scim')");
-ok(pull_ends('scim'), 'a token for provisioning cannot be read');
-like(last_job('scim', 'error'), qr/^scim_token: .* \(the file is no text in the encoding of the database\)/, 'the pull says why');
-is(sql("SELECT count(*) FROM mindtickle.sync_resource WHERE tenant_id = 'scim' AND error IS NOT NULL"), 0, 'and has everything');
-equals_truth($node, $sandbox, 'scim');
+# Results that are missing because the reports that bring them were refused.
+$results_at = sql("SELECT quiz_results_at FROM mt_stat_tenant WHERE tenant_id = 'scored'");
+$sandbox->post('faults', kind => 'html400', percent => 100, tenant => 'scored');
+sql("SELECT mt_sync_tenant('scored')");
+ok(pull_ends('scored'), 'a pull whose reports are refused');
+like(failing('scored'), qr/progress: items that could not be read \([a-z ]*reports\): \d+; quiz_results: items that could not be read \([a-z ]*reports\): \d+/, 'lacks progress and the results of quizzes');
+is(sql("SELECT quiz_results_at FROM mt_stat_tenant WHERE tenant_id = 'scored'"), $results_at, 'which are as old as they were');
+$sandbox->post('faults', kind => 'html400', percent => 0, tenant => 'scored');
+sql("SELECT mt_sync_tenant('scored')");
+ok(wait_for_sync($node, 'scored'), 'and has them when they are not');
+is(failing('scored'), '', 'so that nothing is missing');
+
+# A reporting user who comes back within the part of the pull that he was missed in: half of the scores is not all of them.
+foreach my $case ([ 'mended', { file => 'password' }, 'reporting_password: could not read' ], [ 'corrected', 'wrong', 'the reporting_user is refused' ])
+{
+	my ($tenant, $password, $reason) = @$case;
+	my $right = $sandbox->tenant($tenant)->{reporting_password};
+	add_live_tenant($node, $sandbox, $tenant);
+	ok(wait_for_sync($node, $tenant), "$tenant: a tenant with a reporting user is pulled");
+	sql('SELECT ' . credential($tenant, reporting_password => $password) . ', ' . configure($tenant, requests_per_second => 5, requests_per_minute => 300) . ", mt_sync_tenant('$tenant')");
+	ok(in_progress($tenant), "$tenant: without him progress is asked for in another way");
+	my $job = last_job($tenant, 'job_id');
+	write_secret($tenant, 'password', $right);
+	sql('SELECT ' . credential($tenant, reporting_password => ref $password ? $password : $right) . ', ' . configure($tenant, requests_per_second => 100, requests_per_minute => 6000));
+	ok(poll($node, "SELECT state <> 'running' FROM mt_sync_jobs WHERE tenant_id = '$tenant' AND job_id = $job"), "$tenant: he is back, and the pull goes on to its end");
+	is(sql("SELECT state FROM mt_sync_jobs WHERE tenant_id = '$tenant' AND job_id = $job"), 'failed', "$tenant: it has failed");
+	like(sql("SELECT string_agg(topic || ' ' || (payload ->> 'error'), ' ') FROM mt_events WHERE tenant_id = '$tenant' AND topic = 'sync.failed'"), qr/^sync.failed progress: .*reporting/, "$tenant: and says why");
+	like(sql("SELECT string_agg(resource || ': ' || error, ' ') FROM was_missing WHERE tenant_id = '$tenant'"), qr/^progress: scores were not pulled.*$reason.* quiz_results: scores were not pulled.*$reason/, "$tenant: what it lacks is known");
+	ok(poll($node, "SELECT count(*) = 3 AND bool_and(state IN ('done', 'failed')) FROM mt_sync_jobs WHERE tenant_id = '$tenant'"), "$tenant: the next pull follows");
+	is(last_job($tenant, 'state'), 'done', "$tenant: and has them");
+	is(failing($tenant), '', "$tenant: nothing is missing any more");
+	equals_truth($node, $sandbox, $tenant);
+}
+
+# Those that no pull needs: no text, besides.
+write_secret('unused', 'token', "\xff\xfe\n");
+add_tenant($node, $sandbox, 'unused');
+ok(wait_for_sync($node, 'unused'), 'a tenant without provisioning is pulled');
+sql('SELECT ' . credential('unused', map { $_ => { file => 'token' } } qw(scim_token secret_key reporting_user reporting_password)) . ", mt_sync_tenant('unused')");
+ok(pulled_twice('unused'), 'secrets that neither its contract nor its settings use cannot be read, and it is pulled');
+is(last_job('unused', 'error'), '', 'without a word of them');
+is(sql("SELECT last_error FROM mt_stat_tenant WHERE tenant_id = 'unused'"), '', 'nor is there one elsewhere');
+equals_truth($node, $sandbox, 'unused');
+like(sql("SELECT detail FROM mt_test_connection('unused') WHERE step = 'secrets'"), qr/^(?:\w+: could not read [^;]*; ){4}mend that/, 'but in a test of the connection');
+sql('SELECT ' . configure('unused', push_users => JSON::PP::true, scim_url => $sandbox->url) . ", mt_sync_tenant('unused')");
+ok(pull_ends('unused'), 'with provisioning the token is used');
+like(last_job('unused', "state || ' ' || error"), qr/^failed scim_token: could not read [^;]* \(the file is no text in the encoding of the database\); mend that, [^;]*$/, 'and the pull says so');
+is(failing('unused'), '', 'while it has everything');
+sql('SELECT ' . credential('rotated', reporting_user => { file => 'nowhere' }) . ", mt_sync_tenant('rotated')");
+ok(wait_for_sync($node, 'rotated'), 'half of a reporting user is none');
+sql('SELECT ' . credential('rotated', secret_key => { file => 'nowhere' }) . ", mt_sync_tenant('rotated')");
+ok(poll($node, "SELECT last_error LIKE 'secret_key: could not read %' FROM mt_stat_tenant WHERE tenant_id = 'rotated'"), 'of a pair that signs in both are needed');
 
 # The key: nothing is sent, and the pull waits for it.
 write_secret('keyed', 'key', $sandbox->key('keyed') . "\n");
@@ -255,6 +331,38 @@ sql("SELECT mt_sync_tenant('keyed')");
 ok(wait_for_sync($node, 'keyed'), 'once it can be read the pull goes on');
 is(last_job('keyed', 'job_id'), $job, 'the same one');
 equals_truth($node, $sandbox, 'keyed');
+
+# A database that does not take what it is given is one thing, a key that cannot be read another: each is told, whatever the other has done before.
+write_secret('troubled', 'key', $sandbox->key('troubled') . "\n");
+add_tenant($node, $sandbox, 'troubled');
+ok(wait_for_sync($node, 'troubled'), 'another tenant is pulled');
+sql('SELECT ' . credential('troubled', api_key => { file => 'key' }));
+ok(pulled_twice('troubled'), 'and again, once its key is in a file');
+my $told = qr/the pull of tenant "troubled" is put off: api_key/;
+my $trouble = "CREATE TRIGGER trouble BEFORE UPDATE ON mindtickle.sync_job FOR EACH ROW WHEN (new.tenant_id = 'troubled') EXECUTE FUNCTION trouble()";
+my $no_rest = "UPDATE mindtickle.tenant SET backoff_until = now(), last_error = NULL WHERE tenant_id = 'troubled'";
+sql(q(CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''there is no room''; END'));
+sql($trouble);
+sql("SELECT mt_sync_tenant('troubled')");
+ok(troubled_by('there is no room'), 'the database does not take a pull');
+chmod 0644, "$secrets/troubled/key";
+sql("DROP TRIGGER trouble ON mindtickle.sync_job; $no_rest; SELECT mt_sync_tenant('troubled')");
+ok(troubled_by('api_key: '), 'it would now, and the key cannot be read');
+is(times_logged($told), 1, 'which the log tells');
+chmod 0600, "$secrets/troubled/key";
+sql("$no_rest; SELECT mt_sync_tenant('troubled')");
+ok(wait_for_sync($node, 'troubled'), 'once both are well the pull goes on');
+chmod 0644, "$secrets/troubled/key";
+sql("SELECT mt_sync_tenant('troubled')");
+ok(troubled_by('api_key: '), 'the key cannot be read once more');
+is(times_logged($told), 2, 'and the log tells once more');
+chmod 0600, "$secrets/troubled/key";
+sql("$trouble; $no_rest; SELECT mt_sync_tenant('troubled')");
+ok(troubled_by('there is no room'), 'it can, and the database does not take the pull: that is told');
+is(times_logged(qr/the pull of tenant "troubled" is put off: .*there is no room/), 2, 'as the first time');
+sql("DROP TRIGGER trouble ON mindtickle.sync_job; $no_rest; SELECT mt_sync_tenant('troubled')");
+ok(wait_for_sync($node, 'troubled'), 'when it does the pull goes on');
+equals_truth($node, $sandbox, 'troubled');
 
 # A clock that was ahead and is right again: pulls come, are accounted for, and ask for everything.
 my @ahead = qw(next rest budget listed);

@@ -15,8 +15,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# mindtickle.databases: no workers here.
-my $node = start_node('primary', configuration => "log_statement = none\nmindtickle.databases = 'nowhere'\nfsync = off\njit = off\nmax_wal_size = 4GB\nmax_prepared_transactions = 2\nautovacuum = off\n");
+# mindtickle.databases: no workers here. wal_writer_delay: what nobody waits for is not on the disk soon after.
+my $node = start_node('primary', configuration => "log_statement = none\nmindtickle.databases = 'nowhere'\nfsync = off\njit = off\nmax_wal_size = 4GB\nmax_prepared_transactions = 2\nautovacuum = off\n"
+	  . "wal_level = replica\nmax_wal_senders = 1\nwal_writer_delay = 10s\n");
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 add_extension($node);
 
@@ -274,7 +275,7 @@ is(sql("SELECT last_seq FROM mindtickle.event_position WHERE tenant_id = '$t'"),
 # Also where commits have to wait for a standby, and the publication's does not because its caller takes the setting back.
 emit($node, $t, 'a', 4, 4);
 sql(<<"SQL");
-CREATE FUNCTION publish_within() RETURNS int8 LANGUAGE sql SET work_mem = '5MB' AS 'SELECT published FROM mindtickle.publish(''$t'', 10)';
+CREATE FUNCTION publish_within() RETURNS int8 LANGUAGE sql SET synchronous_commit = off AS 'SELECT published FROM mindtickle.publish(''$t'', 10)';
 ALTER SYSTEM SET synchronous_standby_names = 'nobody';
 SQL
 $node->reload;

@@ -348,6 +348,29 @@ report_missing_events(const char *tenant, const char *name, int64 from, int64 la
 					 quote_literal_cstr(tenant), quote_literal_cstr(name), to)));
 }
 
+/*
+ * ERROR 55000 for a consumer that has acknowledged what is yet to come, as only a restore without the tenant's position brings it about: it would miss
+ * everything up to that number. Goes by the latest position, since a transaction that keeps to an older snapshot may have acknowledged more than that shows.
+ */
+static void
+check_acknowledged(const char *tenant, const char *name, int64 acked_seq)
+{
+	MtEventPosition latest;
+
+	mt_push_event_position(tenant, &latest);
+	PopActiveSnapshot();
+	if (acked_seq <= latest.last_seq)
+		return;
+	mt_flush_events();
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("consumer \"%s\" has acknowledged event " INT64_FORMAT ", which is yet to come", name, acked_seq),
+			 errdetail("The last one of tenant \"%s\" is " INT64_FORMAT ". The consumer was restored, and the tenant's position in its events was not.",
+					   tenant, latest.last_seq),
+			 errhint("To begin anew, at the oldest event that is kept: SELECT mt_drop_consumer(%s, %s);",
+					 quote_literal_cstr(tenant), quote_literal_cstr(name))));
+}
+
 /* Gives back the events from a number on, before another one. False where they end before. */
 static bool
 return_events(ReturnSetInfo *result, const char *tenant, int64 seq, int64 end, Snapshot snapshot)
@@ -454,8 +477,8 @@ check_polled(const Polled *polled, const Consumer *consumer)
 
 /*
  * mt_poll_events(tenant, consumer, max) -> (seq, topic, payload, created_at): the next events that the consumer has not acknowledged, in order. ERROR
- * 55000 where it is behind what is kept, 40001 where the transaction's snapshot is too old, 53400 where there are too many consumers, XX001 where the next
- * event is missing.
+ * 55000 where it is behind what is kept, or has acknowledged what is yet to come; 40001 where the transaction's snapshot is too old, 53400 where there are
+ * too many consumers, XX001 where the next event is missing.
  */
 Datum
 mt_poll_events(PG_FUNCTION_ARGS)
@@ -481,6 +504,8 @@ mt_poll_events(PG_FUNCTION_ARGS)
 			make_consumer(fcinfo, tenant, name, &consumer);
 		if (consumer.acked_seq + 1 < position.first_seq)
 			report_lost_events(tenant, name, consumer.acked_seq + 1, position.first_seq - 1);
+		if (consumer.acked_seq > position.last_seq)
+			check_acknowledged(tenant, name, consumer.acked_seq);
 		if (return_events(result, tenant, consumer.acked_seq + 1, Min(consumer.acked_seq + max, position.last_seq) + 1, GetActiveSnapshot()))
 			break;
 		/* One that is not there any more was in a table that has been emptied meanwhile, or is missing; those before it come first. */
@@ -597,6 +622,8 @@ list_consumers(ReturnSetInfo *result, const char *tenant)
 		values[1] = CStringGetTextDatum(consumer->name);
 		values[2] = Int64GetDatum(consumer->acked_seq);
 		values[3] = Int64GetDatum(position.last_seq - consumer->acked_seq);
+		/* It has acknowledged what is yet to come, at least in this snapshot. */
+		nulls[3] = consumer->acked_seq > position.last_seq;
 		values[4] = Int64GetDatum(Max(position.first_seq - 1 - consumer->acked_seq, 0));
 		values[5] = TimestampTzGetDatum(consumer->created_at);
 		values[6] = TimestampTzGetDatum(consumer->acked_at);

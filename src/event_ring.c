@@ -41,15 +41,6 @@
 #define MOVED_MAX		100
 #define CARRIED_MAX		5000
 
-/* A tenant's position, looked up once a check. */
-typedef struct KnownPosition
-{
-	char		tenant[MT_TENANT_MAX + 1];	/* the key */
-	bool		exists;
-	bool		foreign;		/* it tells nothing of this outbox */
-	MtEventPosition position;
-} KnownPosition;
-
 /* Blocks of the tables of positions and of consumers when they were taken into use, as far as this process knows. */
 static BlockNumber first_position_blocks = 0;
 static BlockNumber first_consumer_blocks = 0;
@@ -75,51 +66,63 @@ read_position(const char *tenant, MtEventPosition *position)
 	PopActiveSnapshot();
 }
 
-static KnownPosition *
-known_position(HTAB *positions, text *tenant)
+/* True when a table of the outbox holds something of a tenant that its cursor has not. While a batch is under way, what was taken of it counts, too. */
+static bool
+tenant_waits(int table, const char *tenant)
 {
-	char		name[MT_TENANT_MAX + 1];
-	KnownPosition *known;
-	bool		found;
+	MtEventPosition position;
+	const MtCursor *since;
+	MtNewScan	scan;
+	bool		waits;
 
-	text_to_cstring_buffer(tenant, name, sizeof(name));
-	known = hash_search(positions, name, HASH_ENTER, &found);
-	if (!found)
-	{
-		known->exists = mt_tenant_exists(name);
-		read_position(name, &known->position);
-		known->foreign = mt_event_position_foreign(&known->position);
-	}
-	return known;
+	/* What a dropped tenant has left is nobody's. */
+	if (!mt_tenant_exists(tenant))
+		return false;
+	mt_push_event_position(tenant, &position);
+	since = mt_events_since(&position);
+	/* Such a position tells nothing of this outbox. */
+	if (mt_event_position_foreign(&position))
+		since = NULL;
+	/* What goes to the overflow does so table by table. */
+	else if (position.batch != (Datum) 0 && position.spilling && table < position.batch_table)
+		since = &position.taking;
+	mt_new_scan_open(&scan, &mt_outbox_tables[table], tenant, since, GetActiveSnapshot());
+	waits = mt_new_scan_next(&scan);
+	mt_new_scan_close(&scan);
+	PopActiveSnapshot();
+	return waits;
 }
 
-/* True when a table of the outbox holds an event that waits; argument is its place in the ring. */
+/*
+ * True when a table of the outbox holds an event that waits; argument is its place in the ring. Goes from tenant to tenant by the index, however many rows
+ * each has, also by rows that nobody sees; so it takes as long as there are tenants.
+ */
 static bool
 outbox_needed(Relation relation, void *argument)
 {
-	HASHCTL		control = {.keysize = MT_TENANT_MAX + 1,.entrysize = sizeof(KnownPosition),.hcxt = CurrentMemoryContext};
-	HTAB	   *positions = hash_create("positions of tenants", 64, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	TableScanDesc scan = table_beginscan(relation, snapshot, 0, NULL);
+	int			table = *(int *) argument;
+	Relation	index = index_open(mt_relation_oid(&mt_outbox_tables[table].index), AccessShareLock);
+	IndexScanDesc scan = index_beginscan(relation, index, SnapshotAny, 1, 0);
 	TupleTableSlot *slot = table_slot_create(relation, NULL);
+	char	   *tenant = "";
 	bool		needed = false;
 
-	while (!needed && table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	while (!needed)
 	{
+		ScanKeyData key;
 		bool		isnull;
-		KnownPosition *known = known_position(positions, DatumGetTextPP(slot_getattr(slot, 1, &isnull)));
 
 		CHECK_FOR_INTERRUPTS();
-		/* What a dropped tenant has left is nobody's. */
-		needed = known->exists &&
-			(known->foreign || !mt_event_taken(&known->position, *(int *) argument,
-							U64FromFullTransactionId(DatumGetFullTransactionId(slot_getattr(slot, MT_OUTBOX_XID, &isnull))),
-							DatumGetInt64(slot_getattr(slot, MT_OUTBOX_POSITION, &isnull))));
+		mt_tenant_key(&key, 1, BTGreaterStrategyNumber, F_TEXT_GT, CStringGetTextDatum(tenant));
+		index_rescan(scan, &key, 1, NULL, 0);
+		if (!index_getnext_slot(scan, ForwardScanDirection, slot))
+			break;
+		tenant = TextDatumGetCString(slot_getattr(slot, 1, &isnull));
+		needed = tenant_waits(table, tenant);
 	}
-	hash_destroy(positions);
 	ExecDropSingleTupleTableSlot(slot);
-	table_endscan(scan);
-	UnregisterSnapshot(snapshot);
+	index_endscan(scan);
+	index_close(index, AccessShareLock);
 	return needed;
 }
 

@@ -15,8 +15,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# mindtickle.databases: no workers here.
-my $node = start_node('primary', configuration => "log_statement = none\nmindtickle.databases = 'nowhere'\nfsync = off\njit = off\nmax_wal_size = 4GB\nmax_prepared_transactions = 2\nautovacuum = off\n");
+# mindtickle.databases: no workers here. wal_writer_delay: what nobody waits for is not on the disk soon after.
+my $node = start_node('primary', configuration => "log_statement = none\nmindtickle.databases = 'nowhere'\nfsync = off\njit = off\nmax_wal_size = 4GB\nmax_prepared_transactions = 2\nautovacuum = off\n"
+	  . "wal_level = replica\nmax_wal_senders = 1\nwal_writer_delay = 10s\n");
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 add_extension($node);
 
@@ -274,7 +275,7 @@ is(sql("SELECT last_seq FROM mindtickle.event_position WHERE tenant_id = '$t'"),
 # Also where commits have to wait for a standby, and the publication's does not because its caller takes the setting back.
 emit($node, $t, 'a', 4, 4);
 sql(<<"SQL");
-CREATE FUNCTION publish_within() RETURNS int8 LANGUAGE sql SET work_mem = '5MB' AS 'SELECT published FROM mindtickle.publish(''$t'', 10)';
+CREATE FUNCTION publish_within() RETURNS int8 LANGUAGE sql SET synchronous_commit = off AS 'SELECT published FROM mindtickle.publish(''$t'', 10)';
 ALTER SYSTEM SET synchronous_standby_names = 'nobody';
 SQL
 $node->reload;
@@ -316,9 +317,9 @@ is($snapshot->query_safe("SELECT count(*) FROM mindtickle.event_position WHERE t
 $open->query_safe('COMMIT');
 is(publish($t, 10), '1|f', 'the event that was not committed is published when it is');
 is(sql("SELECT topic FROM mt_events WHERE tenant_id = '$t' AND seq = $events + 1"), 'late', 'with the next number');
-$writer->query_safe('ROLLBACK');
-$_->quit foreach $writer, $open, $snapshot;
 like(tend(), qr/emptied outbox_/, 'then its table is emptied too');
+$_->query_safe('COMMIT') foreach $writer, $snapshot;
+$_->quit foreach $writer, $open, $snapshot;
 
 # What is let go of, where the clock was behind for a while later on, and one is missing.
 $t = new_tenant();

@@ -91,6 +91,40 @@ ok(poll($node, q(SELECT count(*) < 200 FROM mindtickle.dead_letter WHERE tenant_
 sql($take_marks);
 sql(q(SELECT mt_drop_tenant('idle' || n) FROM generate_series(1, 200) AS n));
 
+# Marks are gone when the transaction fails that has taken them; all tenants are looked through at once then, and not only when their minute has passed. The wrappers
+# tell the log what the publisher does.
+sql(q(SELECT mt_create_tenant('lost', 'L')));
+my $find_waiting = sql(q(SELECT pg_get_functiondef('mindtickle.tenants_to_publish'::regproc)));
+sql($take_marks =~ s/mindtickle\.take_marks/public.real_marks/r);
+sql($find_waiting =~ s/mindtickle\.tenants_to_publish/public.real_waiting/r);
+my $marks_lost = -s $node->logfile;
+sql(<<'SQL');
+CREATE OR REPLACE FUNCTION mindtickle.tenants_to_publish() RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE LOG 'now: all tenants';
+	RETURN QUERY SELECT * FROM public.real_waiting();
+END
+$$;
+CREATE OR REPLACE FUNCTION mindtickle.take_marks() RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	marks text[] := ARRAY(SELECT public.real_marks());
+BEGIN
+	RAISE LOG 'now: marks';
+	IF 'lost' = ANY (marks) THEN
+		RAISE 'marks are lost';
+	END IF;
+	RETURN QUERY SELECT unnest(marks);
+END
+$$;
+SQL
+emit($node, 'lost', 'a', 1, 1);
+all_published('lost', 'an event whose mark was lost is published');
+$node->wait_for_log(qr/publisher could not look for events: marks are lost/, $marks_lost);
+my ($next) = substr(slurp_file($node->logfile), $marks_lost) =~ /could not look for events: marks are lost.*?now: (all tenants|marks)/s;
+is($next, 'all tenants', 'since they are looked through before marks are taken again');
+sql("$take_marks; $find_waiting");
+sql(q(DROP FUNCTION public.real_marks; DROP FUNCTION public.real_waiting));
+
 # A tenant for which publishing fails: its next number is taken.
 sql(q(SELECT mt_create_tenant('broken', 'B')));
 sql("INSERT INTO mindtickle.event_$_ (tenant_id, seq, topic, payload, created_at) VALUES ('broken', 1, 'a', '{}', now())") foreach 0 .. 3;

@@ -230,6 +230,19 @@ sql('TRUNCATE mindtickle.event_0, mindtickle.event_1, mindtickle.event_2, mindti
 like($reading->query('FETCH c'), qr/"1000": "a9b7ba70783b617e9998dc4dd82eb3c5"/, 'the second one is there although its table was emptied meanwhile');
 $reading->quit;
 
+# What waits in a table of the outbox is found without looking at all that was taken from it.
+new_tenant('much');
+tend();
+sql("SELECT mindtickle.emit_event('much', 'a', to_jsonb(repeat('x', 300))) FROM generate_series(1, 30000) \\g /dev/null\n"
+	  . "SELECT mindtickle.publish('much', 10000) \\g /dev/null\n" x 4);
+my ($left) = grep { sql("SELECT count(*) > 0 FROM mindtickle.outbox_$_ WHERE tenant_id = 'much'") eq 't' } 0 .. 3;
+emit($node, 'much', 'a', 1, 1);
+like(tend(), qr/^rows go to outbox_[0-9]$/, 'another table is taken, and the one in which an event waits stays');
+my $looked_at = sql("BEGIN; SELECT mindtickle.tend_events(false) \\g /dev/null\nSELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_all_tables WHERE relname = 'outbox_$left'");
+cmp_ok($looked_at, '<', 100, "that takes a look at $looked_at of its 30001 rows");
+sql(q(SELECT mindtickle.publish('much', 10)));
+is(tend(), "emptied outbox_$left", 'when nothing waits it is emptied');
+
 # Events that somebody has deleted.
 new_tenant('gap');
 published('gap', 6);
@@ -260,6 +273,23 @@ like(tend(), qr/emptied outbox_$outbox/, 'then the table is emptied');
 sql("DELETE FROM mindtickle.event_position_$_ WHERE tenant_id = 'gap'") foreach 0 .. 1;
 emit($node, 'gap', 'a', 1, 1);
 like(refusal(q(SELECT mindtickle.publish('gap', 10))), qr/ERROR:  tenant "gap" has events, but no position/, 'nothing is numbered where the position is missing');
+
+# A consumer of which a restore knows more than of its tenant's events.
+new_tenant('ahead');
+published('ahead', 2);
+sql(q(INSERT INTO mindtickle.event_consumer_0 VALUES ('ahead', 'restored', 1, 500, now(), now(), false)));
+like(refusal(q(SELECT mt_poll_events('ahead', 'restored', 10))), qr/ERROR:  consumer "restored" has acknowledged event 500, which is yet to come\n.*mt_drop_consumer\('ahead', 'restored'\)/s,
+	'a consumer that would miss what comes is told so');
+is(sql(q(SELECT acked_seq, lag, lost FROM mt_event_consumers WHERE tenant_id = 'ahead')), '500||0', 'nobody knows how far it is behind');
+is(sql(q(SELECT longest_lag FROM mt_stat_queue WHERE tenant_id = 'ahead')), 0, 'nor does it count as behind');
+sql(q(SELECT mt_drop_consumer('ahead', 'restored')));
+is(sql(q(SELECT string_agg(seq::text, ',') FROM mt_poll_events('ahead', 'restored', 10))), '1,2', 'when it was dropped it begins anew');
+my $keeping = held('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM mt_event_consumers');
+published('ahead', 1);
+$keeping->query_safe(q(SELECT mt_ack_events('ahead', 'restored', 3)));
+is($keeping->query_safe(q(SELECT count(*) FROM mt_poll_events('ahead', 'restored', 10))), 0, 'a transaction may have acknowledged more than its own snapshot shows');
+$keeping->query_safe('COMMIT');
+$keeping->quit;
 
 # A standby that must have every commit, and does not exist.
 new_tenant('safe');

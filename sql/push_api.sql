@@ -7,12 +7,13 @@ CREATE FUNCTION mindtickle.push_next(tenant pg_catalog.text, under_way pg_catalo
 		OUT active pg_catalog.bool, OUT scim_id pg_catalog.text)
 	RETURNS SETOF pg_catalog.record
 	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	-- The user as he is now: what changed before the last change needs no call of its own.
+	-- The user as he is now: what changed before the last change needs no call of its own. Nobody is put off for more than 75 minutes (push_put_off), and
+	-- the rest is for a clock that was a little ahead: a moment that is further away was set while it was far ahead, and does not count.
 	SELECT q.user_id, u.version, coalesce(nullif(u.email, ''), u.user_name), coalesce(u.scim_external_id, u.user_id), u.name, u.active, l.scim_id
 	FROM mindtickle.push_queue AS q
 	JOIN mindtickle.users AS u ON u.tenant_id = tenant AND u.user_id = q.user_id
 	LEFT JOIN mindtickle.push_link AS l ON l.tenant_id = tenant AND l.user_id = q.user_id
-	WHERE q.tenant_id = tenant AND (q.not_before > now()) IS NOT TRUE
+	WHERE q.tenant_id = tenant AND (q.not_before BETWEEN now() AND now() + interval '2 hours') IS NOT TRUE
 		AND q.user_id <> ALL (under_way)
 		-- nor who comes back under the name of one that was deleted and is under way: there they are one
 		AND NOT EXISTS (SELECT FROM mindtickle.users AS f WHERE f.tenant_id = tenant AND f.user_id = ANY (under_way)
@@ -24,7 +25,8 @@ COMMENT ON FUNCTION mindtickle.push_next(pg_catalog.text, pg_catalog.text[], pg_
 
 CREATE FUNCTION mindtickle.push_due(tenant pg_catalog.text) RETURNS pg_catalog.timestamptz
 	LANGUAGE sql STRICT STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT min(coalesce(q.not_before, q.queued_at)) FROM mindtickle.push_queue AS q
+	-- as in push_next
+	SELECT min(CASE WHEN q.not_before <= now() + interval '2 hours' THEN q.not_before ELSE now() END) FROM mindtickle.push_queue AS q
 	WHERE q.tenant_id = tenant AND EXISTS (SELECT FROM mindtickle.users AS u WHERE u.tenant_id = tenant AND u.user_id = q.user_id)
 $$;
 COMMENT ON FUNCTION mindtickle.push_due(pg_catalog.text) IS 'when the next user of the tenant is to be pushed; NULL: none waits';

@@ -60,18 +60,19 @@ END
 $$;
 COMMENT ON FUNCTION mindtickle.request_sync(pg_catalog.text, pg_catalog.name) IS 'queues a full pull, or names the one that waits or runs';
 
-CREATE FUNCTION mindtickle.forget_listings(tenant pg_catalog.text, changes pg_catalog.int8) RETURNS pg_catalog.void
+CREATE FUNCTION mindtickle.forget_listings(tenant pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	UPDATE mindtickle.tenant AS t SET source_version = t.source_version + changes WHERE t.tenant_id = forget_listings.tenant;
+	-- The tenant first, as everybody locks it who writes what follows.
+	PERFORM FROM mindtickle.tenant AS t WHERE t.tenant_id = forget_listings.tenant FOR NO KEY UPDATE;
 	-- A pull that is running has brought records of what was the source when it began.
 	UPDATE mindtickle.sync_job AS j SET source_changed = true
 		WHERE j.tenant_id = forget_listings.tenant AND j.state = 'running' AND NOT j.source_changed;
 	UPDATE mindtickle.sync_resource AS r SET listed_at = NULL WHERE r.tenant_id = forget_listings.tenant AND r.listed_at IS NOT NULL;
 END
 $$;
-COMMENT ON FUNCTION mindtickle.forget_listings(pg_catalog.text, pg_catalog.int8)
-	IS 'settings or secrets are given anew: where there are changes a pull under way goes on with them; and as records of another source or account are all new, the next one asks for everything';
+COMMENT ON FUNCTION mindtickle.forget_listings(pg_catalog.text)
+	IS 'before settings or secrets are given anew: as records of another source or account are all new, the next pull asks for everything; locks the tenant''s row';
 
 CREATE FUNCTION @extschema@.mt_sync_tenant(tenant pg_catalog.text) RETURNS pg_catalog.int8
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_sync_tenant';

@@ -189,11 +189,11 @@ Datum
 mt_set_credential(PG_FUNCTION_ARGS)
 {
 	static MtPlan forget = {
-		"SELECT mindtickle.forget_listings($1, 1)", 1, {TEXTOID}
+		"SELECT mindtickle.forget_listings($1)", 1, {TEXTOID}
 	};
 	static MtPlan note = {
-		"UPDATE mindtickle.tenant AS t SET source_configured = c.present, last_error = NULL, last_error_at = NULL, backoff_until = NULL, "
-		"next_sync_at = CASE WHEN c.present THEN now() END "
+		"UPDATE mindtickle.tenant AS t SET source_configured = c.present, source_version = t.source_version + 1, last_error = NULL, "
+		"last_error_at = NULL, backoff_until = NULL, next_sync_at = CASE WHEN c.present THEN now() END "
 		"FROM (SELECT count(*) > 0 AS present FROM mindtickle.credential WHERE tenant_id = $1) AS c WHERE t.tenant_id = $1",
 		1, {TEXTOID}
 	};

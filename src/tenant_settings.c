@@ -29,7 +29,7 @@ Datum
 mt_configure_tenant(PG_FUNCTION_ARGS)
 {
 	static MtPlan forget = {
-		"SELECT mindtickle.forget_listings($1, 0)", 1, {TEXTOID}
+		"SELECT mindtickle.forget_listings($1)", 1, {TEXTOID}
 	};
 	static MtPlan merge = {
 		"UPDATE mindtickle.tenant AS t SET settings = m.settings, source_version = t.source_version + (m.settings <> t.settings)::int4 "

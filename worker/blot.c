@@ -2,9 +2,9 @@
  * blot.c
  *		Secrets made unreadable in a text that came from outside, however they are written there.
  *
- * Called by source.c. A server that tells what it was sent puts it into JSON, perhaps as JSON within JSON, or encodes it as in a URL. So the text is
- * read as it is and with such encodings undone, up to three one upon the other, and whatever is a secret in any of these readings is blotted out. The
- * text is changed at the end only: a secret that is a part of another one must not hide it.
+ * Called by source.c. A server that tells what it was sent puts it into JSON, perhaps as JSON within JSON, or encodes it as in a URL, HTML or a log. So
+ * the text is read as it is and with such encodings undone, up to three one upon the other, and whatever is a secret in any of these readings is blotted
+ * out. The text is changed at the end only: a secret that is a part of another one must not hide it.
  */
 #include "blot.h"
 
@@ -12,6 +12,8 @@
 
 /* The JSON that we send, within two others. */
 #define LEVELS_MAX	3
+/* Bytes of a character reference of HTML, with its leading zeros. */
+#define REFERENCE_MAX	12
 
 /* A text with encodings undone. */
 typedef struct Reading
@@ -44,7 +46,7 @@ read_hex(const char *text, int digits)
 	return number;
 }
 
-/* An escape of JSON, or any other byte. */
+/* An escape of JSON, a byte as \xHH, or any other byte. */
 static int
 decode_json(const char *text, int length, unsigned char *bytes, int *count)
 {
@@ -56,8 +58,14 @@ decode_json(const char *text, int length, unsigned char *bytes, int *count)
 
 	if (text[0] != '\\')
 		return 1;
-	if (length < 2 || (text[1] == 'u' && length < used))
+	if (length < 2 || (text[1] == 'u' && length < used) || (text[1] == 'x' && length < 4))
 		return 0;
+	code = text[1] == 'x' ? read_hex(text + 2, 2) : -1;
+	if (code >= 0)
+	{
+		bytes[0] = (unsigned char) code;
+		return 4;
+	}
 	code = text[1] == 'u' ? read_hex(text + 2, 4) : -1;
 	if (code < 0)
 	{
@@ -98,6 +106,42 @@ decode_percent(const char *text, int length, unsigned char *bytes, int *count)
 		return 1;
 	bytes[0] = (unsigned char) code;
 	return 3;
+}
+
+/* A character reference of HTML, or any other byte. */
+static int
+decode_reference(const char *text, int length, unsigned char *bytes, int *count)
+{
+	static const struct
+	{
+		const char *written;
+		char		character;
+	}			names[] = {{"&amp;", '&'}, {"&quot;", '"'}, {"&apos;", '\''}, {"&lt;", '<'}, {"&gt;", '>'}};
+	const char *end;
+	char	   *digits_end;
+	bool		hex;
+	unsigned long code;
+
+	if (text[0] != '&')
+		return 1;
+	end = memchr(text, ';', Min(length, REFERENCE_MAX));
+	if (end == NULL)
+		return length < REFERENCE_MAX ? 0 : 1;
+	for (int i = 0; i < (int) lengthof(names); i++)
+		if (strncmp(text, names[i].written, strlen(names[i].written)) == 0)
+		{
+			bytes[0] = (unsigned char) names[i].character;
+			return (int) strlen(names[i].written);
+		}
+	if (text[1] != '#')
+		return 1;
+	hex = text[2] == 'x' || text[2] == 'X';
+	code = strtoul(text + (hex ? 3 : 2), &digits_end, hex ? 16 : 10);
+	if (digits_end != end || code == 0 || code > 0x10ffff)
+		return 1;
+	unicode_to_utf8((pg_wchar) code, bytes);
+	*count = pg_utf_mblen(bytes);
+	return (int) (end - text) + 1;
 }
 
 /* Undoes an encoding in a reading, palloc'd; false when there was nothing to undo. */
@@ -156,7 +200,7 @@ mark_secret(const Reading *reading, const char *secret, int shown, bool *marked)
 static void
 mark_secrets(const Reading *reading, int levels, const char *const *secrets, int count, int shown, bool *marked)
 {
-	static const Decoder decoders[] = {decode_json, decode_percent};
+	static const Decoder decoders[] = {decode_json, decode_percent, decode_reference};
 
 	for (int i = 0; i < count; i++)
 		if (secrets[i] != NULL)

@@ -247,7 +247,11 @@ mt_push_fill(MtTenant *tenant)
 		return true;
 	if (job->source.scim_url == NULL)
 	{
-		rest(tenant, MISSING_PAUSE, "push_users is on, but there is no scim_url or no scim_token: set them with mt_configure_tenant and mt_set_credential");
+		/* A secret that cannot be read is named there. */
+		bool		unreadable = job->source.scim_token == NULL && job->unreadable != NULL && strstr(job->unreadable, "scim_token: ") != NULL;
+
+		rest(tenant, MISSING_PAUSE, unreadable ? job->unreadable :
+			 "push_users is on, but there is no scim_url or no scim_token: set them with mt_configure_tenant and mt_set_credential");
 		return true;
 	}
 	if (!mt_in_transaction(next_work, &work, &failure))

@@ -195,29 +195,55 @@ typedef enum Escaping
 	ESCAPE_ALL_BY_NUMBER,		/* and what is not ASCII */
 	ESCAPE_TWICE,				/* the same, as JSON within JSON */
 	ESCAPE_AS_URL,
+	ESCAPE_AS_HTML,
+	ESCAPE_BYTES,				/* what is neither a letter nor a digit, as \xHH */
 	ESCAPINGS
 } Escaping;
 
-/* Appends a character of more than one byte by its number, above 65,535 by two; gives its last byte. */
-static const char *
-put_number(Buffer *body, const char *text)
+/* The number of a character of more than one byte; the text is left at its last byte. */
+static unsigned
+take_number(const char **text)
 {
-	const unsigned char *bytes = (const unsigned char *) text;
-	unsigned	code;
+	const unsigned char *bytes = (const unsigned char *) *text;
 
 	if (bytes[0] < 0xe0)
 	{
-		mt_buffer_format(body, "\\u%04x", (bytes[0] & 0x1fU) << 6 | (bytes[1] & 0x3fU));
-		return text + 1;
+		*text += 1;
+		return (bytes[0] & 0x1fU) << 6 | (bytes[1] & 0x3fU);
 	}
 	if (bytes[0] < 0xf0)
 	{
-		mt_buffer_format(body, "\\u%04x", (bytes[0] & 0xfU) << 12 | (bytes[1] & 0x3fU) << 6 | (bytes[2] & 0x3fU));
-		return text + 2;
+		*text += 2;
+		return (bytes[0] & 0xfU) << 12 | (bytes[1] & 0x3fU) << 6 | (bytes[2] & 0x3fU);
 	}
-	code = ((bytes[0] & 7U) << 18 | (bytes[1] & 0x3fU) << 12 | (bytes[2] & 0x3fU) << 6 | (bytes[3] & 0x3fU)) - 0x10000;
-	mt_buffer_format(body, "\\u%04x\\u%04x", 0xd800U | code >> 10, 0xdc00U | (code & 0x3ffU));
-	return text + 3;
+	*text += 3;
+	return (bytes[0] & 7U) << 18 | (bytes[1] & 0x3fU) << 12 | (bytes[2] & 0x3fU) << 6 | (bytes[3] & 0x3fU);
+}
+
+/* Appends a character by its number, above 65,535 by two. */
+static void
+put_number(Buffer *body, unsigned code)
+{
+	if (code < 0x10000)
+		mt_buffer_format(body, "\\u%04x", code);
+	else
+		mt_buffer_format(body, "\\u%04x\\u%04x", 0xd800U | (code - 0x10000) >> 10, 0xdc00U | (code & 0x3ffU));
+}
+
+/* Appends a character that is neither a letter nor a digit as HTML has it; the text is left at its last byte. */
+static void
+put_reference(Buffer *body, const char **text)
+{
+	static const char named[] = "\"&<>";
+	static const char *const names[] = {"quot", "amp", "lt", "gt"};
+	const char *found = strchr(named, **text);
+
+	if (found != NULL)
+		mt_buffer_format(body, "&%s;", names[found - named]);
+	else if ((unsigned char) **text < 0x80)
+		mt_buffer_format(body, "&#%u;", (unsigned) **text);
+	else
+		mt_buffer_format(body, "&#x%x;", take_number(text));
 }
 
 /* Appends UTF-8 as the inside of a JSON string. */
@@ -243,8 +269,12 @@ put_escaped(Buffer *body, const char *text, Escaping how)
 			mt_buffer_text(body, "+");
 		else if (how == ESCAPE_AS_URL && !plain)
 			mt_buffer_format(body, "%%%02X", (unsigned) (unsigned char) *text);
+		else if (how == ESCAPE_AS_HTML && !plain)
+			put_reference(body, &text);
+		else if (how == ESCAPE_BYTES && !plain)
+			mt_buffer_format(body, "\\x%02x", (unsigned) (unsigned char) *text);
 		else if (how == ESCAPE_ALL_BY_NUMBER && !ascii)
-			text = put_number(body, text);
+			put_number(body, take_number(&text));
 		else if ((how == ESCAPE_BY_NUMBER || how == ESCAPE_ALL_BY_NUMBER) && ascii && !plain)
 			mt_buffer_format(body, "\\u%04x", (unsigned) *text);
 		else if (*text == '"' || *text == '\\' || (how == ESCAPE_SLASHES && *text == '/'))

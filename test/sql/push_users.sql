@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(75);
+SELECT plan(79);
 
 DROP ROLE IF EXISTS pu_writer;
 CREATE ROLE pu_writer;
@@ -175,6 +175,15 @@ SELECT is((SELECT count(*) FROM mindtickle.dead_letter WHERE tenant_id = 'pu' AN
 INSERT INTO mindtickle.push_queue (tenant_id, user_id, version) VALUES ('pu', 'nobody', 1);
 SELECT is(pg_temp.service($$SELECT mindtickle.push_due('pu') IS NULL$$), 'true', 'nobody is due who is not there');
 SELECT is(pg_temp.next(), NULL, 'as nobody is next');
+
+-- A moment that a clock left which was ahead puts nobody off.
+SELECT mt_provision_user('pu', '{"userId": "d", "email": "d@example.com"}') \g /dev/null
+UPDATE mindtickle.push_queue SET not_before = now() + interval '75 min' WHERE tenant_id = 'pu' AND user_id = 'd';
+SELECT is(pg_temp.next(), NULL, 'who was put off for as long as can be');
+SELECT is(pg_temp.service($$SELECT mindtickle.push_due('pu') = now() + interval '75 min'$$), 'true', 'is due then');
+UPDATE mindtickle.push_queue SET not_before = now() + interval '1 year', queued_at = now() + interval '1 year' WHERE tenant_id = 'pu' AND user_id = 'd';
+SELECT is(pg_temp.next(), 'd 1 d@example.com d t', 'for longer nobody is put off');
+SELECT is(pg_temp.service($$SELECT mindtickle.push_due('pu') <= now()$$), 'true', 'so he is due');
 
 SELECT mt_drop_tenant('pu') \g /dev/null
 SELECT is((SELECT count(*) FROM mindtickle.push_queue WHERE tenant_id = 'pu') + (SELECT count(*) FROM mindtickle.push_link WHERE tenant_id = 'pu'), 0::bigint, 'a tenant that is dropped leaves nothing');

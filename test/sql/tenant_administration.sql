@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(75);
+SELECT plan(81);
 
 DROP ROLE IF EXISTS adm_reader, adm_writer, adm_admin, adm_monitor, adm_all_data, adm_member;
 CREATE ROLE adm_reader;
@@ -105,6 +105,16 @@ CREATE TEMP TABLE settings_before AS SELECT settings FROM mindtickle.tenant WHER
 SELECT is(pg_temp.configure('{"ready_score": 70, "ready_completion": 2}'), '22023: ready_completion must be a number between 0 and 1', 'one bad value');
 SELECT is((SELECT settings FROM mindtickle.tenant WHERE tenant_id = 'adm-a'), (SELECT settings FROM settings_before), 'and none of the settings is stored');
 
+-- The tenant's row, which everybody who asks about the tenant reads, gets one new version for a change.
+CREATE FUNCTION pg_temp.row_versions() RETURNS int8 LANGUAGE sql AS $$ SELECT pg_stat_get_xact_tuples_updated('mindtickle.tenant'::regclass) $$;
+CREATE FUNCTION pg_temp.source_version() RETURNS int8 LANGUAGE sql AS $$ SELECT source_version FROM mindtickle.tenant WHERE tenant_id = 'adm-a' $$;
+SELECT pg_temp.row_versions() AS versions, pg_temp.source_version() AS source \gset
+SELECT pg_temp.configure('{"ready_score": 71}') \g /dev/null
+SELECT is(pg_temp.row_versions() - :versions, 1::int8, 'settings that are changed write the tenant''s row once');
+SELECT is(pg_temp.source_version() - :source, 1::int8, 'as one change');
+SELECT pg_temp.configure('{"ready_score": 71}') \g /dev/null
+SELECT is(pg_temp.source_version() - :source, 1::int8, 'the same once more are none');
+
 -- The tenant's admin sets what is marked, and nothing else.
 SELECT is((SELECT string_agg(name, ' ' ORDER BY name) FROM mindtickle.setting_definitions() WHERE admin_may),
 	'freshness groups learning_site profile_map ready_completion ready_score role_map sync_interval timezone', 'what the admin may set');
@@ -118,13 +128,17 @@ SELECT is(pg_temp.configure('{"timezone": "UTC"}', 'adm_writer'), '42501: permis
 CREATE FUNCTION pg_temp.credential(credential text) RETURNS text LANGUAGE sql AS $$
 	SELECT pg_temp.outcome(format('SELECT mt_set_credential(''adm-a'', %L)', credential))
 $$;
+SELECT pg_temp.row_versions() AS versions, pg_temp.source_version() AS source \gset
 SELECT is(pg_temp.credential('{"api_key": "canary-7f3a", "scim_token": {"file": "scim_token"}}'), '', 'a secret, and a file that holds one');
+SELECT is(pg_temp.row_versions() - :versions, 1::int8, 'write the tenant''s row once');
+SELECT is(pg_temp.source_version() - :source, 1::int8, 'are one change');
 SELECT results_eq($$SELECT name COLLATE "default", secret, file, system_identifier = (SELECT system_identifier FROM pg_control_system()) FROM mindtickle.credential WHERE tenant_id = 'adm-a' ORDER BY name$$,
 	$$VALUES ('api_key', 'canary-7f3a', NULL, true), ('scim_token', NULL, 'scim_token', true)$$, 'are stored');
 SELECT results_eq($$SELECT source_configured, next_sync_at <= now() FROM mindtickle.tenant WHERE tenant_id = 'adm-a'$$, $$VALUES (true, true)$$, 'the tenant has a source, and a pull is due');
 SELECT is(pg_temp.credential('{"api_key": {"file": "key.txt"}}'), '', 'a secret is replaced by a file');
 SELECT is((SELECT secret FROM mindtickle.credential WHERE tenant_id = 'adm-a' AND name = 'api_key'), NULL, 'and gone then');
 SELECT is(pg_temp.credential('{"scim_token": null}'), '', 'null takes one away');
+SELECT is(pg_temp.source_version() - :source, 3::int8, 'each is one change more');
 SELECT is((SELECT string_agg(name, ',') FROM mindtickle.credential WHERE tenant_id = 'adm-a'), 'api_key', 'and leaves the others');
 SELECT is(pg_temp.credential('{"api_key": null}'), '', 'the last one is taken away');
 SELECT results_eq($$SELECT source_configured, next_sync_at IS NULL FROM mindtickle.tenant WHERE tenant_id = 'adm-a'$$, $$VALUES (false, true)$$, 'and with it the source');

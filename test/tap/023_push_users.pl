@@ -23,7 +23,8 @@ my $sandbox = MindTickle::Sandbox->start(
 	'--seed', 31, '--slow-ms', 200,
 	'--tenant', 'acme,contract=live,users=10,courses=4,rps=20,rpm=1200',
 	'--tenant', 'globex,contract=live,users=10,courses=4,rps=20,rpm=1200');
-my $node = start_node('primary', configuration => "restart_after_crash = on\n");
+my $secrets = PostgreSQL::Test::Utils::tempdir();
+my $node = start_node('primary', configuration => "restart_after_crash = on\nmindtickle.secret_directory = '$secrets'\n");
 add_extension($node);
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
@@ -110,6 +111,19 @@ is(sql(q(SELECT count(*) FROM mindtickle.push_queue WHERE tenant_id = 'acme')), 
 sql(q(SELECT mt_sync_tenant('acme')));
 ok(wait_for_sync($node, 'acme'), 'pulls go on');
 cmp_ok(scalar(() = slurp_file($node->logfile) =~ /MindTickle refuses the scim_token/g), '<', 5, 'and the endpoint is left alone for a while');
+
+# A token in a file that cannot be read is not one that is missing.
+sql(q(SELECT mt_set_credential('acme', '{"scim_token": {"file": "token"}}')));
+my $why = qr/scim_token: could not read a credential of tenant "acme" from file "token" \(the tenant has no directory [^\n]*mt_set_credential/;
+ok($node->wait_for_log(qr/users of tenant "acme" are not pushed: $why/), 'that a scim_token cannot be read is told');
+like(sql(q(SELECT last_error FROM mt_stat_tenant WHERE tenant_id = 'acme')), qr/^$why/, 'with the reason');
+sql(q(SELECT mt_set_credential('acme', '{"scim_token": null}')));
+ok($node->wait_for_log(qr/users of tenant "acme" are not pushed: push_users is on, but there is no scim_url or no scim_token/), 'and so is that there is none');
+mkdir "$secrets/acme";
+append_to_file("$secrets/acme/token", $sandbox->tenant('acme')->{scim_token} . "\n");
+chmod 0600, "$secrets/acme/token";
+sql(q(SELECT mt_set_credential('acme', '{"scim_token": {"file": "token"}}')));
+ok(pushed($node, 'acme'), 'with one that can be read users are pushed');
 
 # What the endpoint does not take.
 sql(q(SELECT mt_provision_user('globex', '{"userId": "u-100", "name": "Nameless"}')));

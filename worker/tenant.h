@@ -3,7 +3,7 @@
  *		A tenant as the sync worker keeps it, and its pull while one is under way. README.md draws the states.
  *
  * sync.c owns the list of tenants and decides whose turn it is; tenant_job.c opens and ends a pull; tenant_pull.c sends its requests;
- * tenant_answer.c judges the answers; tenant_store.c stores them.
+ * tenant_answer.c judges the answers; tenant_store.c and tenant_records.c store them.
  */
 #ifndef MT_TENANT_H
 #define MT_TENANT_H
@@ -243,6 +243,11 @@ extern bool mt_pull_failed(MtTenant *tenant, MtSlot *slot, const char *reason);
 extern void mt_pull_refused(MtTenant *tenant, int status);
 extern char *mt_pull_refusal(const MtJob *job, const MtStage *stage, int status);
 extern bool mt_pull_unusable(MtTenant *tenant, MtSlot *slot, const char *problem);
+
+/* tenant_records.c */
+struct MtStoreCounts;			/* statements.h */
+extern bool mt_records_store(MtTenant *tenant, const MtSlot *slot, const MtPage *page, int *done, struct MtStoreCounts *counts);
+extern MtTrailRoom mt_records_keep(MtJob *job, MtSlot *slot, const MtPage *page, int *done);
 
 /* tenant_store.c */
 typedef enum MtItemEnd

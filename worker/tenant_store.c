@@ -13,11 +13,7 @@
 
 #include "errand.h"
 #include "statements.h"
-#include "utils/datum.h"
 #include "utils/memutils.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 /* A listing ends after so many pages, whatever it says; and after so many in a row that brought no usable record. */
 #define PAGES_MAX		10000
@@ -29,11 +25,6 @@
 #define RESTARTS_MAX	3
 /* One in so many records may be missing where a listing says that it is at its end. */
 #define TOTAL_TOLERANCE	100
-/* Records stored by one statement: at most so many, and no more once they take so much memory. */
-#define BATCH_RECORDS	1000
-#define BATCH_BYTES		(1024 * 1024)
-/* Records of a report that are stored in one turn of the tenant: meanwhile nobody else is served. */
-#define TURN_RECORDS	10000
 
 typedef struct StoreWork
 {
@@ -53,69 +44,6 @@ typedef struct StoreWork
 	bool		cancelled;
 	bool		closed;			/* the job is over */
 } StoreWork;
-
-/*
- * A record in our data model, as a bytea in the scratch context, where it replaces the one before; 0 where it tells nothing that we know of. What
- * is made along the way may be many times as much as the record.
- */
-static Datum
-canonical_record(MtJob *job, const MtStage *stage, const MtPage *page, int index, MemoryContext scratch)
-{
-	MemoryContext previous;
-	StringInfoData record;
-
-	MemoryContextReset(scratch);
-	previous = MemoryContextSwitchTo(scratch);
-	initStringInfo(&record);
-	/* Room for the header of a bytea, which is what it becomes. */
-	appendStringInfoSpaces(&record, VARHDRSZ);
-	stage->canonical_record(&job->source, page, page->records[index], &record);
-	MemoryContextSwitchTo(previous);
-	if (record.len == VARHDRSZ)
-	{
-		job->ignored++;
-		return (Datum) 0;
-	}
-	SET_VARSIZE(record.data, record.len);
-	return PointerGetDatum(record.data);
-}
-
-/* Whose records are stored; where there is no pull they are of errands alone. */
-static int64
-job_of_records(const MtJob *job)
-{
-	return job->job_id == 0 ? MT_NO_PULL : job->job_id;
-}
-
-/* Stores the page's records between two, in batches; those that are better seen together in as few as their memory allows. */
-static void
-store_records(MtTenant *tenant, const MtSlot *slot, const MtPage *page, int next, int end, MtStoreCounts *counts)
-{
-	MtJob	   *job = tenant->job;
-	int			most = slot->stage->together == MT_TOGETHER_NOT ? BATCH_RECORDS : Max(end - next, 1);
-	Datum	   *records = palloc(sizeof(Datum) * (Size) most);
-	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "mindtickle records", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "mindtickle record", ALLOCSET_DEFAULT_SIZES);
-
-	do
-	{
-		MemoryContext previous = MemoryContextSwitchTo(batch);
-		int			count = 0;
-
-		while (next < end && count < most && MemoryContextMemAllocated(batch, false) < BATCH_BYTES)
-		{
-			Datum		record = canonical_record(job, slot->stage, page, next++, scratch);
-
-			if (record != (Datum) 0)
-				records[count++] = datumCopy(record, false, -1);
-		}
-		mt_sql_store(slot->stage->records, tenant->tenant_id, job_of_records(job), slot->item.key, records, count, counts);
-		MemoryContextSwitchTo(previous);
-		MemoryContextReset(batch);
-	} while (next < end);
-	MemoryContextDelete(scratch);
-	MemoryContextDelete(batch);
-}
 
 /*
  * Notes how many records the listing is said to have. Pages that are found by their offset may have moved when that changes. Continuations go on
@@ -404,32 +332,6 @@ restart_phase(StoreWork *work)
 	work->closed = !choose_stage(tenant);
 }
 
-/*
- * Stores what the slot has kept of its page and of earlier ones, as much as is stored in one turn. Storing in pieces what may be seen in pieces is safe,
- * for until the last one the position stays before the item.
- */
-static void
-store_page_records(StoreWork *work, MtStoreCounts *counts)
-{
-	MtTenant   *tenant = work->tenant;
-	const MtSlot *slot = work->slot;
-	const MtPage *page = work->page;
-	bool		has_kept = slot->trail != NULL && slot->stage->together != MT_TOGETHER_NOT && slot->stored == 0;
-	int			end;
-
-	if (has_kept)
-		mt_sql_store(slot->stage->records, tenant->tenant_id, job_of_records(tenant->job), slot->item.key, slot->trail->records, slot->trail->count,
-					 counts);
-	if (page == NULL || (work->gathered == page->count && (slot->item.key == NULL || has_kept)))
-		return;
-	end = page->count;
-	if (slot->stage->together == MT_TOGETHER_MOSTLY && !slot->urgent)
-		end = Min(end, work->gathered + TURN_RECORDS);
-	store_records(tenant, slot, page, work->gathered, end, counts);
-	work->gathered = end;
-	work->rests = end < page->count;
-}
-
 static void
 store_work(void *argument)
 {
@@ -443,7 +345,7 @@ store_work(void *argument)
 	snprintf(step, sizeof(step), "storing %s of %s", mt_phase_name(work->slot == NULL ? job->phase : work->slot->stage->phase), tenant->tenant_id);
 	mt_sql_enter_tenant_for(tenant->tenant_id, step);
 	if (work->slot != NULL)
-		store_page_records(work, &counts);
+		work->rests = mt_records_store(tenant, work->slot, work->page, &work->gathered, &counts);
 
 	if (work->slot != NULL && work->slot->urgent)
 	{
@@ -615,26 +517,6 @@ mt_store_forget_trail(MtSlot *slot)
 	slot->cursor.next = NULL;
 }
 
-/* Keeps the records of a page until the last page of its item is there, as far as there is room. */
-static MtTrailRoom
-gather(StoreWork *work)
-{
-	MtSlot	   *slot = work->slot;
-	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "mindtickle record", ALLOCSET_DEFAULT_SIZES);
-	MtTrailRoom room = mt_trail_room(slot->trail);
-
-	while (work->gathered < work->page->count && room != MT_TRAIL_FULL)
-	{
-		Datum		record = canonical_record(work->tenant->job, slot->stage, work->page, work->gathered++, scratch);
-
-		if (record != (Datum) 0)
-			mt_trail_keep(slot->trail, record);
-		room = mt_trail_room(slot->trail);
-	}
-	MemoryContextDelete(scratch);
-	return room;
-}
-
 /* The item has another page. */
 static void
 wait_for_page(MtJob *job, MtSlot *slot, const char *next)
@@ -672,7 +554,7 @@ store_item(MtTenant *tenant, MtSlot *slot)
 	}
 	if (slot->stage->together != MT_TOGETHER_NOT && slot->trail != NULL && anew)
 	{
-		MtTrailRoom room = gather(&work);
+		MtTrailRoom room = mt_records_keep(tenant->job, slot, &page, &work.gathered);
 
 		if (room == MT_TRAIL_FULL && slot->stage->together == MT_TOGETHER_ALWAYS)
 			return mt_store_item_end(tenant, slot, MT_ITEM_LOST);

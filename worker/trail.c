@@ -2,8 +2,8 @@
  * trail.c
  *		What an item has of its pages: where they went on, so that none is followed twice, and records that are stored once the last page is there.
  *
- * Called by tenant_store.c. A far side that means harm may go on for ever, so a trail has an end, and all trails of the process together have no
- * more memory than they may, whatever the number of tenants (large.c). Knows neither tenants nor contracts.
+ * Called by tenant_store.c and tenant_records.c. A far side that means harm may go on for ever, so a trail has an end, and all trails of the process
+ * together have no more memory than they may, whatever the number of tenants (large.c). Knows neither tenants nor contracts.
  */
 #include "trail.h"
 

@@ -186,6 +186,8 @@ uninstall: uninstall-worker
 .PHONY: install-worker clean-worker uninstall-worker
 install-worker clean-worker uninstall-worker: %-worker:
 	$(MAKE) -C worker $* PG_CONFIG=$(PG_CONFIG)
+# With make -j both would write the same library at once.
+install-worker: worker
 include $(PGXS)
 
 # Every object is rebuilt when a header changes: the folder is small.

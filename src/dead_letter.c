@@ -24,12 +24,14 @@
 /* So many replayed letters go at once. */
 #define PUSHED_OUT_MAX	100
 
-/* For how many more letters of a tenant there was room when this transaction last counted. */
+/* For how many more letters of a tenant there was room when this transaction last counted, and that there was none in a statement, as all wait. */
 static struct
 {
 	char		tenant[MT_TENANT_MAX + 1];
 	FullTransactionId transaction;
 	int64		room;
+	bool		full;
+	TimestampTz statement;
 } counted;
 
 PG_FUNCTION_INFO_V1(mt_keep_dead_letter_sql);
@@ -82,13 +84,20 @@ make_room(const char *tenant)
 	};
 	Datum		values[1] = {CStringGetTextDatum(tenant)};
 	FullTransactionId transaction = GetTopFullTransactionId();
+	TimestampTz statement = GetCurrentStatementStartTimestamp();
+	bool		known = FullTransactionIdEquals(counted.transaction, transaction) && strcmp(counted.tenant, tenant) == 0;
 
-	if (!FullTransactionIdEquals(counted.transaction, transaction) || strcmp(counted.tenant, tenant) != 0 || counted.room <= 0)
+	/* Every record of a long report may be at fault: where there is no room for one there is none for the next. */
+	if (known && counted.full && counted.statement == statement)
+		return false;
+	if (!known || counted.room <= 0)
 	{
 		strlcpy(counted.tenant, tenant, sizeof(counted.tenant));
 		counted.transaction = transaction;
+		counted.statement = statement;
 		counted.room = MT_LETTERS_MAX - count_letters(&all, values);
-		if (counted.room <= 0 && count_letters(&waiting, values) == MT_LETTERS_MAX)
+		counted.full = counted.room <= 0 && count_letters(&waiting, values) == MT_LETTERS_MAX;
+		if (counted.full)
 			return false;
 		if (counted.room <= 0)
 			counted.room = (int64) mt_plan_run(&push_out, values, NULL, SPI_OK_DELETE);

@@ -161,6 +161,7 @@ open_socket_callback(void *argument, curlsocktype purpose, struct curl_sockaddr 
 		request->refused = true;
 		return CURL_SOCKET_BAD;
 	}
+	request->allowed = true;
 	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
@@ -680,7 +681,7 @@ settle(MtHttpRequest *request, CURLcode code)
 	}
 	else if (request->connected)
 		request->outcome = MT_HTTP_BROKEN;
-	else if (request->refused)
+	else if (request->refused && !request->allowed)
 	{
 		request->outcome = MT_HTTP_ADDRESS_REFUSED;
 		snprintf(request->error, sizeof(request->error), "the host's address is private, link-local or loopback");

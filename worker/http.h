@@ -55,7 +55,8 @@ typedef struct MtHttpRequest
 	bool		plain;			/* not TLS */
 	bool		sent;
 	bool		resent;
-	bool		refused;
+	bool		refused;		/* an address of the host */
+	bool		allowed;		/* another one, or this is the only one */
 	bool		connected;
 	bool		finished;
 } MtHttpRequest;

@@ -3,7 +3,7 @@
 \getenv inputdir PG_ABS_SRCDIR
 \i :inputdir/sql/include/session.sql
 BEGIN;
-SELECT plan(85);
+SELECT plan(87);
 
 CREATE ROLE dl_writer;
 CREATE ROLE dl_reader;
@@ -162,6 +162,10 @@ SELECT is(pg_temp.as_role('dl_writer', $$SELECT (a.status, (SELECT string_agg(o 
 SELECT is((SELECT string_agg(user_name, ' ' ORDER BY user_name) FROM mindtickle.users WHERE tenant_id = 'dl' AND user_name LIKE 'bulk%'), 'bulk1 bulk3 bulk5', 'and the others are done');
 SELECT is(pg_temp.service_call($$SELECT (s.received, s.changed, s.rejected) FROM mindtickle.store_users('dl', 1, ARRAY['x'::bytea, '{"mindtickleId": "m9", "email": "nine@dl.example"}', 'y']) AS s$$),
 	'(3,1,2)', 'a pull goes on, whose records are upstream still');
+CREATE FUNCTION pg_temp.looked_at() RETURNS int8 LANGUAGE sql VOLATILE AS $$ SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_all_tables WHERE relid = 'mindtickle.dead_letter'::regclass $$;
+SELECT pg_temp.looked_at() AS before \gset
+SELECT is(pg_temp.service_call($$SELECT rejected FROM mindtickle.store_users('dl', 1, ARRAY(SELECT convert_to(format('"%s"', n), 'UTF8') FROM generate_series(1, 50) AS n))$$), '50', 'also one with very many');
+SELECT cmp_ok(pg_temp.looked_at() - :before, '<', 50000::int8, 'for all of which those that wait are counted once');
 SELECT is(pg_temp.service_call(format('SELECT mindtickle.push_reject(''dl'', %L, 99, ''status 400'', ''{}'')', :'one')), '', 'a push that is not accepted');
 SELECT is((SELECT error || ' ' || (not_before = now() + interval '1 hour') FROM mindtickle.push_queue WHERE tenant_id = 'dl' AND user_id = :'one'), 'status 400 true', 'stays queued');
 SELECT pg_temp.service_call($$SELECT mindtickle.trim_tenant('dl')$$) \g /dev/null

@@ -51,7 +51,7 @@ static Resource resources[MT_CACHE_RESOURCES] = {
 	{"catalog", {{"course"}, {"quiz"}}}
 };
 
-static MtTenantTable change_table = {{"cache_change"}, {"cache_change_pkey"}};
+static MtTenantTable change_table = {.table = {"cache_change"}};
 
 PG_FUNCTION_INFO_V1(mt_cache_changed);
 

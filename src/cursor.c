@@ -14,6 +14,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "libpq/pqformat.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
@@ -192,6 +193,7 @@ mt_new_scan_next(MtNewScan *scan)
 	{
 		bool		isnull;
 
+		CHECK_FOR_INTERRUPTS();
 		if (!scan->started && !start_next_leg(scan))
 			return false;
 		scan->started = mt_tenant_scan_next(&scan->scan, ForwardScanDirection);
@@ -200,6 +202,9 @@ mt_new_scan_next(MtNewScan *scan)
 		scan->xid = U64FromFullTransactionId(DatumGetFullTransactionId(slot_getattr(scan->scan.slot, ROW_XID, &isnull)));
 		if (scan->since == NULL || !mt_cursor_has(scan->since, scan->xid))
 			return true;
+		/* All of that transaction was taken, which may be very many rows; of the range it is one of NARROW_RANGE at most. */
+		if (scan->leg > scan->single + 1)
+			start_transactions(scan, scan->xid + 1, false);
 	}
 }
 

@@ -101,7 +101,7 @@ static bool
 outbox_needed(Relation relation, void *argument)
 {
 	int			table = *(int *) argument;
-	Relation	index = index_open(mt_relation_oid(&mt_outbox_tables[table].index), AccessShareLock);
+	Relation	index = index_open(mt_tenant_table_index(relation), AccessShareLock);
 	IndexScanDesc scan = index_beginscan(relation, index, SnapshotAny, 1, 0);
 	TupleTableSlot *slot = table_slot_create(relation, NULL);
 	char	   *tenant = "";

@@ -22,7 +22,7 @@
 
 #define STATS_COLUMNS		12
 
-static MtTenantTable letters_table = {{"dead_letter"}, {"dead_letter_pkey"}};
+static MtTenantTable letters_table = {.table = {"dead_letter"}};
 
 PG_FUNCTION_INFO_V1(mt_queue_stats);
 

@@ -43,32 +43,32 @@ enum
 };
 
 MtTenantTable mt_outbox_tables[MT_OUTBOX_TABLES] = {
-	{{"outbox_0"}, {"outbox_0_pkey"}},
-	{{"outbox_1"}, {"outbox_1_pkey"}},
-	{{"outbox_2"}, {"outbox_2_pkey"}},
-	{{"outbox_3"}, {"outbox_3_pkey"}}
+	{.table = {"outbox_0"}},
+	{.table = {"outbox_1"}},
+	{.table = {"outbox_2"}},
+	{.table = {"outbox_3"}}
 };
 
 MtTenantTable mt_event_tables[MT_EVENT_TABLES] = {
-	{{"event_0"}, {"event_0_pkey"}},
-	{{"event_1"}, {"event_1_pkey"}},
-	{{"event_2"}, {"event_2_pkey"}},
-	{{"event_3"}, {"event_3_pkey"}}
+	{.table = {"event_0"}},
+	{.table = {"event_1"}},
+	{.table = {"event_2"}},
+	{.table = {"event_3"}}
 };
 
 MtTenantTable mt_overflow_tables[MT_OVERFLOW_TABLES] = {
-	{{"event_overflow_0"}, {"event_overflow_0_pkey"}},
-	{{"event_overflow_1"}, {"event_overflow_1_pkey"}}
+	{.table = {"event_overflow_0"}},
+	{.table = {"event_overflow_1"}}
 };
 
 MtTenantTable mt_position_tables[MT_POSITION_TABLES] = {
-	{{"event_position_0"}, {"event_position_0_pkey"}},
-	{{"event_position_1"}, {"event_position_1_pkey"}}
+	{.table = {"event_position_0"}},
+	{.table = {"event_position_1"}}
 };
 
 MtTenantTable mt_consumer_tables[MT_CONSUMER_TABLES] = {
-	{{"event_consumer_0"}, {"event_consumer_0_pkey"}},
-	{{"event_consumer_1"}, {"event_consumer_1_pkey"}}
+	{.table = {"event_consumer_0"}},
+	{.table = {"event_consumer_1"}}
 };
 
 /*

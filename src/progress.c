@@ -306,7 +306,7 @@ run_upsert(Datum *values, const char *nulls, bool many)
 static bool
 has_rows(const char *tenant, Datum user_id)
 {
-	static MtTenantTable table = {{"course_progress"}, {"course_progress_pkey"}};
+	static MtTenantTable table = {.table = {"course_progress"}};
 	MtTenantScan scan;
 	ScanKeyData key;
 	bool		found;

@@ -218,7 +218,7 @@ mt_aggregate_readiness(PG_FUNCTION_ARGS)
 static bool
 rerun_asked(const char *tenant, Snapshot snapshot)
 {
-	static MtTenantTable table = {{"readiness_rerun"}, {"readiness_rerun_pkey"}};
+	static MtTenantTable table = {.table = {"readiness_rerun"}};
 	MtTenantScan scan;
 	bool		asked;
 

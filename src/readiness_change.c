@@ -34,8 +34,8 @@ enum
 };
 
 static MtTenantTable row_tables[ROW_TABLES] = {
-	{{"course_progress"}, {"course_progress_pkey"}},
-	{{"quiz_submission"}, {"quiz_submission_pkey"}}
+	{.table = {"course_progress"}},
+	{.table = {"quiz_submission"}}
 };
 
 /* What is under way. */

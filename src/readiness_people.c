@@ -23,7 +23,7 @@
 #define PLACES		4096
 #define ID_MAX		44
 
-MtTenantTable mt_users_table = {{"users"}, {"users_pkey"}};
+MtTenantTable mt_users_table = {.table = {"users"}};
 
 typedef struct Place
 {

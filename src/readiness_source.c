@@ -59,7 +59,7 @@ moment_of_column(TupleTableSlot *slot, int column)
 static void
 read_resources(const char *tenant, Snapshot snapshot, Resource *resources)
 {
-	static MtTenantTable table = {{"sync_resource"}, {"sync_resource_pkey"}};
+	static MtTenantTable table = {.table = {"sync_resource"}};
 	MtTenantScan scan;
 	bool		isnull;
 
@@ -86,7 +86,7 @@ read_resources(const char *tenant, Snapshot snapshot, Resource *resources)
 static bool
 read_tenant(const char *tenant, Snapshot snapshot, char **freshness)
 {
-	static MtTenantTable table = {{"tenant"}, {"tenant_pkey"}};
+	static MtTenantTable table = {.table = {"tenant"}};
 	MtTenantScan scan;
 	bool		configured = false;
 	bool		isnull;

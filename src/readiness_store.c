@@ -45,25 +45,25 @@
 #define DETAIL_FURTHER			(DETAIL_FIGURES + MT_FIGURES)
 
 MtTenantTable mt_delta_tables[MT_DELTA_TABLES] = {
-	{{"readiness_delta_0"}, {"readiness_delta_0_pkey"}},
-	{{"readiness_delta_1"}, {"readiness_delta_1_pkey"}},
-	{{"readiness_delta_2"}, {"readiness_delta_2_pkey"}},
-	{{"readiness_delta_3"}, {"readiness_delta_3_pkey"}}
+	{.table = {"readiness_delta_0"}},
+	{.table = {"readiness_delta_1"}},
+	{.table = {"readiness_delta_2"}},
+	{.table = {"readiness_delta_3"}}
 };
 
 MtTenantTable mt_summary_tables[MT_SUMMARY_TABLES] = {
-	{{"readiness_summary_0"}, {"readiness_summary_0_pkey"}},
-	{{"readiness_summary_1"}, {"readiness_summary_1_pkey"}}
+	{.table = {"readiness_summary_0"}},
+	{.table = {"readiness_summary_1"}}
 };
 
 MtTenantTable mt_user_tables[MT_SUMMARY_TABLES] = {
-	{{"readiness_user_0"}, {"readiness_user_0_pkey"}},
-	{{"readiness_user_1"}, {"readiness_user_1_pkey"}}
+	{.table = {"readiness_user_0"}},
+	{.table = {"readiness_user_1"}}
 };
 
 MtTenantTable mt_course_tables[MT_SUMMARY_TABLES] = {
-	{{"readiness_course_0"}, {"readiness_course_0_pkey"}},
-	{{"readiness_course_1"}, {"readiness_course_1_pkey"}}
+	{.table = {"readiness_course_0"}},
+	{.table = {"readiness_course_1"}}
 };
 
 /* Appends a row to a table, which is not known to be spent any more. */

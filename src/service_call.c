@@ -201,7 +201,7 @@ mt_keep_all_tenants(void)
 static TimestampTz
 tenant_made_at(const char *tenant, Snapshot snapshot)
 {
-	static MtTenantTable table = {{"tenant"}, {"tenant_pkey"}};
+	static MtTenantTable table = {.table = {"tenant"}};
 	MtTenantScan scan;
 	TimestampTz made_at = 0;
 	bool		isnull;

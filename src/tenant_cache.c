@@ -73,7 +73,7 @@ static Recipe recipes[MT_CACHE_RESOURCES] = {
 	{30 * 60 * USECS_PER_SEC, RENDER("mindtickle.render_catalog")}
 };
 
-static MtTenantTable entry_table = {{"cache_entry"}, {"cache_entry_pkey"}};
+static MtTenantTable entry_table = {.table = {"cache_entry"}};
 
 PG_FUNCTION_INFO_V1(mt_cache_version);
 PG_FUNCTION_INFO_V1(mt_cache_document);

@@ -23,6 +23,7 @@
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "storage/lmgr.h"
@@ -50,6 +51,23 @@ mt_relation_oid(MtRelationName *relation)
 }
 
 /*
+ * The primary key of a table, which leads with tenant_id. Not to be kept: REINDEX CONCURRENTLY puts another index in its place.
+ */
+Oid
+mt_tenant_table_index(Relation relation)
+{
+#if PG_VERSION_NUM >= 180000
+	Oid			index = RelationGetPrimaryKeyIndex(relation, false);
+#else
+	Oid			index = RelationGetPrimaryKeyIndex(relation);
+#endif
+
+	if (!OidIsValid(index))
+		elog(ERROR, "table %s has no primary key", RelationGetRelationName(relation));
+	return index;
+}
+
+/*
  * A key of a scan. Text is compared bytewise, as all our ids are.
  */
 void
@@ -67,7 +85,7 @@ mt_tenant_scan_open(MtTenantScan *scan, MtTenantTable *table, const char *tenant
 	Assert(keys <= MT_SCAN_KEYS_MAX);
 	scan->tenant = tenant;
 	scan->relation = table_open(mt_relation_oid(&table->table), AccessShareLock);
-	scan->index = index_open(mt_relation_oid(&table->index), AccessShareLock);
+	scan->index = index_open(table->index == NULL ? mt_tenant_table_index(scan->relation) : mt_relation(table->index), AccessShareLock);
 	scan->slot = table_slot_create(scan->relation, NULL);
 	scan->scan = index_beginscan(scan->relation, scan->index, snapshot, keys + 1, 0);
 }
@@ -191,6 +209,37 @@ mt_tenant_scan_delete(MtTenantScan *scan)
 							  false) == TM_Ok;
 }
 
+/* The table's index where it has one alone; else InvalidOid, as when REINDEX CONCURRENTLY is about to put another one in its place. */
+static Oid
+only_index(Relation relation)
+{
+	Oid			index = mt_tenant_table_index(relation);
+	List	   *indexes = RelationGetIndexList(relation);
+	bool		alone = list_length(indexes) == 1;
+
+	list_free(indexes);
+	return alone ? index : InvalidOid;
+}
+
+/* Adds the entries of a row to all indexes of its table, whatever they are. */
+static void
+insert_index_entries(Relation relation, TupleTableSlot *slot)
+{
+	EState	   *state = CreateExecutorState();
+	ResultRelInfo *target = makeNode(ResultRelInfo);
+
+	slot->tts_tableOid = RelationGetRelid(relation);
+	InitResultRelInfo(target, relation, 1, NULL, 0);
+	ExecOpenIndices(target, false);
+#if PG_VERSION_NUM >= 160000
+	(void) ExecInsertIndexTuples(target, slot, state, false, false, NULL, NIL, false);
+#else
+	(void) ExecInsertIndexTuples(target, slot, state, false, false, NULL, NIL);
+#endif
+	ExecCloseIndices(target);
+	FreeExecutorState(state);
+}
+
 /*
  * Appends a row, as the table's owner would: no right is checked, no policy asked, no trigger fired.
  */
@@ -198,15 +247,28 @@ void
 mt_tenant_table_append(MtTenantTable *table, Datum *values, bool *nulls)
 {
 	Relation	relation = table_open(mt_relation_oid(&table->table), RowExclusiveLock);
-	Relation	index = index_open(mt_relation_oid(&table->index), RowExclusiveLock);
 	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(relation), values, nulls);
-	IndexInfo  *index_info = BuildIndexInfo(index);
+	Oid			only = only_index(relation);
 
 	simple_heap_insert(relation, tuple);
-	insert_index_entry(relation, index, index_info, values, nulls, &tuple->t_self);
-	pfree(index_info);
+	if (OidIsValid(only))
+	{
+		Relation	index = index_open(only, RowExclusiveLock);
+		IndexInfo  *index_info = BuildIndexInfo(index);
+
+		insert_index_entry(relation, index, index_info, values, nulls, &tuple->t_self);
+		pfree(index_info);
+		index_close(index, NoLock);
+	}
+	else
+	{
+		TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsHeapTuple);
+
+		ExecStoreHeapTuple(tuple, slot, false);
+		insert_index_entries(relation, slot);
+		ExecDropSingleTupleTableSlot(slot);
+	}
 	heap_freetuple(tuple);
-	index_close(index, NoLock);
 	table_close(relation, NoLock);
 }
 
@@ -216,9 +278,14 @@ mt_tenant_table_append(MtTenantTable *table, Datum *values, bool *nulls)
 void
 mt_tenant_writer_open(MtTenantWriter *writer, MtTenantTable *table)
 {
+	Oid			only;
+
 	memset(writer, 0, sizeof(MtTenantWriter));
 	writer->relation = table_open(mt_relation_oid(&table->table), RowExclusiveLock);
-	writer->index = index_open(mt_relation_oid(&table->index), RowExclusiveLock);
+	only = only_index(writer->relation);
+	if (!OidIsValid(only))
+		return;
+	writer->index = index_open(only, RowExclusiveLock);
 	writer->index_info = BuildIndexInfo(writer->index);
 }
 
@@ -231,7 +298,10 @@ flush_writer(MtTenantWriter *writer)
 		TupleTableSlot *slot = writer->slots[i];
 
 		slot_getallattrs(slot);
-		insert_index_entry(writer->relation, writer->index, writer->index_info, slot->tts_values, slot->tts_isnull, &slot->tts_tid);
+		if (writer->index != NULL)
+			insert_index_entry(writer->relation, writer->index, writer->index_info, slot->tts_values, slot->tts_isnull, &slot->tts_tid);
+		else
+			insert_index_entries(writer->relation, slot);
 		ExecClearTuple(slot);
 	}
 	writer->waiting = 0;
@@ -262,8 +332,11 @@ mt_tenant_writer_close(MtTenantWriter *writer)
 		flush_writer(writer);
 	for (int i = 0; i < MT_ROWS_TOGETHER && writer->slots[i] != NULL; i++)
 		ExecDropSingleTupleTableSlot(writer->slots[i]);
-	pfree(writer->index_info);
-	index_close(writer->index, NoLock);
+	if (writer->index != NULL)
+	{
+		pfree(writer->index_info);
+		index_close(writer->index, NoLock);
+	}
 	table_close(writer->relation, NoLock);
 }
 

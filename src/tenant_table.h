@@ -24,11 +24,11 @@ typedef struct MtRelationName
 	Oid			oid;
 } MtRelationName;
 
-/* A table and the index of it that leads with tenant_id. */
+/* A table and the index by which it is read, which leads with tenant_id. */
 typedef struct MtTenantTable
 {
 	MtRelationName table;
-	MtRelationName index;
+	const char *index;			/* NULL: the primary key */
 } MtTenantTable;
 
 /* A scan of one tenant's rows. */
@@ -48,7 +48,7 @@ typedef struct MtTenantScan
 typedef struct MtTenantWriter
 {
 	Relation	relation;
-	Relation	index;
+	Relation	index;			/* the only one; NULL: there are others */
 	IndexInfo  *index_info;
 	int			waiting;		/* rows in slots that are not in the table yet */
 	TupleTableSlot *slots[MT_ROWS_TOGETHER];
@@ -58,6 +58,7 @@ typedef struct MtTenantWriter
 #define MT_SCAN_KEYS_MAX	4
 
 extern Oid	mt_relation_oid(MtRelationName *relation);
+extern Oid	mt_tenant_table_index(Relation relation);
 extern void mt_tenant_scan_open(MtTenantScan *scan, MtTenantTable *table, const char *tenant, Snapshot snapshot, int keys);
 extern void mt_tenant_scan_start(MtTenantScan *scan, const ScanKeyData *keys, int count);
 extern bool mt_tenant_scan_next(MtTenantScan *scan, ScanDirection direction);

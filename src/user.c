@@ -388,7 +388,8 @@ lock_folded(const char *tenant, Datum key, uint16 kind)
 void
 mt_lock_people(const char *tenant, LOCKMODE mode)
 {
-	LockDatabaseObject(mt_relation("users_pkey"), (Oid) mt_lock_hash(tenant), 0, mode);
+	/* Not under an index of users: REINDEX CONCURRENTLY gives it another oid. */
+	LockDatabaseObject(mt_relation("user_address"), (Oid) mt_lock_hash(tenant), 0, mode);
 }
 
 /*
@@ -492,10 +493,10 @@ key_known(MtTenantTable *table, const char *tenant, Datum key, Snapshot snapshot
 static bool
 is_stranger(const char *tenant, const MtUser *user)
 {
-	static MtTenantTable by_external_id = {{"users"}, {"users_scim_external_id_idx"}};
-	static MtTenantTable by_email = {{"users"}, {"users_email_key_idx"}};
-	static MtTenantTable progress = {{"course_progress"}, {"course_progress_pkey"}};
-	static MtTenantTable submissions = {{"quiz_submission"}, {"quiz_submission_pkey"}};
+	static MtTenantTable by_external_id = {{"users"}, "users_scim_external_id_idx"};
+	static MtTenantTable by_email = {{"users"}, "users_email_key_idx"};
+	static MtTenantTable progress = {.table = {"course_progress"}};
+	static MtTenantTable submissions = {.table = {"quiz_submission"}};
 	Datum		external_id = user->values[MT_USER_SCIM_EXTERNAL_ID];
 	Snapshot	snapshot;
 	bool		known = false;

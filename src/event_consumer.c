@@ -365,7 +365,7 @@ check_acknowledged(const char *tenant, const char *name, int64 acked_seq)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("consumer \"%s\" has acknowledged event " INT64_FORMAT ", which is yet to come", name, acked_seq),
-			 errdetail("The last one of tenant \"%s\" is " INT64_FORMAT ". The consumer was restored, and the tenant's position in its events was not.",
+			 errdetail("The last one of tenant \"%s\" is " INT64_FORMAT ". The consumer was restored, and the tenant's position in its events was not, or not yet.",
 					   tenant, latest.last_seq),
 			 errhint("To begin anew, at the oldest event that is kept: SELECT mt_drop_consumer(%s, %s);",
 					 quote_literal_cstr(tenant), quote_literal_cstr(name))));

@@ -34,6 +34,7 @@ PGDLLEXPORT void mt_sync_main(Datum argument);
 /* Work of one turn, so that no tenant waits long for its moment. */
 #define TENANTS_PER_TURN	32
 #define ANSWERS_PER_TURN	32
+#define TURN_TIME			(100 * MT_MILLISECOND)
 /* How often the overview is read while pulls are under way, and when it failed. */
 #define LOOK_PAUSE			(5 * MT_SECOND)
 /* Overdue tenants that may begin with the worker, and how much faster than their intervals the others follow. */
@@ -204,6 +205,9 @@ see_tenant(const MtTenantRow *row, void *argument)
 	}
 	tenant->listed = true;
 	tenant->wanted = row->source_configured && !row->suspended;
+	/* What could not be opened may be another matter now. */
+	if (tenant->source_version != row->source_version || tenant->open_job_id != row->open_job_id)
+		tenant->vain_until = tenant->vain_opens = 0;
 	tenant->open_job_id = row->open_job_id;
 	tenant->interval = row->interval;
 	tenant->source_version = row->source_version;
@@ -628,17 +632,19 @@ obey_settings(void)
 }
 
 /*
- * Gives each tenant whose moment has come its turn, up to a limit. Where the answers that wait come first, nobody loses his place: who was sent away then
- * would come back behind others.
+ * Gives each tenant whose moment has come its turn, up to a limit: who has another moment at once waits for the next round. Where the answers that wait
+ * come first, nobody loses his place: who was sent away then would come back behind others.
  */
 static void
 serve_due(void)
 {
-	for (int i = 0; i < TENANTS_PER_TURN && !pairingheap_is_empty(moments) && !mt_http_crowded(); i++)
+	int64		begun = mt_now();
+
+	for (int i = 0; i < TENANTS_PER_TURN && !pairingheap_is_empty(moments) && !mt_http_crowded() && mt_now() < begun + TURN_TIME; i++)
 	{
 		MtTenant   *tenant = pairingheap_container(MtTenant, heap_node, pairingheap_first(moments));
 
-		if (tenant->wake_at > mt_now())
+		if (tenant->wake_at > begun)
 			return;
 		unschedule(tenant);
 		if (tenant->probe != NULL)

@@ -68,6 +68,7 @@ typedef struct MtSlot
 	MtItem		item;			/* key NULL: none, this is a page of a listing or a sign-in */
 	MtTrail    *trail;			/* of an item; NULL: this is its first page */
 	int			stored;			/* so many records of its answer are; 0 once all are */
+	int64		rejected;		/* so many of them were not fit to be */
 	bool		again;			/* the item has failed before */
 	int			refusals;		/* of the token it was sent with */
 	uint64		token;			/* serial of the one it was sent with */

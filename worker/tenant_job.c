@@ -222,6 +222,13 @@ put_off(MtTenant *tenant, const char *error)
 	mt_errands_refuse(tenant, ERRCODE_FDW_ERROR, text, NULL);
 }
 
+/* What was due could not be opened, and stays due: it is tried again after a pause, which grows. */
+static void
+rest_in_vain(MtTenant *tenant)
+{
+	tenant->vain_until = mt_now() + Min(FIRST_HOLD << Min(tenant->vain_opens++, 10), LAST_HOLD);
+}
+
 /* There was nothing to open. */
 static void
 opened_in_vain(MtTenant *tenant)
@@ -229,15 +236,19 @@ opened_in_vain(MtTenant *tenant)
 	mt_job_release(tenant);
 	mt_errands_refuse_resting(tenant);
 	/* The overview said there was something: something else has taken it, or it is not due yet. */
-	if (tenant->due_at <= mt_now())
-		tenant->vain_until = mt_now() + Min(FIRST_HOLD << Min(tenant->vain_opens++, 10), LAST_HOLD);
+	if (Min(tenant->due_at, mt_push_due(tenant)) <= mt_now())
+		rest_in_vain(tenant);
 }
 
 /* Settings and secrets were read: the job stays only if it can be pulled and something is left to ask for. */
 static void
 opened(MtTenant *tenant, const JobWork *work)
 {
-	tenant->vain_opens = 0;
+	/* Where there is a pull, its end is the end of the matter. */
+	if (work->error != NULL && !work->found && !work->passes)
+		rest_in_vain(tenant);
+	else
+		tenant->vain_opens = 0;
 	if (work->passes)
 	{
 		put_off(tenant, work->error);

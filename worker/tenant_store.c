@@ -181,7 +181,10 @@ begin_phase(MtJob *job)
 	job->total = -1;
 }
 
-/* Notes, as the way to pull progress is chosen, whether it goes without a reporting user whom it should have. He may come back before the phase ends. */
+/*
+ * Notes, as the way to pull progress is chosen, whether it goes without a reporting user whom it should have. He may come back before the phase ends; or
+ * be taken away, and then nobody misses him.
+ */
 static void
 note_scores(MtJob *job)
 {
@@ -191,13 +194,11 @@ note_scores(MtJob *job)
 	if (position->stage[0] == '\0')
 		position->scores = NULL;
 	if (job->scores_unreadable)
-	{
 		position->scores = MemoryContextStrdup(job->context, psprintf("scores were not pulled: %s", job->unreadable));
-		if (position->error == NULL)
-			position->error = MemoryContextStrdup(job->context, psprintf("%s: %s", mt_phase_name(job->phase), position->scores));
-	}
 	else if (job->source.reporting_refused)
 		position->scores = MemoryContextStrdup(job->context, "scores were not pulled, for the reporting_user is refused");
+	else if (job->source.reporting_url == NULL)
+		position->scores = NULL;
 }
 
 /*
@@ -371,6 +372,14 @@ store_work(void *argument)
 	else if (work->ends)
 		end_phase(work);
 
+	/* A report that is begun again is counted once. */
+	if (work->slot != NULL)
+	{
+		counts.rejected += work->slot->rejected;
+		work->slot->rejected = work->rests ? counts.rejected : 0;
+		if (work->rests)
+			counts.rejected = 0;
+	}
 	mt_job_flush_counters(tenant, work->ends);
 	work->cancelled = !mt_sql_sync_advance(tenant->tenant_id, job->job_id, Min(job->phase, MT_PHASE_END - 1),
 										   mt_position_write(&job->position), job->done, job->total, &counts);
@@ -414,7 +423,9 @@ store(StoreWork *work)
 		mt_job_trouble(tenant, &failure);
 		return false;
 	}
-	tenant->troubles = 0;
+	/* A part of a report is stored again as often as the rest fails. */
+	if (!work->rests)
+		tenant->troubles = 0;
 	tenant->refused_secret = 0;
 	if (work->closed || work->cancelled)
 	{
@@ -549,7 +560,7 @@ store_item(MtTenant *tenant, MtSlot *slot)
 		problem = "its continuations lead back, or do not end";
 	if (problem != NULL)
 	{
-		slot->stored = 0;
+		slot->stored = slot->rejected = 0;
 		return mt_pull_unusable(tenant, slot, problem);
 	}
 	if (slot->stage->together != MT_TOGETHER_NOT && slot->trail != NULL && anew)

@@ -178,5 +178,18 @@ $sandbox->post('faults', kind => 'wrong429', percent => 0, tenant => 'globex');
 ok(pushed($node, 'globex'), 'until they are taken');
 equals_upstream($node, $sandbox, 'globex', 'each once');
 
+# A push that is due and cannot be sent, as the key is missing, is no reason to try all the time; with the key it is sent.
+ok(wait_for_sync($node, 'acme'), 'no pull is due');
+my $key = $sandbox->tenant('acme')->{api_key};
+sql(q(SELECT mt_set_credential('acme', '{"api_key": null}')));
+sql(q(SELECT mt_provision_user('acme', '{"userId": "u-keyless", "email": "keyless@example.com"}')));
+sql(q(SELECT mt_provision_user('globex', '{"userId": "u-beside", "email": "beside@example.com"}')));
+ok(pushed($node, 'globex'), 'meanwhile another tenant pushes');
+sleep 1;
+cmp_ok((() = slurp_file($node->logfile) =~ /"acme" failed: no api_key is stored/g), '<', 10, 'what cannot be sent is tried now and then');
+sql("SELECT mt_set_credential('acme', '{\"api_key\": \"$key\"}')");
+ok(pushed($node, 'acme'), 'and sent when it can be');
+equals_upstream($node, $sandbox, 'acme', 'once');
+
 $node->stop('fast');
 done_testing();

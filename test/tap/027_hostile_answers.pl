@@ -40,15 +40,21 @@ my $node = start_node('primary');
 add_extension($node);
 my $pid = worker_pid($node, 'mindtickle sync');
 
-# How many records each transaction adds to those that a pull has refused.
+# What transactions of pulls do one after the other: a piece of a report leaves everything but what is stored as it was. Of the other kind are those of other tenants.
 $node->safe_psql('postgres', q{
-	CREATE TABLE refused (tenant_id text, records bigint);
-	CREATE FUNCTION note_refused() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	CREATE TABLE step (step bigserial, tenant_id text, piece bool);
+	CREATE SEQUENCE third_piece;
+	CREATE TABLE without_third_piece (tenant_id text);
+	CREATE FUNCTION note_step() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	BEGIN
-		INSERT INTO public.refused VALUES (NEW.tenant_id, NEW.rejected - OLD.rejected);
+		INSERT INTO public.step (tenant_id, piece) VALUES (NEW.tenant_id, NEW.phase = 'progress' AND OLD.phase = 'progress' AND NEW.done = OLD.done AND NEW.requests = OLD.requests
+			AND NEW.throttled = OLD.throttled AND NEW.errors = OLD.errors AND NEW.state = OLD.state);
+		IF EXISTS (SELECT FROM public.without_third_piece AS w WHERE w.tenant_id = NEW.tenant_id) AND NEW.phase = 'progress' AND nextval('public.third_piece') % 3 = 0 THEN
+			RAISE 'no room for another piece';
+		END IF;
 		RETURN NULL;
 	END $$;
-	CREATE TRIGGER note_refused AFTER UPDATE ON mindtickle.sync_job FOR EACH ROW WHEN (NEW.rejected > OLD.rejected) EXECUTE FUNCTION note_refused();
+	CREATE TRIGGER note_step AFTER UPDATE ON mindtickle.sync_job FOR EACH ROW EXECUTE FUNCTION note_step();
 });
 
 # Pages that one tenant gets ahead of their turn, and never the one before them, must not keep another, whose answers need room as well, from his.
@@ -87,8 +93,12 @@ foreach my $kind (sort keys %empty)
 	# One for which there was no room beside another is asked for again.
 	$reports -= $node->safe_psql('postgres', "SELECT broken FROM mt_stat_tenant WHERE tenant_id = 'live-$kind'");
 	is($node->safe_psql('postgres', "SELECT state, rejected FROM mt_sync_jobs WHERE tenant_id = 'live-$kind'"), 'done|' . $reports * $empty{$kind}, 'and each of its rows was refused');
-	is($node->safe_psql('postgres', "SELECT max(records) FROM refused WHERE tenant_id = 'live-$kind'"), 10_000, 'others had their turn in between');
+	cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM step WHERE tenant_id = 'live-$kind' AND piece"), '>=', $reports * ($empty{$kind} / 10_000 - 1), 'piece by piece');
 }
+
+# The first piece is stored with the answers of others.
+my $pieces = q(SELECT step FROM step WHERE tenant_id = 'live-hollow' AND piece ORDER BY step LIMIT 1);
+is($node->safe_psql('postgres', "SELECT count(*) > 0 FROM step WHERE tenant_id <> 'live-hollow' AND tenant_id <> 'live-wide' AND step > ($pieces OFFSET 1) AND step < ($pieces OFFSET 23)"), 't', 'others had their turn in between');
 
 # Each has met its fault several times, and has been told off or made to wait.
 my @hostile = sort(values %live, values %reference);
@@ -113,6 +123,17 @@ is( $node->safe_psql('postgres', "SELECT string_agg(DISTINCT tenant_id, ' ') FRO
 	'', 'nothing of it is stored');
 is($sandbox->totals->{elsewhere}, 0, 'no redirection was followed, and no continuation to another host');
 cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM mindtickle.users WHERE tenant_id = '$live{strangers}'"), '<', 10_000, 'a listing without end has an end');
+
+# A report of which a piece cannot be stored is begun again, after pauses that grow, and its rows are counted once.
+my $refused = $node->safe_psql('postgres', q(SELECT rejected FROM mt_sync_jobs WHERE tenant_id = 'live-hollow'));
+my $asked = $sandbox->stats('live-hollow')->{faults}{hollow};
+$node->safe_psql('postgres', q(INSERT INTO without_third_piece VALUES ('live-hollow'); SELECT mt_sync_tenant('live-hollow')));
+my $tries = time() + $PostgreSQL::Test::Utils::timeout_default;
+usleep(100_000) until $sandbox->stats('live-hollow')->{faults}{hollow} >= $asked + 3 || time() > $tries;
+is(() = slurp_file($node->logfile) =~ /the pull of tenant "live-hollow" is put off: no room for another piece/g, 1, 'of which only the first is logged');
+$node->safe_psql('postgres', 'DELETE FROM without_third_piece');
+ok(wait_for_sync($node, 'live-hollow'), 'it ends');
+is($node->safe_psql('postgres', q(SELECT rejected FROM mt_sync_jobs WHERE tenant_id = 'live-hollow' ORDER BY job_id DESC LIMIT 1)), $refused, 'with as many rows refused');
 
 is(worker_pid($node, 'mindtickle sync'), $pid, 'the worker is the same');
 look();

@@ -22,8 +22,8 @@
 #include "utils/xid8.h"
 
 /*
- * So many transactions below a cursor's xmax are looked through as a range, with all that came after them. Those further below that were in progress are
- * looked up one by one.
+ * So many transactions below a cursor's xmax are looked through as a range, with all that came after them. Those further below that were in progress
+ * are looked up one by one.
  */
 #define NARROW_RANGE	64
 /* So many transactions that are looked up one by one, for nothing, are not worth a new cursor. */
@@ -99,8 +99,8 @@ lookups_behind(Snapshot snapshot)
 }
 
 /*
- * True when each scan looks up many transactions of which there will never be anything new, since they were in progress then and have ended, and what is
- * taken in anew, be it nothing, has a cursor that is better: while many others are long under way it would be worn itself as soon as they end.
+ * True when each scan looks up many transactions of which there will never be anything new, since they were in progress then and have ended, and what
+ * is taken in anew, be it nothing, has a cursor that is better: while many others are long under way it would be worn itself as soon as they end.
  */
 bool
 mt_cursor_worn(const MtCursor *cursor, Snapshot snapshot)

@@ -2,11 +2,12 @@
  * dead_letter.c
  *		Keeps what could not be processed, with its reason and its bytes as they came; of SCIM without the secrets in them.
  *
- * The same bytes for the same resource and reason are kept once while they wait: a record that is wrong upstream is met at every pull. Of a long input only the
- * begin is kept; then the reason ends with how much that is, and the letter cannot be replayed (replay.c).
+ * The same bytes for the same resource and reason are kept once while they wait: a record that is wrong upstream is met at every pull. Of a long
+ * input only the begin is kept; then the reason ends with how much that is, and the letter cannot be replayed (replay.c).
  *
- * Whoever may send input may send input that is at fault, as much as he likes; so a tenant has no more than MT_LETTERS_MAX letters. For a new one the oldest
- * go that have been replayed. What waits never does: where all of them wait, nothing is kept, and who has the input is told to keep it himself.
+ * Whoever may send input may send input that is at fault, as much as he likes; so a tenant has no more than MT_LETTERS_MAX letters. For a new one the
+ * oldest go that have been replayed. What waits never does: where all of them wait, nothing is kept, and who has the input is told to keep it
+ * himself.
  */
 #include "dead_letter.h"
 
@@ -63,8 +64,8 @@ count_letters(MtPlan *query, Datum *tenant)
 }
 
 /*
- * True when the tenant may have another letter; where it has as many as there may be, after removing some that have been replayed. Transactions do not see
- * what others are about to keep, so there may be a few more.
+ * True when the tenant may have another letter; where it has as many as there may be, after removing some that have been replayed. Transactions do
+ * not see what others are about to keep, so there may be a few more.
  */
 static bool
 make_room(const char *tenant)
@@ -154,8 +155,8 @@ mt_refuse_dead_letter(const char *tenant)
 }
 
 /*
- * mindtickle.keep_dead_letter(tenant, source, resource, reason, raw): for the gateway, when the transaction that met the fault has rolled back, and for pushes.
- * ERROR 53400 where there is no room for it.
+ * mindtickle.keep_dead_letter(tenant, source, resource, reason, raw): for the gateway, when the transaction that met the fault has rolled back, and
+ * for pushes. ERROR 53400 where there is no room for it.
  */
 Datum
 mt_keep_dead_letter_sql(PG_FUNCTION_ARGS)

@@ -264,8 +264,8 @@ count_names(const char *tenant)
 }
 
 /*
- * What is dropped keeps its row until the table is emptied, which the upkeep does when another one is in use. ERROR 53400 for a tenant that has made and
- * dropped more consumers than that keeps up with.
+ * What is dropped keeps its row until the table is emptied, which the upkeep does when another one is in use. ERROR 53400 for a tenant that has made
+ * and dropped more consumers than that keeps up with.
  */
 static void
 make_room_for_name(const char *tenant)
@@ -349,8 +349,9 @@ report_missing_events(const char *tenant, const char *name, int64 from, int64 la
 }
 
 /*
- * ERROR 55000 for a consumer that has acknowledged what is yet to come, as only a restore without the tenant's position brings it about: it would miss
- * everything up to that number. Goes by the latest position, since a transaction that keeps to an older snapshot may have acknowledged more than that shows.
+ * ERROR 55000 for a consumer that has acknowledged what is yet to come, as only a restore without the tenant's position brings it about: it would
+ * miss everything up to that number. Goes by the latest position, since a transaction that keeps to an older snapshot may have acknowledged more than
+ * that shows.
  */
 static void
 check_acknowledged(const char *tenant, const char *name, int64 acked_seq)
@@ -477,8 +478,8 @@ check_polled(const Polled *polled, const Consumer *consumer)
 
 /*
  * mt_poll_events(tenant, consumer, max) -> (seq, topic, payload, created_at): the next events that the consumer has not acknowledged, in order. ERROR
- * 55000 where it is behind what is kept, or has acknowledged what is yet to come; 40001 where the transaction's snapshot is too old, 53400 where there are
- * too many consumers, XX001 where the next event is missing.
+ * 55000 where it is behind what is kept, or has acknowledged what is yet to come; 40001 where the transaction's snapshot is too old, 53400 where
+ * there are too many consumers, XX001 where the next event is missing.
  */
 Datum
 mt_poll_events(PG_FUNCTION_ARGS)
@@ -548,8 +549,8 @@ end_change(MtServiceCall *call)
 
 /*
  * mt_ack_events(tenant, consumer, seq): the consumer has done with all events up to this one. A number that it has acknowledged already changes
- * nothing. ERROR 42704 for a consumer that has never polled, 22023 for a number that no event has yet, 40001 where this transaction has polled events that
- * another one has acknowledged since.
+ * nothing. ERROR 42704 for a consumer that has never polled, 22023 for a number that no event has yet, 40001 where this transaction has polled events
+ * that another one has acknowledged since.
  */
 Datum
 mt_ack_events(PG_FUNCTION_ARGS)
@@ -690,8 +691,8 @@ has_row(MtTenantTable *table, const char *tenant, const char *name, Snapshot sna
 }
 
 /*
- * True when a consumer's newest row stands in the table that was left and is needed. One that is dropped goes with the table, unless an older row in the other
- * one would bring it back.
+ * True when a consumer's newest row stands in the table that was left and is needed. One that is dropped goes with the table, unless an older row in
+ * the other one would bring it back.
  */
 static bool
 must_move(const char *tenant, const char *name, int from, Consumer *consumer)

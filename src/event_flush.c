@@ -9,8 +9,8 @@
  * Before the commit of a publication becomes visible its process has announced itself in shared memory, and when that is withdrawn the end of
  * the commit's WAL is there. Who reads events that he sees therefore finds one or the other.
  *
- * Called by event_publish.c, by whatever gives out events, and by the gateway (mindtickle.flush_wal) before it acknowledges what another process may have
- * done. Without shared memory publications wait for the disk as their session says, and where a synchronous standby is required for that.
+ * Called by event_publish.c, by whatever gives out events, and by the gateway (mindtickle.flush_wal) before it acknowledges what another process may
+ * have done. Without shared memory publications wait for the disk as their session says, and where a synchronous standby is required for that.
  */
 #include "shared_layout.h"
 
@@ -61,9 +61,9 @@ at_transaction_end(XactEvent event, void *arg)
 }
 
 /*
- * Lets this transaction, which publishes, commit without waiting for the disk. Where commits have to wait for a standby it waits for that, whatever its
- * session says: a reader waits for this disk alone, and a failover could take back what he has seen. Not within mt_service_enter/leave, which would take
- * the setting back.
+ * Lets this transaction, which publishes, commit without waiting for the disk. Where commits have to wait for a standby it waits for that, whatever
+ * its session says: a reader waits for this disk alone, and a failover could take back what he has seen. Not within mt_service_enter/leave, which
+ * would take the setting back.
  */
 void
 mt_commit_events_early(void)
@@ -88,8 +88,8 @@ mt_commit_events_early(void)
 }
 
 /*
- * Where the WAL that has been inserted ends. PostgreSQL tells where the next record begins, which at the begin of a page is behind the page's header; the
- * header is not there before the record, so that nobody could wait for it.
+ * Where the WAL that has been inserted ends. PostgreSQL tells where the next record begins, which at the begin of a page is behind the page's header;
+ * the header is not there before the record, so that nobody could wait for it.
  */
 static XLogRecPtr
 inserted_up_to(void)

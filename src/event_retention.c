@@ -56,8 +56,9 @@ published_since(const char *tenant, int64 seq, TimestampTz moment, Snapshot snap
 }
 
 /*
- * The first event from a number on that was published at that moment or later. Looked for from the front on, in steps of a part of the way so far, and only
- * then by halves: further back there may be some that were published while the clock was behind, or are missing, which says nothing of those before them.
+ * The first event from a number on that was published at that moment or later. Looked for from the front on, in steps of a part of the way so far,
+ * and only then by halves: further back there may be some that were published while the clock was behind, or are missing, which says nothing of those
+ * before them.
  */
 static int64
 first_published_since(const char *tenant, int64 first, int64 last, TimestampTz moment, Snapshot snapshot)
@@ -150,8 +151,8 @@ tenant_of_row(FunctionCallInfo fcinfo, text *tenant)
 }
 
 /*
- * mindtickle.event_kept(tenant_id, seq) -> bool: false for an event that the tenant does not keep any more. For the views, which ask after row security.
- * Also waits until what it has been asked about is on the disk. ERROR 42501 where the role has no right to the tenant.
+ * mindtickle.event_kept(tenant_id, seq) -> bool: false for an event that the tenant does not keep any more. For the views, which ask after row
+ * security. Also waits until what it has been asked about is on the disk. ERROR 42501 where the role has no right to the tenant.
  */
 Datum
 mt_event_kept(PG_FUNCTION_ARGS)
@@ -173,8 +174,8 @@ known_tenant_of_row(FunctionCallInfo fcinfo, text *tenant)
 }
 
 /*
- * mindtickle.event_waits(tenant_id, outbox_table, xid, position) -> bool: true for a row of the outbox that has not been taken from it. ERROR 40001 where
- * the snapshot is too old to tell.
+ * mindtickle.event_waits(tenant_id, outbox_table, xid, position) -> bool: true for a row of the outbox that has not been taken from it. ERROR 40001
+ * where the snapshot is too old to tell.
  */
 Datum
 mt_event_waits(PG_FUNCTION_ARGS)
@@ -199,8 +200,9 @@ mt_overflow_waits(PG_FUNCTION_ARGS)
 }
 
 /*
- * mindtickle.rings_are_whole() -> bool: true, when what is published is on the disk. ERROR 40001 where a table of events has been emptied since the snapshot.
- * For pg_dump, which takes its snapshot before its locks, and for who exports a user: they would find such a table empty, and the rows elsewhere not yet there.
+ * mindtickle.rings_are_whole() -> bool: true, when what is published is on the disk. ERROR 40001 where a table of events has been emptied since the
+ * snapshot. For pg_dump, which takes its snapshot before its locks, and for who exports a user: they would find such a table empty, and the rows
+ * elsewhere not yet there.
  */
 Datum
 mt_rings_are_whole(PG_FUNCTION_ARGS)

@@ -3,14 +3,14 @@
  *		Keeps the tables of events small: goes over to another table where one has grown, and empties those that nobody needs any more.
  *
  * The outbox needs a row until it is taken, the overflow until it has come back, the events until no tenant keeps it. Positions and consumers need
- * the newest row of each, which is appended to the table in use before the other one is emptied. Tables of events are changed by time, so that each holds
- * about half of the longest retain_events: then a row outlives its tenant's retention by half of the longest one at most. Where no table is empty when one
- * is needed, the few events that keep one from being emptied are carried over.
+ * the newest row of each, which is appended to the table in use before the other one is emptied. Tables of events are changed by time, so that each
+ * holds about half of the longest retain_events: then a row outlives its tenant's retention by half of the longest one at most. Where no table is
+ * empty when one is needed, the few events that keep one from being emptied are carried over.
  *
  * What is moved or carried over is a tenant's, so no tenant is dropped meanwhile (mt_keep_all_tenants).
  *
- * Called by the publisher through mindtickle.tend_events, one bounded step a transaction. Like readiness_ring.c it looks at the rows of all tenants, and
- * shows names of tables to nobody but the publisher.
+ * Called by the publisher through mindtickle.tend_events, one bounded step a transaction. Like readiness_ring.c it looks at the rows of all tenants,
+ * and shows names of tables to nobody but the publisher.
  */
 #include "mindtickle.h"
 
@@ -94,8 +94,8 @@ tenant_waits(int table, const char *tenant)
 }
 
 /*
- * True when a table of the outbox holds an event that waits; argument is its place in the ring. Goes from tenant to tenant by the index, however many rows
- * each has, also by rows that nobody sees; so it takes as long as there are tenants.
+ * True when a table of the outbox holds an event that waits; argument is its place in the ring. Goes from tenant to tenant by the index, however many
+ * rows each has, also by rows that nobody sees; so it takes as long as there are tenants.
  */
 static bool
 outbox_needed(Relation relation, void *argument)
@@ -390,9 +390,9 @@ tend_consumers(void)
 }
 
 /*
- * mindtickle.tend_events(events_too) -> text: one step, in words; NULL: there is nothing to do, or somebody is in the way. events_too: also looks whether
- * tables of published events are to be changed or emptied, which takes longer. After an error the next call of the session begins with what comes behind
- * the part that failed, so that this one keeps no other from its turn.
+ * mindtickle.tend_events(events_too) -> text: one step, in words; NULL: there is nothing to do, or somebody is in the way. events_too: also looks
+ * whether tables of published events are to be changed or emptied, which takes longer. After an error the next call of the session begins with what
+ * comes behind the part that failed, so that this one keeps no other from its turn.
  */
 Datum
 mt_tend_events(PG_FUNCTION_ARGS)

@@ -101,8 +101,8 @@ repeated_key(char *bytes, int length)
 }
 
 /*
- * mindtickle.json_from_body(body bytea, secrets bool) -> jsonb. ERROR 22023, with the field where one can be named, for what is not valid. secrets: it can have
- * passwords in it; where it may, the error repeats nothing that it has met.
+ * mindtickle.json_from_body(body bytea, secrets bool) -> jsonb. ERROR 22023, with the field where one can be named, for what is not valid. secrets:
+ * it can have passwords in it; where it may, the error repeats nothing that it has met.
  */
 Datum
 mt_json_from_body(PG_FUNCTION_ARGS)

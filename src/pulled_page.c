@@ -47,8 +47,8 @@ mt_page_open(MtPulledPage *page, FunctionCallInfo fcinfo, int records_argument, 
 }
 
 /*
- * Keeps a record as a dead letter. Where there is no room for it, it is upstream still: it counts as rejected, and the next pull brings it again. ERROR 22023
- * where it is one already.
+ * Keeps a record as a dead letter. Where there is no room for it, it is upstream still: it counts as rejected, and the next pull brings it again.
+ * ERROR 22023 where it is one already.
  */
 void
 mt_page_reject(MtPulledPage *page, int index, const MtFault *fault)

@@ -67,8 +67,8 @@ mt_push_pending(const char *tenant, Datum user_id)
 }
 
 /*
- * mindtickle.replay_push(tenant, resource, raw) -> bool: queues the user of a dead letter once more. ERROR 55000 where he is not to be pushed, 22023 where
- * the letter is of no user.
+ * mindtickle.replay_push(tenant, resource, raw) -> bool: queues the user of a dead letter once more. ERROR 55000 where he is not to be pushed, 22023
+ * where the letter is of no user.
  */
 Datum
 mt_replay_push(PG_FUNCTION_ARGS)

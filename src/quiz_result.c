@@ -132,9 +132,9 @@ fill_parameters(const char *tenant, const MtQuizResult *result, const char *sour
 }
 
 /*
- * Records a result, whose user id is what mt_user_resolve or mt_user_resolve_pulled gave; true when that changed something. source is 'pull' or 'live'
- * where a pull brought it, which replaces, or who else did. document is what it was read from, for the event. ERROR 23505 where the key is there with other content. Within
- * mt_service_enter/leave.
+ * Records a result, whose user id is what mt_user_resolve or mt_user_resolve_pulled gave; true when that changed something. source is 'pull' or
+ * 'live' where a pull brought it, which replaces, or who else did. document is what it was read from, for the event. ERROR 23505 where the key is
+ * there with other content. Within mt_service_enter/leave.
  */
 bool
 mt_quiz_result_store(const char *tenant, MtQuizResult *result, Jsonb *document, const char *source)
@@ -161,8 +161,8 @@ mt_quiz_result_store(const char *tenant, MtQuizResult *result, Jsonb *document, 
 }
 
 /*
- * Records the latest attempt of a user, by our id, at a quiz, in the place of the one that was the latest before; true when that changed something. Within
- * mt_service_enter/leave.
+ * Records the latest attempt of a user, by our id, at a quiz, in the place of the one that was the latest before; true when that changed something.
+ * Within mt_service_enter/leave.
  */
 bool
 mt_quiz_result_store_latest(const char *tenant, MtQuizResult *result)

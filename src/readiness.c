@@ -144,8 +144,9 @@ mt_readiness(PG_FUNCTION_ARGS)
 }
 
 /*
- * Stores the report, under a later moment where another one has this, and announces it. Within mt_service_enter/leave. A provisional one is renewed by a
- * request that is there, or by one of its own; the lock, taken before anything is written, keeps that from being answered before the report is there.
+ * Stores the report, under a later moment where another one has this, and announces it. Within mt_service_enter/leave. A provisional one is renewed
+ * by a request that is there, or by one of its own; the lock, taken before anything is written, keeps that from being answered before the report is
+ * there.
  */
 static void
 store_report(const char *tenant, Report *report)

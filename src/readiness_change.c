@@ -332,8 +332,9 @@ change_by_entries(Work *work, const MtSummary *summary, MtEntries *entries)
 }
 
 /*
- * What has changed since a tenant's newest summary that the snapshot shows: in the totals, or, where details is not NULL, in users and courses since those
- * were taken in. Returns the number of deltas' entries; -1: they do not tell in this snapshot, or there is no summary, and the rows must be counted.
+ * What has changed since a tenant's newest summary that the snapshot shows: in the totals, or, where details is not NULL, in users and courses since
+ * those were taken in. Returns the number of deltas' entries; -1: they do not tell in this snapshot, or there is no summary, and the rows must be
+ * counted.
  */
 int64
 mt_readiness_since(const char *tenant, const MtSummary *summary, Snapshot snapshot, MtChange *change, MtDetails *details)

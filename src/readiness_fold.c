@@ -10,9 +10,9 @@
  * one that keeps mt_drop_tenant away: an older one could show an older summary, or a dropped tenant to the next of its name. The transaction must
  * not have written before: what it writes later has then an xid above the cursor's xmax and is not taken for folded.
  *
- * A fold counts anew as many rows as it can in a moment, and moves as many figures of users and courses to their other tables. A tenant that has more is left
- * to mt_rebuild_readiness and mindtickle.move_readiness, which the aggregator has another process call (worker/counter.c), so that one tenant's count keeps no
- * other's deltas from being taken in. While figures are moved, their tenant's totals are folded all the same.
+ * A fold counts anew as many rows as it can in a moment, and moves as many figures of users and courses to their other tables. A tenant that has more
+ * is left to mt_rebuild_readiness and mindtickle.move_readiness, which the aggregator has another process call (worker/counter.c), so that one
+ * tenant's count keeps no other's deltas from being taken in. While figures are moved, their tenant's totals are folded all the same.
  *
  * Called by the aggregator (worker/), and by mt_rebuild_readiness for whoever asks.
  */
@@ -39,8 +39,8 @@
 #define COUNTED_MAX			100000
 #define MOVED_MAX			5000
 /*
- * What a fold returns that has taken in nothing: another one folds the tenant, or a table was emptied meanwhile; or there are more rows to be counted than
- * that. The last one is returned by a fold that has taken in what there was, and leaves more figures to be moved than that.
+ * What a fold returns that has taken in nothing: another one folds the tenant, or a table was emptied meanwhile; or there are more rows to be counted
+ * than that. The last one is returned by a fold that has taken in what there was, and leaves more figures to be moved than that.
  */
 #define FOLD_BUSY			(-1)
 #define FOLD_TOO_LARGE		(-2)
@@ -238,7 +238,8 @@ many_to_move(const char *tenant, const MtSummary *summary, Snapshot snapshot)
 
 /*
  * One fold in the active snapshot, or a new count where recount is set or the deltas do not tell. Returns the number of entries that it took in, or
- * FOLD_BUSY, or, where recount is not set, FOLD_TOO_LARGE or FOLD_TO_MOVE. With the lock of the folds, and with that of details where they are asked for.
+ * FOLD_BUSY, or, where recount is not set, FOLD_TOO_LARGE or FOLD_TO_MOVE. With the lock of the folds, and with that of details where they are asked
+ * for.
  */
 static int64
 fold_in_snapshot(const char *tenant, bool details, bool recount)
@@ -307,8 +308,9 @@ fold(const char *tenant, bool details, bool recount)
 }
 
 /*
- * mindtickle.fold_readiness(tenant, details) -> bigint: takes in what has been committed. The number of entries, FOLD_BUSY, FOLD_TOO_LARGE or FOLD_TO_MOVE.
- * ERROR 25001 in a transaction that has written, or whose snapshot is older than the fold's: it would see the summary, and not all that is in it.
+ * mindtickle.fold_readiness(tenant, details) -> bigint: takes in what has been committed. The number of entries, FOLD_BUSY, FOLD_TOO_LARGE or
+ * FOLD_TO_MOVE. ERROR 25001 in a transaction that has written, or whose snapshot is older than the fold's: it would see the summary, and not all that
+ * is in it.
  */
 Datum
 mt_fold_readiness(PG_FUNCTION_ARGS)

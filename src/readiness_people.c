@@ -39,8 +39,8 @@ typedef struct Place
 static Place *places = NULL;
 
 /*
- * Begins to look up users of a tenant as the snapshot shows them. summary is the newest that it shows, changed whether it also shows that users changed or
- * rows went and the summary has not taken that in.
+ * Begins to look up users of a tenant as the snapshot shows them. summary is the newest that it shows, changed whether it also shows that users
+ * changed or rows went and the summary has not taken that in.
  */
 void
 mt_people_begin(MtPeople *people, const char *tenant, Snapshot snapshot, const MtSummary *summary, bool changed)

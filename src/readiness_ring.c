@@ -2,9 +2,10 @@
  * readiness_ring.c
  *		Keeps the tables of readiness small: goes over to another table where one has grown, and empties those that nobody needs any more.
  *
- * A delta table may be emptied when every delta in it has been taken in, into the totals and into the figures of users and courses. That is noted first
- * (spent_table.c), under a lock that keeps nobody but late writers out, and done a second later. Summaries and the figures of users and courses go over to
- * their other table tenant by tenant, when each is folded: the figures where most of what is in a table is dead, for to copy them takes long.
+ * A delta table may be emptied when every delta in it has been taken in, into the totals and into the figures of users and courses. That is noted
+ * first (spent_table.c), under a lock that keeps nobody but late writers out, and done a second later. Summaries and the figures of users and courses
+ * go over to their other table tenant by tenant, when each is folded: the figures where most of what is in a table is dead, for to copy them takes
+ * long.
  *
  * Called by the aggregator through mindtickle.tend_readiness, one bounded step a transaction. This is the one place that looks at the rows of all
  * tenants: it reads their names and their deltas' xids, and shows names to nobody but the aggregator.
@@ -413,7 +414,8 @@ to_be_folded(const char *tenant, Snapshot snapshot)
 }
 
 /*
- * mindtickle.tenants_to_fold() -> setof text: tenants without totals, or with deltas that are not in them yet, or whose totals are worn (mt_summary_worn).
+ * mindtickle.tenants_to_fold() -> setof text: tenants without totals, or with deltas that are not in them yet, or whose totals are worn
+ * (mt_summary_worn).
  */
 Datum
 mt_tenants_to_fold(PG_FUNCTION_ARGS)

@@ -3,9 +3,9 @@
  *		How far a tenant's readiness can be relied on: from when its data is, and whether a pull that it needs is missing, old, failing, or under way
  *		and waited for.
  *
- * Called by readiness.c for each report. Reads the tenant's row and its rows of sync_resource. Nothing that waits counts: events and pushes go out, and
- * what comes in by SQL or HTTP is stored in its own transaction or refused, so there is no queue of it. Which pulls are waited for is decided when one is
- * begun (mindtickle.sync_open) or joined (mindtickle.request_sync).
+ * Called by readiness.c for each report. Reads the tenant's row and its rows of sync_resource. Nothing that waits counts: events and pushes go out,
+ * and what comes in by SQL or HTTP is stored in its own transaction or refused, so there is no queue of it. Which pulls are waited for is decided
+ * when one is begun (mindtickle.sync_open) or joined (mindtickle.request_sync).
  */
 #include "readiness_source.h"
 

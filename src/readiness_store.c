@@ -7,8 +7,8 @@
  * number. Tables are emptied by TRUNCATE (ring.c, readiness_ring.c).
  *
  * A reader takes the newest summary that his snapshot shows, and the deltas that it shows and the summary's cursor does not. Where a table was
- * truncated by a transaction that the snapshot does not see, or a delta asks for a new count, he is told to count the tenant's rows instead. A table that is
- * known to be spent (spent_table.c) he does not open.
+ * truncated by a transaction that the snapshot does not see, or a delta asks for a new count, he is told to count the tenant's rows instead. A table
+ * that is known to be spent (spent_table.c) he does not open.
  */
 #include "readiness_store.h"
 

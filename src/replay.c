@@ -2,8 +2,8 @@
  * replay.c
  *		mt_replay_dead_letter: tries once more what could not be processed.
  *
- * Each source of dead letters has a function mindtickle.replay_<source>(tenant, resource, raw) -> boolean, which does with the bytes what was to be done
- * when they came, tells whether that changed anything, and raises an error where they are still at fault; then the letter stays as it was.
+ * Each source of dead letters has a function mindtickle.replay_<source>(tenant, resource, raw) -> boolean, which does with the bytes what was to be
+ * done when they came, tells whether that changed anything, and raises an error where they are still at fault; then the letter stays as it was.
  */
 #include "mindtickle.h"
 
@@ -39,8 +39,8 @@ find_source(const char *name)
 }
 
 /*
- * mt_replay_dead_letter(tenant, letter_id) -> boolean: true when that changed something. ERROR 42704 where there is no such letter, 55000 where it has been
- * replayed or is not whole, and whatever is still wrong with it.
+ * mt_replay_dead_letter(tenant, letter_id) -> boolean: true when that changed something. ERROR 42704 where there is no such letter, 55000 where it
+ * has been replayed or is not whole, and whatever is still wrong with it.
  */
 Datum
 mt_replay_dead_letter(PG_FUNCTION_ARGS)

@@ -3,11 +3,10 @@
  *		Rings of tables that are appended to and emptied as a whole, so that nothing rots in them while somebody holds a snapshot.
  *
  * One table of a ring is written to. When it has grown, another one that is empty takes its place; when nobody needs what is in a table, it is
- * emptied by TRUNCATE. No row is updated or deleted. Whether rows are needed is looked at once without and once with an exclusive lock, which
- * nobody is kept waiting for: where it is not to be had at once, the next call tries again. A transaction that has written holds its lock to
- * its end, so what is not visible under the exclusive lock was rolled back. (readiness_ring.c does the same in two steps, the first with a lock that only
- * keeps writers away.) A reader whose snapshot is older than the TRUNCATE finds that out
- * (mt_tenant_table_newer).
+ * emptied by TRUNCATE. No row is updated or deleted. Whether rows are needed is looked at once without and once with an exclusive lock, which nobody
+ * is kept waiting for: where it is not to be had at once, the next call tries again. A transaction that has written holds its lock to its end, so
+ * what is not visible under the exclusive lock was rolled back. (readiness_ring.c does the same in two steps, the first with a lock that only keeps
+ * writers away.) A reader whose snapshot is older than the TRUNCATE finds that out (mt_tenant_table_newer).
  *
  * Which table is written to is no more than a habit, kept in shared memory without a lock: readers look at all of them. A transaction keeps to
  * one of each kind, so that one that stays open keeps only that one from being emptied.

@@ -230,8 +230,8 @@ must_wait(const Bulk *bulk, BulkOperation *operation)
 }
 
 /*
- * Keeps the data of an operation that was refused for them, as if it had come alone. Where there is no room for them that is its answer, and what the others
- * have done stays.
+ * Keeps the data of an operation that was refused for them, as if it had come alone. Where there is no room for them that is its answer, and what the
+ * others have done stays.
  */
 static void
 keep_letter(Bulk *bulk, const MtScimCall *call, const char *method, const char *path)

@@ -55,8 +55,8 @@ tenant_of(MtFields *fields)
 }
 
 /*
- * The document with the user's role in our words, where the tenant's role_map has it. From outside nobody becomes more than a rep by a word that the map
- * does not have, as in SCIM (scim_user.c).
+ * The document with the user's role in our words, where the tenant's role_map has it. From outside nobody becomes more than a rep by a word that the
+ * map does not have, as in SCIM (scim_user.c).
  */
 static Jsonb *
 map_role(const char *tenant, Jsonb *document, bool from_outside)

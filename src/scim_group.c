@@ -81,8 +81,8 @@ mt_scim_group_render(const MtScimCall *call, const MtScimGroup *group, MtJson *m
 }
 
 /*
- * Answers with a group as the table has it now; status 204 with the version alone. changed: it has been written, so that members who are too many for an
- * answer are left out of it, where otherwise it is refused.
+ * Answers with a group as the table has it now; status 204 with the version alone. changed: it has been written, so that members who are too many for
+ * an answer are left out of it, where otherwise it is refused.
  */
 static void
 answer_with_group(MtScimCall *call, const char *id, const MtScimSelection *selection, bool changed, int status)

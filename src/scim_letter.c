@@ -187,8 +187,8 @@ conceal(const MtJson *tree, Hiding *hiding, const char **bytes, int *length, con
 }
 
 /*
- * The same for a document of the webhook that was refused: its bytes become those that may be kept, and the reason, which must not repeat any of them, is
- * returned.
+ * The same for a document of the webhook that was refused: its bytes become those that may be kept, and the reason, which must not repeat any of
+ * them, is returned.
  */
 const char *
 mt_scim_conceal_event(const char **bytes, int *length, const char *reason)
@@ -201,8 +201,8 @@ mt_scim_conceal_event(const char **bytes, int *length, const char *reason)
 }
 
 /*
- * Keeps the body of a request that was refused, under the request's method and path, with the refusal as the reason. bytes: the body as it came; what it
- * was parsed to is the call's body, NULL where it was not. False: there is no room for it.
+ * Keeps the body of a request that was refused, under the request's method and path, with the refusal as the reason. bytes: the body as it came; what
+ * it was parsed to is the call's body, NULL where it was not. False: there is no room for it.
  */
 bool
 mt_scim_keep_letter(const MtScimCall *call, const char *method, const char *path, const char *bytes, int length)

@@ -168,8 +168,8 @@ has_more(const MtScimCall *call, const ListRequest *request, const MtScimAttribu
 }
 
 /*
- * False, with a refusal, where a filter is so many comparisons for so many resources, and elements of their lists, that it would be stopped, after it has
- * kept others waiting. What identity providers ask for is far below that.
+ * False, with a refusal, where a filter is so many comparisons for so many resources, and elements of their lists, that it would be stopped, after it
+ * has kept others waiting. What identity providers ask for is far below that.
  */
 static bool
 check_cost(const MtScimCall *call, const ListRequest *request)

@@ -2,8 +2,8 @@
  * scim_member.c
  *		Members of groups: what a request does to them is collected, checked as a whole, and written by three statements at most.
  *
- * Adding or removing members costs what is added or removed, whatever the size of the group: its members are read only where a filter asks for
- * more than their ids. Users are looked up one by one, as subqueries that are no joins: before the tables have been analyzed a join would be planned as if
+ * Adding or removing members costs what is added or removed, whatever the size of the group: its members are read only where a filter asks for more
+ * than their ids. Users are looked up one by one, as subqueries that are no joins: before the tables have been analyzed a join would be planned as if
  * there were one of each, and take the square of what there is.
  *
  * Called by scim_group.c, under mt_lock_members and the lock of the group's row.

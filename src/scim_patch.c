@@ -460,8 +460,8 @@ apply_operation(MtScimPatch *patch, const MtJson *operation)
 }
 
 /*
- * Runs an operation in memory of its own, of which afterwards only the resource is left, so that a thousand of them need no more than one. False, with a
- * refusal, also where the resource then is larger than size_max.
+ * Runs an operation in memory of its own, of which afterwards only the resource is left, so that a thousand of them need no more than one. False,
+ * with a refusal, also where the resource then is larger than size_max.
  */
 static bool
 run_operation(MtScimPatch *patch, const MtJson *operation, int size_max, MemoryContext *held)

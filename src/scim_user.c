@@ -313,8 +313,8 @@ patch_object(MtScimCall *call, const MtScimUser *before, MtJson *body, MtJson **
 }
 
 /*
- * Alters a user. Who knows him by his keys locks these first and then his row; so here they are locked first, too, and what they are is found out before
- * his row is locked, and once more where another one has changed him meanwhile. Should that bring other keys, they are locked behind the row.
+ * Alters a user. Who knows him by his keys locks these first and then his row; so here they are locked first, too, and what they are is found out
+ * before his row is locked, and once more where another one has changed him meanwhile. Should that bring other keys, they are locked behind the row.
  */
 static void
 alter_user(MtScimCall *call, const char *id, Alteration alter)

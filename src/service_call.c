@@ -36,8 +36,8 @@ PG_FUNCTION_INFO_V1(mt_lock_tenant_for_write);
 PG_FUNCTION_INFO_V1(mt_lock_tenant_for_drop);
 
 /*
- * What stands for a tenant in the lock table. Everyone may read pg_locks, so the hash begins with a secret of the cluster, or names could be guessed and
- * tried. Two tenants may have the same, which costs a wait and nothing else.
+ * What stands for a tenant in the lock table. Everyone may read pg_locks, so the hash begins with a secret of the cluster, or names could be guessed
+ * and tried. Two tenants may have the same, which costs a wait and nothing else.
  */
 uint64
 mt_lock_hash(const char *tenant)
@@ -109,8 +109,8 @@ mt_lock_fold(const char *tenant, bool wait)
 }
 
 /*
- * Makes those who write the figures of a tenant's users and courses do so one after the other. Who waits for it has not got the lock of mt_lock_fold yet. As
- * mt_lock_fold.
+ * Makes those who write the figures of a tenant's users and courses do so one after the other. Who waits for it has not got the lock of mt_lock_fold
+ * yet. As mt_lock_fold.
  */
 bool
 mt_lock_details(const char *tenant, bool wait)
@@ -188,8 +188,8 @@ mt_keep_tenant(const char *tenant, uint64 generation)
 }
 
 /*
- * Keeps every mt_drop_tenant waiting to the end of the transaction, where none is at work. For upkeep, which moves rows of many tenants: a drop would not
- * see what has been moved and is not committed, and leave it to the next tenant of the name. One lock, however many tenants there are.
+ * Keeps every mt_drop_tenant waiting to the end of the transaction, where none is at work. For upkeep, which moves rows of many tenants: a drop would
+ * not see what has been moved and is not committed, and leave it to the next tenant of the name. One lock, however many tenants there are.
  */
 bool
 mt_keep_all_tenants(void)
@@ -215,8 +215,8 @@ tenant_made_at(const char *tenant, Snapshot snapshot)
 }
 
 /*
- * For those who store for a tenant what a snapshot shows that was taken before mt_drop_tenant was kept waiting: ERROR 40001 where that shows another tenant
- * of this name, which has been dropped since, or none. Where each query has a snapshot of its own only the first is such a one.
+ * For those who store for a tenant what a snapshot shows that was taken before mt_drop_tenant was kept waiting: ERROR 40001 where that shows another
+ * tenant of this name, which has been dropped since, or none. Where each query has a snapshot of its own only the first is such a one.
  */
 void
 mt_require_same_tenant(const char *tenant, Snapshot snapshot)
@@ -243,8 +243,8 @@ mt_lock_tenant_for_write(PG_FUNCTION_ARGS)
 }
 
 /*
- * mindtickle.lock_tenant_for_drop(tenant): waits for all who write for the tenant, and for who moves rows of all (mt_keep_all_tenants), and keeps others
- * from beginning.
+ * mindtickle.lock_tenant_for_drop(tenant): waits for all who write for the tenant, and for who moves rows of all (mt_keep_all_tenants), and keeps
+ * others from beginning.
  */
 Datum
 mt_lock_tenant_for_drop(PG_FUNCTION_ARGS)

@@ -2,15 +2,17 @@
  * spent_table.c
  *		Tables of which no row is needed any more, so that a reader need not open them.
  *
- * Of a ring of tables most are empty most of the time, and to find that out by a scan costs a reader of readiness more than the rest. One that is about to
- * be emptied costs far more: he waits for the lock, and where his snapshot is from before that he has to count the tenant's rows. So who finds under a lock
- * that keeps writers out that no row of a table is needed, be it that there is none, notes that in shared memory as he commits, while he still has the lock;
- * and who appends to it takes the note away first, under the lock that keeps the former out. A note has the xid of its transaction: it holds for snapshots
- * that see that one, for they show whatever the rows have been taken into. What was appended is not seen by a snapshot before the appender has committed,
- * and by then the note is gone. It stays when the table is emptied, which is done only after a while: then hardly anybody has a snapshot from before it.
+ * Of a ring of tables most are empty most of the time, and to find that out by a scan costs a reader of readiness more than the rest. One that is
+ * about to be emptied costs far more: he waits for the lock, and where his snapshot is from before that he has to count the tenant's rows. So who
+ * finds under a lock that keeps writers out that no row of a table is needed, be it that there is none, notes that in shared memory as he commits,
+ * while he still has the lock; and who appends to it takes the note away first, under the lock that keeps the former out. A note has the xid of its
+ * transaction: it holds for snapshots that see that one, for they show whatever the rows have been taken into. What was appended is not seen by a
+ * snapshot before the appender has committed, and by then the note is gone. It stays when the table is emptied, which is done only after a while:
+ * then hardly anybody has a snapshot from before it.
  *
- * A note that is missing costs a reader time and nothing else, and is made before the table is emptied: there is none after the server has started, none on
- * a standby, and when there is no room for more all are forgotten. It is right only for tables that nothing but our own code writes to: those of deltas and summaries, which no dump has.
+ * A note that is missing costs a reader time and nothing else, and is made before the table is emptied: there is none after the server has started,
+ * none on a standby, and when there is no room for more all are forgotten. It is right only for tables that nothing but our own code writes to: those
+ * of deltas and summaries, which no dump has.
  *
  * Called by readiness_store.c and readiness_ring.c, and by utility_hook.c when a database is dropped. Opens no table and takes no lock on one.
  */
@@ -157,8 +159,8 @@ read_note(Oid relation)
 }
 
 /*
- * This transaction has found that no row of a table is needed by whoever sees it committed, and keeps a lock that keeps writers out: when it commits, that
- * is known. False where it is known already, or will not be: within a subtransaction, which may be rolled back alone.
+ * This transaction has found that no row of a table is needed by whoever sees it committed, and keeps a lock that keeps writers out: when it commits,
+ * that is known. False where it is known already, or will not be: within a subtransaction, which may be rolled back alone.
  */
 bool
 mt_table_spent(Oid relation)

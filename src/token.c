@@ -525,9 +525,9 @@ set_for_transaction(const char *name, const char *value)
 }
 
 /*
- * The token that the service role shows for a scope, NULL: for any; tenant, of MT_TENANT_MAX + 1 bytes, gets whose it is. spends: it is a request of the
- * tenant, as it is where nothing can follow for want of the scope. ERROR 28000 for what is no living token, whatever is wrong with it, 53400 where the
- * tenant's request budget is spent, 42501 where the token lacks the scope, or where somebody else shows it.
+ * The token that the service role shows for a scope, NULL: for any; tenant, of MT_TENANT_MAX + 1 bytes, gets whose it is. spends: it is a request of
+ * the tenant, as it is where nothing can follow for want of the scope. ERROR 28000 for what is no living token, whatever is wrong with it, 53400
+ * where the tenant's request budget is spent, 42501 where the token lacks the scope, or where somebody else shows it.
  */
 static void
 require_token(text *shown, const char *scope, bool spends, char *tenant, Token *token)
@@ -557,9 +557,9 @@ require_token(text *shown, const char *scope, bool spends, char *tenant, Token *
 }
 
 /*
- * mindtickle.check_token(token, scope, refused) -> text: for the gateway, what enter_token would say of a token, without its being entered: nothing follows
- * from it. It is a request of the tenant where that is refused, as enter_token does not come to count it then. scope NULL: any. Returns the token's
- * tenant, empty for scope metrics.
+ * mindtickle.check_token(token, scope, refused) -> text: for the gateway, what enter_token would say of a token, without its being entered: nothing
+ * follows from it. It is a request of the tenant where that is refused, as enter_token does not come to count it then. scope NULL: any. Returns the
+ * token's tenant, empty for scope metrics.
  */
 Datum
 mt_check_token(PG_FUNCTION_ARGS)

@@ -245,7 +245,8 @@ mt_user_read(MtFields *fields, MtUser *user)
 }
 
 /*
- * Whom a document means: true, with our id, where there is such a user; *links is then whether it gives an id of the identity provider's that is new to him.
+ * Whom a document means: true, with our id, where there is such a user; *links is then whether it gives an id of the identity provider's that is new
+ * to him.
  */
 static bool
 find_user(const char *tenant, const MtUser *user, Datum *user_id, bool *links)
@@ -381,9 +382,9 @@ lock_folded(const char *tenant, Datum key, uint16 kind)
 }
 
 /*
- * Until the transaction ends: ExclusiveLock keeps everybody else from making people of the tenant or linking them. For who does that with many, as nobody
- * can take the locks on the keys of many in an order that goes with all others'. ShareLock is for who does it with one, and taken by the functions below.
- * Before any other lock here, and before rows of users are locked.
+ * Until the transaction ends: ExclusiveLock keeps everybody else from making people of the tenant or linking them. For who does that with many, as
+ * nobody can take the locks on the keys of many in an order that goes with all others'. ShareLock is for who does it with one, and taken by the
+ * functions below. Before any other lock here, and before rows of users are locked.
  */
 void
 mt_lock_people(const char *tenant, LOCKMODE mode)
@@ -422,8 +423,8 @@ mt_user_lock_change(const char *tenant, const MtUser *user)
 }
 
 /*
- * True when the user name or MindTickle id that a document gives is another user's. values and nulls are those of the statements that write. A name that is
- * new to the user stays free for him until the transaction ends: an update that met another's new row in the unique index would be an error.
+ * True when the user name or MindTickle id that a document gives is another user's. values and nulls are those of the statements that write. A name
+ * that is new to the user stays free for him until the transaction ends: an update that met another's new row in the unique index would be an error.
  */
 static bool
 key_taken(const char *tenant, Datum *values, const char *nulls)
@@ -487,8 +488,8 @@ key_known(MtTenantTable *table, const char *tenant, Datum key, Snapshot snapshot
 }
 
 /*
- * True where no user of the tenant, be he deleted, has the identity provider's id or the e-mail of this one, and nothing has come under the id. Both are locked
- * until the transaction ends.
+ * True where no user of the tenant, be he deleted, has the identity provider's id or the e-mail of this one, and nothing has come under the id. Both
+ * are locked until the transaction ends.
  */
 static bool
 is_stranger(const char *tenant, const MtUser *user)
@@ -537,8 +538,8 @@ mt_user_store_stranger(const char *tenant, const MtUser *user, int64 *version, T
 }
 
 /*
- * Stores a user. *user_id is then our id of him, as a text datum. It is looked up again under the locks whom the document means before anybody is made or
- * linked, and as often as what others commit meanwhile makes it another answer. Within mt_service_enter/leave.
+ * Stores a user. *user_id is then our id of him, as a text datum. It is looked up again under the locks whom the document means before anybody is
+ * made or linked, and as often as what others commit meanwhile makes it another answer. Within mt_service_enter/leave.
  */
 MtUserOutcome
 mt_user_store(const char *tenant, MtUser *user, Datum *user_id)

@@ -144,8 +144,8 @@ at_transaction_end(XactEvent event, void *arg)
 }
 
 /*
- * The transaction has changed who may do what. Others keep that in their caches until they are told, which is done after XACT_EVENT_COMMIT: who was woken then
- * would find that nothing has changed, and sleep on.
+ * The transaction has changed who may do what. Others keep that in their caches until they are told, which is done after XACT_EVENT_COMMIT: who was
+ * woken then would find that nothing has changed, and sleep on.
  */
 static void
 at_release(ResourceReleasePhase phase, bool isCommit, bool isTopLevel, void *arg)

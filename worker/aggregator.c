@@ -442,8 +442,8 @@ count_was_in_vain(const Account *account)
 }
 
 /*
- * Has a large tenant counted anew, one at a time; here where no other process is to be had. It is folded when that is done, and rests until it may be, the
- * longer the more often that was in vain.
+ * Has a large tenant counted anew, one at a time; here where no other process is to be had. It is folded when that is done, and rests until it may
+ * be, the longer the more often that was in vain.
  */
 static void
 count_anew(Account *account)

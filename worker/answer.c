@@ -2,11 +2,11 @@
  * answer.c
  *		Takes the JSON text of an answer apart: into members and elements that are pieces of the text itself.
  *
- * Called by the adapters (contract_*.c). json-c parses every value but plain strings; here is only the walk from one value of an envelope to the next, and where
- * in the text json-c says that it ended. A record is handed on as the bytes that came: numbers keep every digit, what is wrong inside a
- * record is left to the extension's own validation, which rejects that record alone, and a rejected one is kept as it was. A tree of the
- * whole answer would lose digits, and take up to thirty times the memory of the text. A walk has an end also where the text has none that is worth
- * waiting for, since nothing else is done meanwhile.
+ * Called by the adapters (contract_*.c). json-c parses every value but plain strings; here is only the walk from one value of an envelope to the
+ * next, and where in the text json-c says that it ended. A record is handed on as the bytes that came: numbers keep every digit, what is wrong inside
+ * a record is left to the extension's own validation, which rejects that record alone, and a rejected one is kept as it was. A tree of the whole
+ * answer would lose digits, and take up to thirty times the memory of the text. A walk has an end also where the text has none that is worth waiting
+ * for, since nothing else is done meanwhile.
  */
 #include "answer.h"
 
@@ -66,8 +66,8 @@ skip_space(const char *at, const char *end)
 }
 
 /*
- * Behind the string that starts at at, if it is one in which nothing is escaped: it ends at the next quotation mark then. NULL: json-c must tell. Most keys and
- * values are such strings, and with each call json-c makes a locale.
+ * Behind the string that starts at at, if it is one in which nothing is escaped: it ends at the next quotation mark then. NULL: json-c must tell.
+ * Most keys and values are such strings, and with each call json-c makes a locale.
  */
 static const char *
 skip_plain_string(const char *at, const char *end)

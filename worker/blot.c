@@ -2,9 +2,9 @@
  * blot.c
  *		Secrets made unreadable in a text that came from outside, however they are written there.
  *
- * Called by source.c. A server that tells what it was sent puts it into JSON, perhaps as JSON within JSON, or encodes it as in a URL, HTML or a log. So
- * the text is read as it is and with such encodings undone, up to three one upon the other, and whatever is a secret in any of these readings is blotted
- * out. The text is changed at the end only: a secret that is a part of another one must not hide it.
+ * Called by source.c. A server that tells what it was sent puts it into JSON, perhaps as JSON within JSON, or encodes it as in a URL, HTML or a log.
+ * So the text is read as it is and with such encodings undone, up to three one upon the other, and whatever is a secret in any of these readings is
+ * blotted out. The text is changed at the end only: a secret that is a part of another one must not hide it.
  */
 #include "blot.h"
 

@@ -3,9 +3,9 @@
  *		The counter: counts the rows of a large tenant anew, or moves the figures of its users and courses, in a process of its own, so that the aggregator goes
  *		on folding all the others.
  *
- * Started by the aggregator, which has one at a time and takes it along when it ends: so whatever sends the workers of a database away, as DROP DATABASE
- * and DROP EXTENSION do, sends the counter away too. It does one transaction and ends. What it could not do is found by the aggregator, to whom the tenant
- * is still one to be folded.
+ * Started by the aggregator, which has one at a time and takes it along when it ends: so whatever sends the workers of a database away, as DROP
+ * DATABASE and DROP EXTENSION do, sends the counter away too. It does one transaction and ends. What it could not do is found by the aggregator, to
+ * whom the tenant is still one to be folded.
  *
  * It has no slot in shared memory and shows in pg_stat_activity; that it has failed is told by the aggregator in mt_stat_worker.
  */
@@ -63,8 +63,8 @@ end_counter(int code, Datum argument)
 }
 
 /*
- * Has a counter do something for a tenant of this database, again where that was in vain the last time. False where no slot for a background worker is free.
- * Only while none is running.
+ * Has a counter do something for a tenant of this database, again where that was in vain the last time. False where no slot for a background worker
+ * is free. Only while none is running.
  */
 bool
 mt_counter_start(const char *tenant_id, MtCounterTask task, bool again)

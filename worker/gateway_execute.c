@@ -2,9 +2,10 @@
  * gateway_execute.c
  *		Executes a request: one transaction, bounded by its token, and what follows from its outcome.
  *
- * Commits do not wait for the disk (synchronous_commit is off in the gateway, unless there are synchronous standbys). Instead the answers of routes that
- * write wait until the round ends, and one flush makes them all last: what is acknowledged is on disk, and many clients share a flush as they would in
- * backends of their own. That one found nothing to do is acknowledged in the same way: another process may have done it, and not flushed it yet.
+ * Commits do not wait for the disk (synchronous_commit is off in the gateway, unless there are synchronous standbys). Instead the answers of routes
+ * that write wait until the round ends, and one flush makes them all last: what is acknowledged is on disk, and many clients share a flush as they
+ * would in backends of their own. That one found nothing to do is acknowledged in the same way: another process may have done it, and not flushed it
+ * yet.
  *
  * A body that a writing route refuses is kept in dead_letter, by a transaction of the gateway's own, as the first one has rolled back. Called
  * by gateway_turn.c.

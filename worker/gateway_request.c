@@ -9,8 +9,8 @@
  * lost. Every callback is a boundary: an error of PostgreSQL's ends there, as the library knows nothing of longjmp, and costs the connection.
  * A request's memory is a context of its own. What is sent must stay until end_request.
  *
- * What the library cannot read as HTTP never gets here, a Content-Length that is no number and headers beyond its memory among it: it answers by itself,
- * with a page that names the fault, and closes the connection. Nothing in its interface comes between.
+ * What the library cannot read as HTTP never gets here, a Content-Length that is no number and headers beyond its memory among it: it answers by
+ * itself, with a page that names the fault, and closes the connection. Nothing in its interface comes between.
  *
  * A connection that makes no progress is told so (408) and closed: mt_serve_sweep. The library's own timeout only knows of silence.
  */

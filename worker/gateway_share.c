@@ -247,8 +247,8 @@ mt_share_give(int connection)
 }
 
 /*
- * Takes what another process has handed over; *connection is -1 where it did not arrive whole. False where there is nothing, or no descriptor for it, as
- * errno tells: to receive it then would be to lose it.
+ * Takes what another process has handed over; *connection is -1 where it did not arrive whole. False where there is nothing, or no descriptor for it,
+ * as errno tells: to receive it then would be to lose it.
  */
 bool
 mt_share_take(int *connection)

@@ -7,8 +7,8 @@
  * Each tenant with a pull under way has a pool. One multi handle serves them all, for each would cost 40 kB of memory, two descriptors, and its own
  * reading of the certificates that are trusted. What must never pass from one tenant to another hangs on the pool instead: a share handle, of which
  * libcurl takes the connections that a request may use, and into which it puts them back (CURL_LOCK_DATA_CONNECT). A connection in another share's
- * cache is not even looked at, whatever its host. It lives as long as the pull, so that a tenant's requests reuse their connection. TLS sessions are not
- * kept at all. What is common is the cache of names, which says where a host is and nothing of who asked.
+ * cache is not even looked at, whatever its host. It lives as long as the pull, so that a tenant's requests reuse their connection. TLS sessions are
+ * not kept at all. What is common is the cache of names, which says where a host is and nothing of who asked.
  *
  * libcurl's sockets share one epoll descriptor, which the loop waits on beside its latch, and one timer. libcurl never waits by itself.
  *

@@ -2,8 +2,9 @@
  * pace.c
  *		The common pace of all tenants: what has gathered while this process was starting, or was late, does not go out all at once.
  *
- * Each tenant's budget says how soon it may send. After a restart, or a pause of the machine, very many may at the same moment; here they get places one
- * after the other, so that all together send little faster than the sum of their rates. Only the bulk of pulls keeps to it: who is waited for does not.
+ * Each tenant's budget says how soon it may send. After a restart, or a pause of the machine, very many may at the same moment; here they get places
+ * one after the other, so that all together send little faster than the sum of their rates. Only the bulk of pulls keeps to it: who is waited for
+ * does not.
  *
  * Called by tenant_job.c when the rate of a tenant's job is known, by sync.c when the job ends, and by tenant_pull.c before each request. Never sends
  * anything, and knows nothing of budgets.

@@ -2,8 +2,9 @@
  * process.c
  *		The life of a worker process: start, wait until the extension can be used, take on the service role, run transactions, reload, end.
  *
- * Called by the entry points in publisher.c, aggregator.c, counter.c, sync.c and gateway.c. A worker reaches the extension through SQL alone, and the text of that SQL is in
- * statements.c; the only exceptions are the two questions of the start, asked here because they come before the service role is known.
+ * Called by the entry points in publisher.c, aggregator.c, counter.c, sync.c and gateway.c. A worker reaches the extension through SQL alone, and the
+ * text of that SQL is in statements.c; the only exceptions are the two questions of the start, asked here because they come before the service role
+ * is known.
  *
  * A worker ends with 0 where it has nothing to do in this database and with 1 where the launcher shall start it again. It never ends because
  * of data: a transaction that fails is rolled back in mt_in_transaction and the caller goes on.

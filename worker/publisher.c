@@ -3,16 +3,18 @@
  *		The publisher: numbers the events that transactions have left in the outbox and notifies those who listen, keeps the tables of events small,
  *		and stores alerts.
  *
- * Started by the launcher, one in each database. A commit that leaves events marks its tenant, and sets this worker's latch if it sleeps. Each marked tenant
- * gets one batch, in a transaction of its own. A tenant that has more than that is behind. While others are active it gets further turns that together take a
- * small part of the time, however many events come from others meanwhile: they hardly notice, and it does not starve. Else its turns are large ones. Once a
- * minute all tenants are looked through, in case a mark was lost with a process, and those whose time has come are trimmed to what they retain.
+ * Started by the launcher, one in each database. A commit that leaves events marks its tenant, and sets this worker's latch if it sleeps. Each marked
+ * tenant gets one batch, in a transaction of its own. A tenant that has more than that is behind. While others are active it gets further turns that
+ * together take a small part of the time, however many events come from others meanwhile: they hardly notice, and it does not starve. Else its turns
+ * are large ones. Once a minute all tenants are looked through, in case a mark was lost with a process, and those whose time has come are trimmed to
+ * what they retain.
  *
  * A refused attempt to reach a tenant leaves a mark too. Alerts are stored at once, but in a flood only every second, when they have been
  * added up, and once more before the process ends.
  *
- * What publishing means is in the extension's functions; this file only decides when which of them is called. A queue of notifications that fills, because
- * some session listens and does not read, is met by publishing more rarely, which makes fewer notifications of the same events, and in the end by none.
+ * What publishing means is in the extension's functions; this file only decides when which of them is called. A queue of notifications that fills,
+ * because some session listens and does not read, is met by publishing more rarely, which makes fewer notifications of the same events, and in the
+ * end by none.
  */
 #include "process.h"
 
@@ -37,8 +39,8 @@ PGDLLEXPORT void mt_publisher_main(Datum argument);
 #define BATCH_ROWS		1000
 #define SMALL_BATCH_ROWS	50
 /*
- * Others are active so long after their last event; then those that are behind rest after a turn for so many times as long as it took, and so long at most.
- * Where the rounds of the others make the rest a longer one, the next turn may be longer, too.
+ * Others are active so long after their last event; then those that are behind rest after a turn for so many times as long as it took, and so long at
+ * most. Where the rounds of the others make the rest a longer one, the next turn may be longer, too.
  */
 #define ACTIVE_TIME		(10 * MT_SECOND)
 #define BEHIND_REST		16

@@ -16,10 +16,10 @@
  * A name may have changed hands: who has it upstream, and is another user of ours, keeps his id, and whoever comes into his name waits until his new
  * one is there.
  *
- * No write is sent before a look has shown that it is missing, and what is upstream already is not written again: so a worker that is killed
- * anywhere in between, and begins the user anew, makes no second one. A step that is refused for good becomes a dead letter; one that fails in a
- * way that may pass is repeated, a creation from the look by name on, as it may have had its effect; and then the user is put off. The endpoint has a
- * host and a secret of its own, so its trouble stops no pull; only 429 does, for the budget is the account's, and pushes then rest longer than pulls do.
+ * No write is sent before a look has shown that it is missing, and what is upstream already is not written again: so a worker that is killed anywhere
+ * in between, and begins the user anew, makes no second one. A step that is refused for good becomes a dead letter; one that fails in a way that may
+ * pass is repeated, a creation from the look by name on, as it may have had its effect; and then the user is put off. The endpoint has a host and a
+ * secret of its own, so its trouble stops no pull; only 429 does, for the budget is the account's, and pushes then rest longer than pulls do.
  */
 #include "push.h"
 

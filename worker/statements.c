@@ -536,8 +536,8 @@ mt_sql_sync_count(const char *tenant, int64 job_id, const int64 *tally, int coun
 }
 
 /*
- * The tenants that have written events since the last call; one NULL: any. None: the next mark sets our latch. Returns how many; *tenants is in the given
- * context.
+ * The tenants that have written events since the last call; one NULL: any. None: the next mark sets our latch. Returns how many; *tenants is in the
+ * given context.
  */
 int
 mt_sql_take_marks(MemoryContext context, char ***tenants)
@@ -572,8 +572,8 @@ mt_sql_record_alerts(void)
 }
 
 /*
- * Publishes up to max_rows events of the tenant, with NOTIFY where announce says so. Returns how many, -1 where there is no such tenant; *more: there is
- * more to do for it.
+ * Publishes up to max_rows events of the tenant, with NOTIFY where announce says so. Returns how many, -1 where there is no such tenant; *more: there
+ * is more to do for it.
  */
 int
 mt_sql_publish(const char *tenant, int max_rows, bool announce, bool *more)
@@ -605,8 +605,8 @@ mt_sql_notification_usage(void)
 }
 
 /*
- * A step towards small tables of events, also of those that are published where events_too says so. In words, in the given context; NULL: there is nothing
- * to do.
+ * A step towards small tables of events, also of those that are published where events_too says so. In words, in the given context; NULL: there is
+ * nothing to do.
  */
 char *
 mt_sql_tend_events(bool events_too, MemoryContext context)

@@ -2,9 +2,9 @@
  * tenant_pull.c
  *		The sending side of a tenant's pull: which page or item is asked for next, and when.
  *
- * Called by sync.c whenever the tenant's moment has come, and after each of its answers. A pull keeps a small window of slots, each a page of
- * a listing or an item, such as a user, with all its pages. Pages behind the first are asked for ahead of their turn once the listing's length is known; they are stored
- * in order all the same.
+ * Called by sync.c whenever the tenant's moment has come, and after each of its answers. A pull keeps a small window of slots, each a page of a
+ * listing or an item, such as a user, with all its pages. Pages behind the first are asked for ahead of their turn once the listing's length is
+ * known; they are stored in order all the same.
  *
  * No request goes out unless the budget allows it now and its use is stored already: reserved_until, as the database has it, is at least one
  * interval ahead. So a worker that is killed here and started anew waits that long, and the far side sees no rate exceeded.
@@ -491,8 +491,8 @@ send_list(MtTenant *tenant, dlist_head *slots, bool signed_in, int64 *wake)
 }
 
 /*
- * Sends what is due and allowed: a sign-in, what somebody waits for, pushes, then the bulk. Returns when something more is: MT_NEVER when that depends on an
- * answer.
+ * Sends what is due and allowed: a sign-in, what somebody waits for, pushes, then the bulk. Returns when something more is: MT_NEVER when that
+ * depends on an answer.
  */
 static int64
 send_due(MtTenant *tenant)

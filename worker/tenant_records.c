@@ -84,9 +84,9 @@ store_batches(MtTenant *tenant, const MtSlot *slot, const MtPage *page, int next
 }
 
 /*
- * Stores, inside a transaction of the tenant, what the slot has kept of its earlier pages and of this one (NULL: there is none), and of the rest as much
- * as is stored in one turn; *done: so many records of the page are kept or stored. True when some are left for another turn. To store in pieces what
- * may be seen in pieces is safe, for until the last one the position stays before the item.
+ * Stores, inside a transaction of the tenant, what the slot has kept of its earlier pages and of this one (NULL: there is none), and of the rest as
+ * much as is stored in one turn; *done: so many records of the page are kept or stored. True when some are left for another turn. To store in pieces
+ * what may be seen in pieces is safe, for until the last one the position stays before the item.
  */
 bool
 mt_records_store(MtTenant *tenant, const MtSlot *slot, const MtPage *page, int *done, MtStoreCounts *counts)

@@ -182,8 +182,8 @@ begin_phase(MtJob *job)
 }
 
 /*
- * Notes, as the way to pull progress is chosen, whether it goes without a reporting user whom it should have. He may come back before the phase ends; or
- * be taken away, and then nobody misses him.
+ * Notes, as the way to pull progress is chosen, whether it goes without a reporting user whom it should have. He may come back before the phase ends;
+ * or be taken away, and then nobody misses him.
  */
 static void
 note_scores(MtJob *job)
@@ -635,7 +635,8 @@ mt_store_answers(MtTenant *tenant, MtSlot *slot)
 }
 
 /*
- * Goes on with a report of which a part is stored. False when there is none; else there may be more of it, the phase may have ended, or the job be gone.
+ * Goes on with a report of which a part is stored. False when there is none; else there may be more of it, the phase may have ended, or the job be
+ * gone.
  */
 bool
 mt_store_rest(MtTenant *tenant)

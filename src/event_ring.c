@@ -102,7 +102,7 @@ outbox_needed(Relation relation, void *argument)
 {
 	int			table = *(int *) argument;
 	Relation	index = index_open(mt_tenant_table_index(relation), AccessShareLock);
-	IndexScanDesc scan = index_beginscan(relation, index, SnapshotAny, 1, 0);
+	IndexScanDesc scan = mt_index_beginscan(relation, index, SnapshotAny, 1);
 	TupleTableSlot *slot = table_slot_create(relation, NULL);
 	char	   *tenant = "";
 	bool		needed = false;

@@ -77,6 +77,19 @@ mt_tenant_key(ScanKey key, AttrNumber column, StrategyNumber strategy, RegProced
 }
 
 /*
+ * index_beginscan of any release, without orderings.
+ */
+IndexScanDesc
+mt_index_beginscan(Relation relation, Relation index, Snapshot snapshot, int keys)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(relation, index, snapshot, NULL, keys, 0);
+#else
+	return index_beginscan(relation, index, snapshot, keys, 0);
+#endif
+}
+
+/*
  * Opens a scan of the tenant's rows as the snapshot shows them; keys is how many columns after tenant_id mt_tenant_scan_start will give.
  */
 void
@@ -87,7 +100,7 @@ mt_tenant_scan_open(MtTenantScan *scan, MtTenantTable *table, const char *tenant
 	scan->relation = table_open(mt_relation_oid(&table->table), AccessShareLock);
 	scan->index = index_open(table->index == NULL ? mt_tenant_table_index(scan->relation) : mt_relation(table->index), AccessShareLock);
 	scan->slot = table_slot_create(scan->relation, NULL);
-	scan->scan = index_beginscan(scan->relation, scan->index, snapshot, keys + 1, 0);
+	scan->scan = mt_index_beginscan(scan->relation, scan->index, snapshot, keys + 1);
 }
 
 /*
@@ -226,6 +239,7 @@ static void
 insert_index_entries(Relation relation, TupleTableSlot *slot)
 {
 	EState	   *state = CreateExecutorState();
+	MemoryContext previous = MemoryContextSwitchTo(state->es_query_cxt);
 	ResultRelInfo *target = makeNode(ResultRelInfo);
 
 	slot->tts_tableOid = RelationGetRelid(relation);
@@ -237,6 +251,7 @@ insert_index_entries(Relation relation, TupleTableSlot *slot)
 	(void) ExecInsertIndexTuples(target, slot, state, false, false, NULL, NIL);
 #endif
 	ExecCloseIndices(target);
+	MemoryContextSwitchTo(previous);
 	FreeExecutorState(state);
 }
 

@@ -59,6 +59,7 @@ typedef struct MtTenantWriter
 
 extern Oid	mt_relation_oid(MtRelationName *relation);
 extern Oid	mt_tenant_table_index(Relation relation);
+extern IndexScanDesc mt_index_beginscan(Relation relation, Relation index, Snapshot snapshot, int keys);
 extern void mt_tenant_scan_open(MtTenantScan *scan, MtTenantTable *table, const char *tenant, Snapshot snapshot, int keys);
 extern void mt_tenant_scan_start(MtTenantScan *scan, const ScanKeyData *keys, int count);
 extern bool mt_tenant_scan_next(MtTenantScan *scan, ScanDirection direction);

@@ -222,10 +222,12 @@ put_off(MtTenant *tenant, const char *error)
 	mt_errands_refuse(tenant, ERRCODE_FDW_ERROR, text, NULL);
 }
 
-/* What was due could not be opened, and stays due: it is tried again after a pause, which grows. */
+/* What is due, if anything is, could not be opened: it is tried again after a pause, which grows. */
 static void
 rest_in_vain(MtTenant *tenant)
 {
+	if (Min(tenant->due_at, mt_push_due(tenant)) > mt_now())
+		return;
 	tenant->vain_until = mt_now() + Min(FIRST_HOLD << Min(tenant->vain_opens++, 10), LAST_HOLD);
 }
 
@@ -236,15 +238,14 @@ opened_in_vain(MtTenant *tenant)
 	mt_job_release(tenant);
 	mt_errands_refuse_resting(tenant);
 	/* The overview said there was something: something else has taken it, or it is not due yet. */
-	if (Min(tenant->due_at, mt_push_due(tenant)) <= mt_now())
-		rest_in_vain(tenant);
+	rest_in_vain(tenant);
 }
 
 /* Settings and secrets were read: the job stays only if it can be pulled and something is left to ask for. */
 static void
 opened(MtTenant *tenant, const JobWork *work)
 {
-	/* Where there is a pull, its end is the end of the matter. */
+	/* Where there is a pull, its end is the end of the matter; who waits may try as often as he likes. */
 	if (work->error != NULL && !work->found && !work->passes)
 		rest_in_vain(tenant);
 	else

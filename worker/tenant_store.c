@@ -181,6 +181,22 @@ begin_phase(MtJob *job)
 	job->total = -1;
 }
 
+/* What a pull that lacks scores says of it, palloc'd. */
+static char *
+error_of_scores(const MtJob *job)
+{
+	return psprintf("%s: %s", mt_phase_name(job->phase), job->position.scores);
+}
+
+/* Nobody misses scores any more. */
+static void
+forget_scores(MtPosition *position, const char *error)
+{
+	if (position->error != NULL && strcmp(position->error, error) == 0)
+		position->error = NULL;
+	position->scores = NULL;
+}
+
 /*
  * Notes, as the way to pull progress is chosen, whether it goes without a reporting user whom it should have. He may come back before the phase ends;
  * or be taken away, and then nobody misses him.
@@ -190,15 +206,17 @@ note_scores(MtJob *job)
 {
 	MtPosition *position = &job->position;
 
-	/* It begins anew. */
-	if (position->stage[0] == '\0')
-		position->scores = NULL;
+	/* It begins anew, or he was taken away. */
+	if (position->scores != NULL && (position->stage[0] == '\0' || (job->source.reporting_url == NULL && !job->scores_unreadable)))
+		forget_scores(position, error_of_scores(job));
 	if (job->scores_unreadable)
+	{
 		position->scores = MemoryContextStrdup(job->context, psprintf("scores were not pulled: %s", job->unreadable));
+		if (position->error == NULL)
+			position->error = MemoryContextStrdup(job->context, error_of_scores(job));
+	}
 	else if (job->source.reporting_refused)
 		position->scores = MemoryContextStrdup(job->context, "scores were not pulled, for the reporting_user is refused");
-	else if (job->source.reporting_url == NULL)
-		position->scores = NULL;
 }
 
 /*

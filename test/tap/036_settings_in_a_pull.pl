@@ -26,7 +26,7 @@ my $sandbox = MindTickle::Sandbox->start(
 	'--tenant', 'other,users=300,courses=2,rps=0,rpm=0',
 	'--tenant', 'rotated,contract=live,users=200,courses=2,reporting=no,rps=0,rpm=0',
 	'--tenant', 'scored,contract=live,users=20,courses=3,rps=0,rpm=0',
-	(map { ('--tenant', "$_,contract=live,users=60,courses=3,rps=0,rpm=0") } qw(mended corrected)),
+	(map { ('--tenant', "$_,contract=live,users=60,courses=3,rps=0,rpm=0") } qw(mended corrected withdrawn)),
 	(map { ('--tenant', "$_,users=8,courses=2,rps=0,rpm=0") } qw(keyed unused troubled next rest budget listed)),
 	(map { ('--tenant', "$_,users=400,courses=2,rps=0,rpm=0") } qw(moved undone)));
 # The same tenant with other people.
@@ -282,6 +282,17 @@ foreach my $case ([ 'mended', { file => 'password' }, 'reporting_password: could
 	is(failing($tenant), '', "$tenant: nothing is missing any more");
 	equals_truth($node, $sandbox, $tenant);
 }
+
+# One who is taken away meanwhile is missed by nobody.
+add_live_tenant($node, $sandbox, 'withdrawn');
+ok(wait_for_sync($node, 'withdrawn'), 'a tenant with a reporting user is pulled');
+sql('SELECT ' . credential('withdrawn', reporting_password => { file => 'password' }) . ', ' . configure('withdrawn', requests_per_second => 5, requests_per_minute => 300) . ", mt_sync_tenant('withdrawn')");
+ok(in_progress('withdrawn'), 'his password cannot be read, and progress is asked for in another way');
+$job = last_job('withdrawn', 'job_id');
+sql('SELECT ' . credential('withdrawn', reporting_user => undef, reporting_password => undef) . ', ' . configure('withdrawn', requests_per_second => 100, requests_per_minute => 6000));
+ok(poll($node, "SELECT state <> 'running' FROM mt_sync_jobs WHERE tenant_id = 'withdrawn' AND job_id = $job"), 'he is taken away, and the pull goes on to its end');
+is(sql("SELECT concat_ws(' ', state, error) FROM mt_sync_jobs WHERE tenant_id = 'withdrawn' AND job_id = $job"), 'done', 'which is a good one');
+is(failing('withdrawn'), '', 'nothing is missing');
 
 # Those that no pull needs: no text, besides.
 write_secret('unused', 'token', "\xff\xfe\n");

@@ -152,8 +152,11 @@ bare_host(const char *pasted)
 	return length == 0 ? NULL : host;
 }
 
-static uint64
-hash_text(const char *text, uint64 seed)
+/*
+ * A hash of a text; of none, NULL, it is the seed.
+ */
+uint64
+mt_hash_text(const char *text, uint64 seed)
 {
 	return text == NULL ? seed : hash_bytes_extended((const unsigned char *) text, (int) strlen(text), seed);
 }
@@ -173,8 +176,8 @@ read_secrets(json_object *credential, MtSource *source)
 		source->scim_token = text_setting(credential, "scim_token");
 	}
 	/* Without an api_key too the hashes are of something. */
-	source->secret_hash = hash_text(source->learning_site, hash_text(source->secret_key, hash_text(source->api_key, 1)));
-	source->reporting_hash = hash_text(source->reporting_password, hash_text(source->reporting_user, 1));
+	source->secret_hash = mt_hash_text(source->learning_site, mt_hash_text(source->secret_key, mt_hash_text(source->api_key, 1)));
+	source->reporting_hash = mt_hash_text(source->reporting_password, mt_hash_text(source->reporting_user, 1));
 	secrets[0] = source->api_key;
 	secrets[1] = source->scim_token;
 	secrets[2] = source->company_id;

@@ -63,6 +63,7 @@ extern char *mt_source_authorization(const MtSource *source, MtHost host, const 
 extern void mt_source_blot(const MtSource *source, const char *token, char *text, int shown);
 extern size_t mt_source_longest_secret(const MtSource *source, const char *token);
 extern const char *mt_map_find(const MtMap *map, MtSpan key);
+extern uint64 mt_hash_text(const char *text, uint64 seed);
 extern bool mt_fit_for_header(const char *text);
 
 #endif							/* MT_SOURCE_H */

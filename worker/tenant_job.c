@@ -125,11 +125,11 @@ hash_origin(const MtSource *source, TimestampTz stored_at)
 	const char *texts[] = {source->contract->name, source->company_id, source->learning_site};
 
 	for (int i = 0; i < (int) lengthof(texts); i++)
-		hash = hash_combine64(hash, texts[i] == NULL ? 0 : hash_bytes_extended((const unsigned char *) texts[i], (int) strlen(texts[i]), 0));
+		hash = hash_combine64(hash, mt_hash_text(texts[i], 0));
 	for (int i = 0; i < source->base_url_count; i++)
-		hash = hash_combine64(hash, hash_bytes_extended((const unsigned char *) source->base_urls[i], (int) strlen(source->base_urls[i]), 0));
+		hash = hash_combine64(hash, mt_hash_text(source->base_urls[i], 0));
 	for (int i = 0; i < source->group_count; i++)
-		hash = hash_combine64(hash, hash_bytes_extended((const unsigned char *) source->groups[i], (int) strlen(source->groups[i]), 0));
+		hash = hash_combine64(hash, mt_hash_text(source->groups[i], 0));
 	return hash;
 }
 

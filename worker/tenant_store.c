@@ -2,9 +2,9 @@
  * tenant_store.c
  *		Stores the answers of a tenant's pull and, in the same transaction, how far the pull has come.
  *
- * Called by tenant_answer.c with a good answer, and where a phase ends. Because the records and the position are stored together, a worker that
- * is killed at any moment goes on exactly behind what is stored; and because storing a record twice changes nothing, it would not matter if it
- * went back further.
+ * Called by tenant_answer.c with a good answer, by tenant_pull.c where a report goes on or a phase ends. Because the records and the position are stored
+ * together, a worker that is killed at any moment goes on exactly behind what is stored; and because storing a record twice changes nothing, it may go
+ * back further, as it does in the midst of a long report.
  *
  * The position in memory is changed along the way. Where the transaction fails, the job is forgotten and read again from the database, so the
  * two cannot differ.

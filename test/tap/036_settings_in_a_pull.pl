@@ -102,6 +102,14 @@ sub troubled_by
 	return poll($node, "SELECT last_error LIKE '%$why%' FROM mindtickle.tenant WHERE tenant_id = 'troubled'");
 }
 
+# A pull is asked for, with the key's file of a mode, after some statements.
+sub asked_with_key
+{
+	my ($mode, @before) = @_;
+	chmod $mode, "$secrets/troubled/key";
+	sql(join '; ', @before, "SELECT mt_sync_tenant('troubled')");
+}
+
 sub times_logged
 {
 	my ($line) = @_;
@@ -356,22 +364,18 @@ sql(q(CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE
 sql($trouble);
 sql("SELECT mt_sync_tenant('troubled')");
 ok(troubled_by('there is no room'), 'the database does not take a pull');
-chmod 0644, "$secrets/troubled/key";
-sql("DROP TRIGGER trouble ON mindtickle.sync_job; $no_rest; SELECT mt_sync_tenant('troubled')");
+asked_with_key(0644, 'DROP TRIGGER trouble ON mindtickle.sync_job', $no_rest);
 ok(troubled_by('api_key: '), 'it would now, and the key cannot be read');
 is(times_logged($told), 1, 'which the log tells');
-chmod 0600, "$secrets/troubled/key";
-sql("$no_rest; SELECT mt_sync_tenant('troubled')");
+asked_with_key(0600, $no_rest);
 ok(wait_for_sync($node, 'troubled'), 'once both are well the pull goes on');
-chmod 0644, "$secrets/troubled/key";
-sql("SELECT mt_sync_tenant('troubled')");
+asked_with_key(0644);
 ok(troubled_by('api_key: '), 'the key cannot be read once more');
 is(times_logged($told), 2, 'and the log tells once more');
-chmod 0600, "$secrets/troubled/key";
-sql("$trouble; $no_rest; SELECT mt_sync_tenant('troubled')");
+asked_with_key(0600, $trouble, $no_rest);
 ok(troubled_by('there is no room'), 'it can, and the database does not take the pull: that is told');
 is(times_logged(qr/the pull of tenant "troubled" is put off: .*there is no room/), 2, 'as the first time');
-sql("DROP TRIGGER trouble ON mindtickle.sync_job; $no_rest; SELECT mt_sync_tenant('troubled')");
+asked_with_key(0600, 'DROP TRIGGER trouble ON mindtickle.sync_job', $no_rest);
 ok(wait_for_sync($node, 'troubled'), 'when it does the pull goes on');
 equals_truth($node, $sandbox, 'troubled');
 

@@ -162,10 +162,16 @@ CREATE FUNCTION mindtickle.setting_definitions(OUT name pg_catalog.text, OUT kin
 $$;
 COMMENT ON FUNCTION mindtickle.setting_definitions() IS 'the settings of a tenant; admin_may: the tenant''s admin may change it; intervals have their bounds in seconds';
 
+-- Kept plans have its result as a constant: who replaces setting_definitions replaces it, too, so that they are made anew.
+CREATE FUNCTION mindtickle.default_settings() RETURNS pg_catalog.jsonb
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_object_agg(d.name, d.default_value) FROM mindtickle.setting_definitions() AS d WHERE d.default_value IS NOT NULL
+$$;
+COMMENT ON FUNCTION mindtickle.default_settings() IS 'the settings of a tenant that sets none';
+
 CREATE FUNCTION mindtickle.effective_settings(tenant pg_catalog.text) RETURNS pg_catalog.jsonb
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT (SELECT jsonb_object_agg(d.name, d.default_value) FROM mindtickle.setting_definitions() AS d WHERE d.default_value IS NOT NULL)
-		   || t.settings
+	SELECT mindtickle.default_settings() || t.settings
 	FROM mindtickle.tenant AS t WHERE t.tenant_id = tenant
 $$;
 COMMENT ON FUNCTION mindtickle.effective_settings(pg_catalog.text) IS 'a tenant''s settings with the defaults for those not set';

@@ -321,16 +321,16 @@ static int
 queue_limit(const char *tenant)
 {
 	static MtPlan look_up = {
-		"SELECT least((mindtickle.effective_settings($1) ->> 'queue_limit')::pg_catalog.numeric, $2)::pg_catalog.int4", 2, {TEXTOID, NUMERICOID},
-		.read_only = true
+		"SELECT least(((mindtickle.default_settings() || t.settings) ->> 'queue_limit')::pg_catalog.numeric, $2)::pg_catalog.int4"
+		" FROM mindtickle.tenant AS t WHERE t.tenant_id = $1", 2, {TEXTOID, NUMERICOID},.read_only = true
 	};
 	Datum		values[2] = {CStringGetTextDatum(tenant), DirectFunctionCall1(int4_numeric, Int32GetDatum(LIMIT_CEILING))};
-	Datum		limit;
 	bool		isnull;
 
-	(void) mt_plan_run(&look_up, values, NULL, SPI_OK_SELECT);
-	limit = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	return isnull ? LIMIT_CEILING : DatumGetInt32(limit);
+	/* Only somebody who deletes by hand can have taken the tenant's row away meanwhile. */
+	if (mt_plan_run(&look_up, values, NULL, SPI_OK_SELECT) == 0)
+		return LIMIT_CEILING;
+	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
 /* Begins to take a snapshot as a batch. */

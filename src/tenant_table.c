@@ -26,6 +26,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
@@ -365,18 +366,26 @@ mt_read_newest(MtTenantTable *tables, int count, const char *tenant, const ScanK
 			   Datum *values, bool *nulls, int *found_in, TransactionId *written_by)
 {
 	AttrNumber	number = key_count + 2;
-	bool		known = true;
 
 	*found_in = -1;
-	for (int table = 0; table < count && known; table++)
+	for (int table = 0; table < count; table++)
 	{
+		Relation	relation = table_open(mt_relation_oid(&tables[table].table), AccessShareLock);
 		MtTenantScan scan;
+		bool		known = !mt_tenant_table_newer(RelationGetRelid(relation), snapshot);
 		bool		isnull;
 
+		/* Most often one of the tables is empty. */
+		if (!known || RelationGetNumberOfBlocks(relation) == 0)
+		{
+			table_close(relation, AccessShareLock);
+			if (known)
+				continue;
+			return false;
+		}
 		mt_tenant_scan_open(&scan, &tables[table], tenant, snapshot, key_count);
-		known = !mt_tenant_table_newer(RelationGetRelid(scan.relation), snapshot);
 		mt_tenant_scan_start(&scan, keys, key_count);
-		if (known && mt_tenant_scan_next(&scan, BackwardScanDirection) &&
+		if (mt_tenant_scan_next(&scan, BackwardScanDirection) &&
 			(*found_in < 0 || DatumGetInt64(slot_getattr(scan.slot, number, &isnull)) > DatumGetInt64(values[number - 1])))
 		{
 			HeapTuple	tuple = ExecCopySlotHeapTuple(scan.slot);
@@ -390,6 +399,7 @@ mt_read_newest(MtTenantTable *tables, int count, const char *tenant, const ScanK
 			*found_in = table;
 		}
 		mt_tenant_scan_close(&scan);
+		table_close(relation, AccessShareLock);
 	}
-	return known;
+	return true;
 }

@@ -8,6 +8,7 @@
 #include "statements.h"
 
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "statement.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -578,16 +579,19 @@ mt_sql_record_alerts(void)
 int
 mt_sql_publish(const char *tenant, int max_rows, bool announce, bool *more)
 {
-	static MtStatement statement = {"SELECT published, more FROM mindtickle.publish($1, $2, $3)", 3, {TEXTOID, INT4OID, BOOLOID}};
+	static MtStatement statement = {"SELECT mindtickle.publish($1, $2, $3)", 3, {TEXTOID, INT4OID, BOOLOID}};
 	Datum		values[3];
+	HeapTupleHeader result;
 	bool		isnull;
 
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = Int32GetDatum(max_rows);
 	values[2] = BoolGetDatum(announce);
 	mt_run_for_row(&statement, values, NULL);
-	*more = mt_column_bool(0, 2);
-	values[0] = mt_column(0, 1, &isnull);
+	/* As a row, which takes the executor less than a table of one. */
+	result = DatumGetHeapTupleHeader(mt_column(0, 1, &isnull));
+	*more = DatumGetBool(GetAttributeByName(result, "more", &isnull));
+	values[0] = GetAttributeByName(result, "published", &isnull);
 	return isnull ? -1 : DatumGetInt32(values[0]);
 }
 

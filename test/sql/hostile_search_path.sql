@@ -164,7 +164,7 @@ INSERT INTO call (role_name, statement) VALUES
 	('none', 'public.mt_set_credential(''hp'', ''{"api_key": "k2", "scim_token": {"file": "x"}}'')'), ('none', 'public.mt_set_credential(''hp'', ''{"scim_token": null}'')'),
 	('none', 'public.mt_configure_tenant(''hp'', ''{"base_urls": ["https://a.example/v2"], "contract": "live", "sync_interval": "1 min", "push_users": true}'')'),
 	('none', 'mindtickle.lock_tenant(''hp'')'), ('none', 'mindtickle.lock_tenant_for_drop(''hp-drop'')'), ('none', 'mindtickle.require_tenant(''hp'')'), ('none', 'public.mt_drop_tenant(''hp-drop'')'),
-	('none', 'mindtickle.setting_definitions()'), ('none', 'mindtickle.effective_settings(''hp'')'), ('none', 'mindtickle.setting_fault(''interval'', ''"x"'', 1, 2, false)'), ('none', 'mindtickle.setting_fault(''urls'', ''["https://a.example"]'', 1, 2, false)'),
+	('none', 'mindtickle.setting_definitions()'), ('none', 'mindtickle.default_settings()'), ('none', 'mindtickle.effective_settings(''hp'')'), ('none', 'mindtickle.setting_fault(''interval'', ''"x"'', 1, 2, false)'), ('none', 'mindtickle.setting_fault(''urls'', ''["https://a.example"]'', 1, 2, false)'),
 	('none', 'mindtickle.merge_settings(''{}'', ''{"timezone": "UTC"}'', true)'), ('none', 'mindtickle.user_as_json((SELECT u FROM mindtickle.users AS u LIMIT 1))'),
 	('none', 'mindtickle.scim_escaped(''a b'')'), ('none', 'mindtickle.scim_emails(''{"scim": {}}'', ''x'')'), ('none', 'mindtickle.further_addresses(''{"scim": {"emails": [{"value": "A"}]}}'', ''x'')'),
 	('none', 'mindtickle.scim_inspect_filter(''User'', ''emails pr'')'), ('none', 'mindtickle.scim_inspect_path(''User'', ''emails[type eq "x"].value'', ''{}'')'),

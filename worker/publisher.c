@@ -46,13 +46,18 @@ PGDLLEXPORT void mt_publisher_main(Datum argument);
 #define BEHIND_REST		16
 #define BEHIND_PAUSE	(50 * MT_MILLISECOND)
 /*
- * Where events come faster than they can be published one by one, they are let gather: the next round comes so much later. That spares writers, who use
- * the same processors, most of the publisher's work. Where they come more slowly none waits, also not when a flush of the log has brought many at once:
- * how fast they come is an average, to which each round adds this part.
+ * Gathering: the next round comes so much later, and publishes together what would have been published one by one. It is done where that spares this
+ * process about so much of its time, which writers on the same processors then have. How much it spares is found out in periods: of a tenant's events
+ * those that are more than the pauses in a period, times what a publication of few events takes when nothing disturbs it, which is the shortest time of a
+ * period that has so many of them. Most take three times as long, or more, so that the share is a large one. More events than so many that come at once
+ * come from one transaction, and would not have been published one by one.
  */
-#define GATHER_PAUSE	(2 * MT_MILLISECOND)
-#define GATHER_PART		(1.0 / 32)
-#define PRESSURE_MAX		4.0
+#define GATHER_PAUSE	MT_MILLISECOND
+#define GATHER_SHARE	0.125
+#define GATHER_PERIOD	(100 * MT_MILLISECOND)
+#define GATHERED_MAX	32
+#define FEW_EVENTS		2
+#define FEW_TIMES		16
 #define SWEEP_PAUSE		MT_MINUTE
 #define TRIM_PAUSE		(10 * MT_MINUTE)
 /* How long that waits for a round in which nothing is published. */
@@ -83,6 +88,8 @@ typedef struct Outlet
 	int			failures;		/* in a row */
 	int64		not_before;
 	int64		trim_at;
+	int64		period;			/* the last one in which something was published, and how much */
+	int			period_events;
 } Outlet;
 
 typedef struct OutletWork
@@ -108,12 +115,18 @@ static MemoryContext turn_context;
 static int	last_alerts;
 static bool shown_at_work = false;
 static int64 show_idle_at = 0;
-static int	round_events = 0;
-static int64 round_began = 0;
-static int64 round_ended = 0;
-/* The time that the events of a round would take one by one, to the time in which they came. */
-static double pressure = 0;
 static bool alerts_wait = true;
+/*
+ * When the period began, the publications that gathering would have spared since, how many were of few events, and the shortest of these. What a
+ * publication takes, from an earlier period.
+ */
+static int64 period_began = 0;
+static int64 spared = 0;
+static int	few = 0;
+static int64 few_shortest = MT_NEVER;
+static int64 publication_time = 0;
+static bool published_now = false;
+static bool gathering = false;
 
 static Chore taking = {"look for events"};
 static Chore sweeping = {"look through all tenants"};
@@ -351,21 +364,63 @@ sweep(void)
 	upkeep.at = Min(upkeep.at, mt_now());
 }
 
+/* Notes a publication of a tenant that is not behind, and how long it took, for what is known of gathering. */
+static void
+note_publication(Outlet *outlet, int events, int64 took)
+{
+	int			counted = Min(events, GATHERED_MAX);
+
+	published_now = true;
+	if (outlet->period != period_began)
+		outlet->period_events = 0;
+	outlet->period = period_began;
+	outlet->period_events += counted;
+	spared += Max(Min(counted, outlet->period_events - (int) (GATHER_PERIOD / GATHER_PAUSE)), 0);
+	if (events > FEW_EVENTS)
+		return;
+	few++;
+	few_shortest = Min(few_shortest, took);
+}
+
+/* At the end of a round: lets events gather where that is worth it, unless nothing was published. */
+static void
+gather(void)
+{
+	int64		now = mt_now();
+
+	if (!published_now)
+		return;
+	published_now = false;
+	if (now - period_began >= GATHER_PERIOD)
+	{
+		if (few >= FEW_TIMES)
+			publication_time = few_shortest;
+		gathering = (double) (spared * publication_time) > (double) (now - period_began) * GATHER_SHARE;
+		period_began = now;
+		spared = few = 0;
+		few_shortest = MT_NEVER;
+	}
+	if (gathering)
+		(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) (GATHER_PAUSE / MT_MILLISECOND), PG_WAIT_EXTENSION);
+}
+
 /* Publishes a batch of the tenant, and takes it from its queue, or queues it among those that are behind. */
 static void
 serve(Outlet *outlet, int max_rows)
 {
 	OutletWork	work = {.outlet = outlet, .max_rows = max_rows};
 	bool		was_behind = outlet->behind;
+	int64		began = mt_now();
 
 	if (!outlet_work(publish_work, &work))
 		return;
 	if (work.published > 0)
 		upkeep.at = Min(upkeep.at, mt_now() + UPKEEP_PAUSE);
 	if (work.published > 0 && !was_behind && !work.more)
+	{
 		others_active_until = mt_now() + ACTIVE_TIME;
-	if (work.published > 0 && !was_behind)
-		round_events += work.published;
+		note_publication(outlet, work.published, mt_now() - began);
+	}
 	leave_queue(outlet);
 	if (work.published < 0 || !work.more)
 		return;
@@ -541,24 +596,6 @@ publish_round(int64 *next)
 	return serve_behind(next) || worked;
 }
 
-/* At the end of a round: lets events gather. */
-static void
-gather(void)
-{
-	int64		now = mt_now();
-
-	if (round_events > 0)
-	{
-		double		once = (double) round_events * (double) (now - round_began) / (double) Max(now - round_ended, 1);
-
-		pressure += (Min(once, PRESSURE_MAX) - pressure) * GATHER_PART;
-		round_ended = now;
-		if (pressure > 1)
-			(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) (GATHER_PAUSE / MT_MILLISECOND), PG_WAIT_EXTENSION);
-	}
-	round_events = 0;
-}
-
 static void
 start(Oid database)
 {
@@ -588,7 +625,6 @@ mt_publisher_main(Datum argument)
 		bool		worked;
 
 		MemoryContextReset(turn_context);
-		round_began = mt_now();
 		mt_worker_service();
 		/* Reset before looking: a mark that comes later sets it again. */
 		ResetLatch(MyLatch);
@@ -606,12 +642,12 @@ mt_publisher_main(Datum argument)
 		if (!worked || next_trim_at <= mt_now() - TRIM_DELAY)
 			worked = trim_one() || worked;
 		do_upkeep();
+		gather();
 
 		/*
 		 * The next mark sets the latch only when there were none; and a lock wait may have taken a wake-up for its own. So one look finds nothing
 		 * before a sleep.
 		 */
-		gather();
 		if (taken > 0 || (worked && behind_not_before <= mt_now()))
 			continue;
 		if (!worked && shown_at_work && show_idle_at <= mt_now())

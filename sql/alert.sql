@@ -18,7 +18,7 @@ BEGIN
 		UPDATE mindtickle.security_alert AS a SET count = a.count + taken.count, last_at = taken.last_at
 			WHERE a.alert_id = (
 				SELECT s.alert_id FROM mindtickle.security_alert AS s
-				WHERE s.at > taken.at - interval '1 hour'
+				WHERE s.at > taken.at - interval '1 hour' AND s.at <= taken.at
 					AND s.session_role = taken.session_role AND s.database = current_database()
 					AND s."current_role" IS NOT DISTINCT FROM taken."current_role"
 					AND s.client_addr IS NOT DISTINCT FROM taken.client_addr
@@ -34,8 +34,8 @@ BEGIN
 		recorded := recorded + 1;
 	END LOOP;
 	DELETE FROM mindtickle.security_alert AS a WHERE a.at < now() - interval '400 days';
-	-- Anyone may LISTEN, so the payload says nothing.
-	IF recorded > 0 AND current_setting('mindtickle.notify')::bool THEN
+	-- Anyone may LISTEN, so the payload says nothing; and anyone may fill the queue of notifications, which must not keep alerts from being stored.
+	IF recorded > 0 AND current_setting('mindtickle.notify')::bool AND mindtickle.notification_usage() < 0.9 THEN
 		PERFORM pg_notify('mindtickle.alert', '');
 	END IF;
 	RETURN recorded;

@@ -60,11 +60,11 @@ CREATE FUNCTION mindtickle.longest_event_retention() RETURNS pg_catalog.interval
 $$;
 COMMENT ON FUNCTION mindtickle.longest_event_retention() IS 'the longest retain_events of all tenants; needs no tenant in force';
 
-CREATE FUNCTION mindtickle.publish(tenant pg_catalog.text, max_rows pg_catalog.int4, announce pg_catalog.bool DEFAULT true,
+CREATE FUNCTION mindtickle.publish(tenant pg_catalog.text, max_rows pg_catalog.int4, announce pg_catalog.bool DEFAULT true, wait pg_catalog.bool DEFAULT true,
 		OUT published pg_catalog.int4, OUT more pg_catalog.bool) RETURNS pg_catalog.record
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_publish';
-COMMENT ON FUNCTION mindtickle.publish(pg_catalog.text, pg_catalog.int4, pg_catalog.bool)
-	IS 'numbers waiting events of a tenant in a transaction of its own and NOTIFYs each topic with its highest seq; how many, and whether there is more to do; needs no tenant in force';
+COMMENT ON FUNCTION mindtickle.publish(pg_catalog.text, pg_catalog.int4, pg_catalog.bool, pg_catalog.bool)
+	IS 'numbers waiting events of a tenant in a transaction of its own and NOTIFYs each topic with its highest seq; how many, -1 where it is not to wait for who has them in hand, and whether there is more to do; needs no tenant in force';
 
 CREATE FUNCTION mindtickle.hold_events(tenant pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_hold_events';

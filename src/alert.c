@@ -335,6 +335,13 @@ entry_of_attempt(const AlertKey *key, AlertEntry **whole)
 	return entry != NULL ? entry : *whole;
 }
 
+/* True when it is time for another line in the log, also where a clock that was ahead has written the last one. */
+static bool
+log_due(TimestampTz now, TimestampTz logged_at)
+{
+	return logged_at > now || now - logged_at >= LOG_PAUSE;
+}
+
 /*
  * Counts an attempt; false where that is not possible. *log is set where the log is to have a line, *unlogged is then how many had none since the
  * last. *first: the publisher has to be told.
@@ -355,7 +362,7 @@ count_attempt(const AlertKey *key, TimestampTz now, bool *log, int64 *unlogged, 
 		entry->last_at = now;
 		whole->last_at = now;
 		whole->unlogged++;
-		if (now - whole->logged_at >= LOG_PAUSE)
+		if (log_due(now, whole->logged_at))
 		{
 			*log = true;
 			*unlogged = whole->unlogged - 1;
@@ -374,7 +381,7 @@ count_for_log(TimestampTz now, bool *log, int64 *unlogged)
 	static TimestampTz logged_at = 0;
 	static int64 not_logged = 0;
 
-	*log = now - logged_at >= LOG_PAUSE;
+	*log = log_due(now, logged_at);
 	*unlogged = not_logged;
 	not_logged = *log ? 0 : not_logged + 1;
 	if (*log)

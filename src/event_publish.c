@@ -35,6 +35,8 @@
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
 
+/* What is returned instead of a count where somebody else holds the tenant's lock, and the call is not to wait. */
+#define HELD			(-1)
 /* Most events of one call. */
 #define BATCH_MAX		10000
 /* So many events go out in order without asking for the tenant's queue_limit; and more than so many never do without the overflow. */
@@ -114,23 +116,25 @@ forget_order(const char *tenant)
 
 	if (order == NULL)
 		return;
-	remembered_count -= order->count;
+	remembered_count -= order->count - order->next;
 	MemoryContextDelete(order->context);
 	hash_search(remembered, tenant, HASH_REMOVE, NULL);
 }
 
+/* Forgets the orders of tenants that are no more. */
 static void
-forget_all_orders(void)
+forget_orders_of_nobody(void)
 {
 	HASH_SEQ_STATUS status;
 	RememberedOrder *order;
 
 	hash_seq_init(&status, remembered);
 	while ((order = hash_seq_search(&status)) != NULL)
-		forget_order(order->tenant);
+		if (!mt_tenant_exists(order->tenant))
+			forget_order(order->tenant);
 }
 
-/* Makes an order of what is left of the batch. */
+/* Makes an order of what is left of the batch; NULL where those of other tenants leave no room for it. */
 static RememberedOrder *
 make_order(const PublishCall *publication)
 {
@@ -146,7 +150,9 @@ make_order(const PublishCall *publication)
 	}
 	forget_order(publication->tenant);
 	if (remembered_count + left > REMEMBERED_MAX)
-		forget_all_orders();
+		forget_orders_of_nobody();
+	if (remembered_count + left > REMEMBERED_MAX)
+		return NULL;
 	context = AllocSetContextCreate(TopMemoryContext, "order of waiting events", ALLOCSET_SMALL_SIZES);
 	order = hash_search(remembered, publication->tenant, HASH_ENTER, NULL);
 	order->context = context;
@@ -174,7 +180,12 @@ remember_order(PublishCall *publication)
 	if (order == NULL)
 		order = make_order(publication);
 	else
+	{
 		order->next += publication->taken;
+		remembered_count -= publication->taken;
+	}
+	if (order == NULL)
+		return;
 	order->number = position->number;
 	order->last_seq = position->last_seq;
 	order->batch_position = position->batch_position;
@@ -195,6 +206,8 @@ recall_order(const char *tenant, const MtEventPosition *position)
 	if (order == NULL || position->batch == (Datum) 0 || order->number != position->number || order->last_seq != position->last_seq ||
 		order->batch_position != position->batch_position || !same_cursor(&order->batch, &position->taking))
 		return NULL;
+	/* Of no position until it is remembered again: should this call fail because rows have moved, as VACUUM FULL does, they are looked for anew. */
+	order->number = -1;
 	return order;
 }
 
@@ -302,10 +315,7 @@ publish_waiting(PublishCall *publication, const WaitingEvent *events, int count)
 		if (!table_tuple_fetch_row_version(relations[table], &tid, publication->snapshot, slots[table]) ||
 			strcmp(TextDatumGetCString(slot_getattr(slots[table], 1, &isnull)), publication->tenant) != 0 ||
 			DatumGetInt64(slot_getattr(slots[table], MT_OUTBOX_POSITION, &isnull)) != events[i].position)
-		{
-			forget_order(publication->tenant);
 			elog(ERROR, "a waiting event of tenant \"%s\" has gone from %s", publication->tenant, mt_outbox_tables[table].table.name);
-		}
 		publish_row(publication, slots[table]);
 	}
 	for (int table = 0; table < MT_OUTBOX_TABLES; table++)
@@ -636,8 +646,8 @@ require_own_position(const PublishCall *publication)
 }
 
 /*
- * mindtickle.publish(tenant, max_rows, announce) -> (published, more): numbers up to max_rows waiting events; more says that there is more to do;
- * published NULL: there is no such tenant. ERROR 25001 in a transaction that has written, 22023 where max_rows is none, 55000 in the midst of a
+ * mindtickle.publish(tenant, max_rows, announce, wait) -> (published, more): numbers up to max_rows waiting events; more says that there is more to do;
+ * published NULL: there is no such tenant; -1: somebody else has the tenant's events in hand, and the call is not to wait for him. ERROR 25001 in a transaction that has written, 22023 where max_rows is none, 55000 in the midst of a
  * restore.
  */
 Datum
@@ -667,7 +677,13 @@ mt_publish(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("events are published in a transaction of their own")));
-	(void) mt_lock_events(publication.tenant, true);
+	if (!mt_lock_events(publication.tenant, PG_GETARG_BOOL(3)))
+	{
+		mt_service_leave(&call);
+		values[0] = Int32GetDatum(HELD);
+		values[1] = BoolGetDatum(true);
+		PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls)));
+	}
 	mt_push_event_position(publication.tenant, &publication.position);
 	publication.snapshot = GetActiveSnapshot();
 	if (publication.position.table < 0)

@@ -48,9 +48,9 @@ PGDLLEXPORT void mt_publisher_main(Datum argument);
 /*
  * Gathering: the next round comes so much later, and publishes together what would have been published one by one. It is done where that spares this
  * process about so much of its time, which writers on the same processors then have. How much it spares is found out in periods: of a tenant's events
- * those that are more than the pauses in a period, times what a publication of few events takes when nothing disturbs it, which is the shortest time of a
- * period that has so many of them. Most take three times as long, or more, so that the share is a large one. More events than so many that come at once
- * come from one transaction, and would not have been published one by one.
+ * those that are more than the pauses in a period, times what a publication of few events takes when nothing disturbs it, which is the shortest time
+ * of a period that has so many of them. Most take three times as long, or more, so that the share is a large one. More events than so many that come
+ * at once come from one transaction, and would not have been published one by one.
  */
 #define GATHER_PAUSE	MT_MILLISECOND
 #define GATHER_SHARE	0.125
@@ -68,11 +68,16 @@ PGDLLEXPORT void mt_publisher_main(Datum argument);
 #define ALERT_PAUSE		MT_SECOND
 /* How long after its last work the publisher is shown as idle: to say so takes a transaction. */
 #define SHOWN_PAUSE		(100 * MT_MILLISECOND)
-/* How often the queue of notifications is looked at; from how full on publishing slows, to how often at most; and from how full on it is silent. */
+/*
+ * How often the queue of notifications is looked at; from how full on publishing slows, to how often at most; and from how full on it is silent. From
+ * there alerts are, too (sql/alert.sql).
+ */
 #define USAGE_PAUSE		(100 * MT_MILLISECOND)
 #define USAGE_SLOW		0.5
 #define USAGE_SILENT	0.9
 #define SLOWEST_PAUSE	MT_SECOND
+/* When a tenant is looked at again whose events somebody else has in hand, as one who erases a user. */
+#define HELD_PAUSE		(20 * MT_MILLISECOND)
 /* How long a tenant rests after a failure, at first and at most. */
 #define FIRST_PAUSE		MT_SECOND
 #define LAST_PAUSE		MT_MINUTE
@@ -96,7 +101,7 @@ typedef struct OutletWork
 {
 	Outlet	   *outlet;
 	int			max_rows;
-	int			published;		/* negative: there is no such tenant any more */
+	int			published;		/* or MT_PUBLISH_... */
 	bool		more;
 } OutletWork;
 
@@ -129,6 +134,7 @@ static bool published_now = false;
 static bool gathering = false;
 
 static Chore taking = {"look for events"};
+static Chore showing = {"show that it is idle"};
 static Chore sweeping = {"look through all tenants"};
 static Chore upkeep = {"tend the tables of events", MT_NEVER};
 static Chore alerts = {"store alerts"};
@@ -414,6 +420,11 @@ serve(Outlet *outlet, int max_rows)
 
 	if (!outlet_work(publish_work, &work))
 		return;
+	if (work.published == MT_PUBLISH_HELD)
+	{
+		outlet->not_before = mt_now() + HELD_PAUSE;
+		return;
+	}
 	if (work.published > 0)
 		upkeep.at = Min(upkeep.at, mt_now() + UPKEEP_PAUSE);
 	if (work.published > 0 && !was_behind && !work.more)
@@ -422,7 +433,7 @@ serve(Outlet *outlet, int max_rows)
 		note_publication(outlet, work.published, mt_now() - began);
 	}
 	leave_queue(outlet);
-	if (work.published < 0 || !work.more)
+	if (work.published == MT_PUBLISH_NOBODY || !work.more)
 		return;
 	dlist_push_tail(&behind, &outlet->node);
 	outlet->queued = outlet->behind = true;
@@ -622,6 +633,7 @@ mt_publisher_main(Datum argument)
 	{
 		int64		next = MT_NEVER;
 		int			taken = 0;
+		uint64		transactions;
 		bool		worked;
 
 		MemoryContextReset(turn_context);
@@ -629,12 +641,15 @@ mt_publisher_main(Datum argument)
 		/* Reset before looking: a mark that comes later sets it again. */
 		ResetLatch(MyLatch);
 		mt_worker_busy("publishing");
-		if (!do_chore(&taking, take_work, &taken))
+		if (taking.at > mt_now())
+			next = taking.at;
+		else if (!do_chore(&taking, take_work, &taken))
 		{
 			/* The marks it had taken are gone with it. */
 			sweeping.at = 0;
 			next = taking.at;
 		}
+		transactions = mt_transaction_count();
 		sweep();
 		worked = publish_round(&next);
 		store_alerts();
@@ -644,15 +659,16 @@ mt_publisher_main(Datum argument)
 		do_upkeep();
 		gather();
 
+		if (!worked && shown_at_work && show_idle_at <= mt_now() && !do_chore(&showing, rest_work, NULL))
+			show_idle_at = showing.at;
+
 		/*
-		 * The next mark sets the latch only when there were none; and a lock wait may have taken a wake-up for its own. So one look finds nothing
-		 * before a sleep.
+		 * The next mark sets the latch only when there were none; and a transaction may have waited for something, and taken a wake-up for its own. So
+		 * one look finds nothing before a sleep, and nothing is done behind it.
 		 */
-		if (taken > 0 || (worked && behind_not_before <= mt_now()))
+		if (taken > 0 || mt_transaction_count() != transactions)
 			continue;
-		if (!worked && shown_at_work && show_idle_at <= mt_now())
-			(void) do_chore(&taking, rest_work, NULL);
-		if (!worked)
+		if (dlist_is_empty(&behind))
 			mt_worker_idle("waiting: nothing to publish");
 		next = Min(Min(next, next_trim_at), Min(sweeping.at, upkeep.at));
 		if (alerts.at > 0)

@@ -573,13 +573,13 @@ mt_sql_record_alerts(void)
 }
 
 /*
- * Publishes up to max_rows events of the tenant, with NOTIFY where announce says so. Returns how many, -1 where there is no such tenant; *more: there
- * is more to do for it.
+ * Publishes up to max_rows events of the tenant, with NOTIFY where announce says so. Returns how many, MT_PUBLISH_NOBODY where there is no such
+ * tenant, MT_PUBLISH_HELD where somebody else has its events in hand, for whom it does not wait; *more: there is more to do for it.
  */
 int
 mt_sql_publish(const char *tenant, int max_rows, bool announce, bool *more)
 {
-	static MtStatement statement = {"SELECT mindtickle.publish($1, $2, $3)", 3, {TEXTOID, INT4OID, BOOLOID}};
+	static MtStatement statement = {"SELECT mindtickle.publish($1, $2, $3, false)", 3, {TEXTOID, INT4OID, BOOLOID}};
 	Datum		values[3];
 	HeapTupleHeader result;
 	bool		isnull;
@@ -592,7 +592,7 @@ mt_sql_publish(const char *tenant, int max_rows, bool announce, bool *more)
 	result = DatumGetHeapTupleHeader(mt_column(0, 1, &isnull));
 	*more = DatumGetBool(GetAttributeByName(result, "more", &isnull));
 	values[0] = GetAttributeByName(result, "published", &isnull);
-	return isnull ? -1 : DatumGetInt32(values[0]);
+	return isnull ? MT_PUBLISH_NOBODY : DatumGetInt32(values[0]);
 }
 
 /*

@@ -107,6 +107,9 @@ extern void mt_sql_sync_count(const char *tenant, int64 job_id, const int64 *tal
 extern int	mt_sql_take_marks(MemoryContext context, char ***tenants);
 extern int	mt_sql_tenants_to_publish(MemoryContext context, char ***tenants);
 extern int	mt_sql_record_alerts(void);
+/* What mt_sql_publish returns instead of a count. */
+#define MT_PUBLISH_HELD		(-1)
+#define MT_PUBLISH_NOBODY	(-2)
 extern int	mt_sql_publish(const char *tenant, int max_rows, bool announce, bool *more);
 extern double mt_sql_notification_usage(void);
 extern char *mt_sql_tend_events(bool events_too, MemoryContext context);

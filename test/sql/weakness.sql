@@ -142,8 +142,8 @@ SELECT is(pg_temp.weakness('CREATE FUNCTION wk_leak() RETURNS bigint LANGUAGE sq
 	'none', 'one that no tenant may call is not');
 SELECT is(pg_temp.weakness('CREATE FUNCTION wk_leak(q text) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $f$ DECLARE n bigint; BEGIN EXECUTE q INTO n; RETURN n; END $f$'),
 	format('definer_functions: public.wk_leak(text) is SECURITY DEFINER: who calls it acts as %I', current_user), 'one beside ours that does not say what it reads');
-SELECT is(pg_temp.weakness('ALTER FUNCTION mt_readiness(text) SECURITY DEFINER; ALTER FUNCTION mindtickle.publish(text, int, bool) SECURITY DEFINER'),
-	format(E'definer_functions: mindtickle.publish(text,integer,boolean) is SECURITY DEFINER: who calls it acts as %1$I\ndefiner_functions: public.mt_readiness(text) is SECURITY DEFINER: who calls it acts as %1$I', current_user), 'functions of ours made so');
+SELECT is(pg_temp.weakness('ALTER FUNCTION mt_readiness(text) SECURITY DEFINER; ALTER FUNCTION mindtickle.publish(text, int, bool, bool) SECURITY DEFINER'),
+	format(E'definer_functions: mindtickle.publish(text,integer,boolean,boolean) is SECURITY DEFINER: who calls it acts as %1$I\ndefiner_functions: public.mt_readiness(text) is SECURITY DEFINER: who calls it acts as %1$I', current_user), 'functions of ours made so');
 SELECT is(pg_temp.proof('ALTER FUNCTION mt_readiness(text) SECURITY DEFINER'), 'definer_functions probe', 'the proof calls it');
 SELECT is(pg_temp.weakness('CREATE FUNCTION wk_peek(text) RETURNS bool LANGUAGE plpgsql LEAKPROOF AS $f$ BEGIN RAISE NOTICE ''%'', $1; RETURN true; END $f$; ALTER FUNCTION mt_score_quiz(jsonb) LEAKPROOF'),
 	E'leakproof_functions: public.mt_score_quiz(jsonb) is LEAKPROOF: it is called with values of rows that row security then hides\n'
@@ -190,8 +190,8 @@ SELECT is(pg_temp.weakness(format('ALTER ROLE wk_reader SET mindtickle.token_id 
 	format(E'parameter_rights: the proof of a token is preset for every role in database %1$I\nparameter_rights: the proof of a token is preset for role wk_reader\nparameter_rights: the proof of a token is preset for role wk_reader in database %1$I', current_database()), 'a proof that is set in advance');
 
 -- Owners and roles.
-SELECT is(pg_temp.weakness('ALTER TABLE mindtickle.users OWNER TO wk_reader; ALTER FUNCTION mindtickle.publish(text, int, bool) OWNER TO wk_other; ALTER VIEW mt_users OWNER TO wk_other'),
-	E'ownership: wk_other owns FUNCTION mindtickle.publish(text,integer,boolean), and so may change its rights and its row security\nownership: wk_other owns VIEW public.mt_users, and so may change its rights and its row security\n'
+SELECT is(pg_temp.weakness('ALTER TABLE mindtickle.users OWNER TO wk_reader; ALTER FUNCTION mindtickle.publish(text, int, bool, bool) OWNER TO wk_other; ALTER VIEW mt_users OWNER TO wk_other'),
+	E'ownership: wk_other owns FUNCTION mindtickle.publish(text,integer,boolean,boolean), and so may change its rights and its row security\nownership: wk_other owns VIEW public.mt_users, and so may change its rights and its row security\n'
 	'ownership: wk_reader owns TABLE mindtickle.users, and so may change its rights and its row security', 'a table, a function and a view given away');
 SELECT is(pg_temp.weakness('ALTER SCHEMA mindtickle OWNER TO wk_other'), 'ownership: wk_other owns SCHEMA mindtickle, and so may change its rights and its row security', 'the schema given away');
 SELECT is(pg_temp.weakness('ALTER ROLE wk_reader BYPASSRLS REPLICATION CREATEROLE'),

@@ -148,6 +148,24 @@ like(wait_for_notification($listener, $answer), qr/^Asynchronous notification "m
 ok(poll($node, q(SELECT sum(count) = 2 FROM mt_security_alerts WHERE session_role = 'told')), 'and the row is there');
 $listener->quit;
 
+# A queue of notifications that somebody has filled lets no NOTIFY commit. Alerts are stored all the same.
+$listener = $node->background_psql('postgres', on_error_stop => 1);
+$answer = $listener->query_safe('LISTEN "mindtickle.alert"');
+my $usage = $node->safe_psql('postgres', q(SELECT pg_get_functiondef('mindtickle.notification_usage'::regproc)));
+$node->safe_psql('postgres', q(CREATE OR REPLACE FUNCTION mindtickle.notification_usage() RETURNS float8 LANGUAGE sql AS 'SELECT 1::float8'));
+refuse($node, 'bytes', 1, "mt_readiness('globex')");
+ok(all_is_stored(), 'with a queue of notifications that is full alerts are stored');
+$node->safe_psql('postgres', q(NOTIFY "mindtickle.alert", 'of the test'));
+is(join(' ', wait_for_notification($listener, $answer) =~ /Asynchronous notification "mindtickle\.alert" (.*?) ?received/g), 'with payload "of the test"', 'and nobody is told');
+$node->safe_psql('postgres', $usage);
+$listener->quit;
+
+# What a clock that was ahead has written is not added to.
+$node->safe_psql('postgres', q(UPDATE mindtickle.security_alert SET at = at + interval '1 day', last_at = last_at + interval '1 day' WHERE session_role = 'bytes'));
+refuse($node, 'bytes', 2, "mt_readiness('globex')");
+ok(all_is_stored(), 'alerts are stored beside some of tomorrow');
+is($node->safe_psql('postgres', q(SELECT string_agg(count::text, ',') FROM mt_security_alerts WHERE session_role = 'bytes' AND at <= now())), '2', 'with their own moment');
+
 # Without NOTIFY there are the rows. Notifications come in the order of commits, so the last one shows that none was before it.
 $node->append_conf('postgresql.conf', 'mindtickle.notify = off');
 $node->restart;

@@ -14,7 +14,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $node = start_node('primary', configuration => "log_statement = none\nwal_level = replica\nmax_wal_senders = 1\n");
+# deadlock_timeout: its alarm, which would come a second after the wait for a lock has begun, sets the latch.
+my $node = start_node('primary', configuration => "log_statement = none\nwal_level = replica\nmax_wal_senders = 1\ndeadlock_timeout = 1h\n");
 add_extension($node);
 my $publisher = worker_pid($node, 'mindtickle publisher');
 
@@ -42,6 +43,50 @@ for my $round (1 .. 6)
 	all_published($tenant, "round $round: an event is published");
 	is(sql("SELECT published_at - created_at < interval '20 seconds' FROM mt_events WHERE tenant_id = '$tenant' ORDER BY seq DESC LIMIT 1"), 't', 'since its commit has woken the publisher');
 }
+
+# The same where the commit comes while the publisher waits for a lock, which takes the wake-up for its own: in upkeep, a second after something was published.
+my $tend = sql(q(SELECT pg_get_functiondef('mindtickle.tend_events'::regproc)));
+sql(q(SELECT mt_create_tenant('woken', 'W')));
+sql(<<'SQL');
+CREATE OR REPLACE FUNCTION mindtickle.tend_events(events_too boolean) RETURNS text LANGUAGE plpgsql SET lock_timeout = 0 AS $$
+BEGIN
+	PERFORM pg_advisory_xact_lock(1);
+	RETURN NULL;
+END
+$$;
+SQL
+for my $round (1 .. 4)
+{
+	my $other = $node->background_psql('postgres', on_error_stop => 1);
+	$other->query_until(qr/locked/, <<'SQL');
+BEGIN;
+SELECT pg_advisory_xact_lock(1) \g /dev/null
+\echo locked
+DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$;
+SELECT mindtickle.emit_event('woken', 'b', '{}') \g /dev/null
+COMMIT;
+SQL
+	emit($node, 'woken', 'a', 1, 1);
+	$other->quit;
+	all_published('woken', "round $round: an event that comes while the publisher waits for a lock is published");
+	is(sql(q(SELECT published_at - created_at < interval '20 seconds' FROM mt_events WHERE tenant_id = 'woken' AND topic = 'b' ORDER BY seq DESC LIMIT 1)), 't', 'not only by the sweep');
+}
+sql($tend);
+
+# Who has a tenant's events in hand delays those of nobody else: they are not waited for.
+sql(q(SELECT mt_create_tenant('held', 'H'), mt_create_tenant('free', 'F')));
+my $hold_began = -s $node->logfile;
+my $hand = $node->background_psql('postgres', on_error_stop => 1);
+$hand->query_safe("BEGIN; SELECT mindtickle.hold_events('held')");
+emit($node, 'held', 'a', 1, 1);
+emit($node, 'free', 'a', 1, 1);
+all_published('free', 'events are published while those of another tenant are held');
+$hand->query_safe('SELECT pg_sleep(1)');
+is(sql(q(SELECT count(*) FROM mt_events WHERE tenant_id = 'held')), 0, 'which are not');
+$hand->query_safe('COMMIT');
+$hand->quit;
+all_published('held', 'until they are let go');
+ok(!$node->log_contains(qr/publishing for tenant "held" failed/, $hold_began), 'and that was no failure');
 
 # Idle.
 my $activity = "SELECT state, state_change, backend_xid IS NULL FROM pg_stat_activity WHERE pid = $publisher";

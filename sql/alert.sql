@@ -41,7 +41,7 @@ BEGIN
 	RETURN recorded;
 END
 $$;
-COMMENT ON FUNCTION mindtickle.record_alerts() IS 'stores refused attempts for 400 days and NOTIFYs mindtickle.alert; returns how many kinds there were';
+COMMENT ON FUNCTION mindtickle.record_alerts() IS 'stores refused attempts for 400 days and NOTIFYs mindtickle.alert, unless the queue of notifications is nearly full; returns how many kinds there were';
 
 CREATE FUNCTION mindtickle.begin_probe() RETURNS pg_catalog.void
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_begin_probe';

@@ -44,6 +44,8 @@
 #define LIMIT_CEILING	1000000
 /* Events whose order is remembered from one batch to the next, of all tenants together. */
 #define REMEMBERED_MAX	(2 * LIMIT_CEILING)
+/* Where there are more, those are forgotten that have not been used for so long. */
+#define ORDER_LIFETIME	(60 * USECS_PER_SEC)
 
 /* An event in the outbox. */
 typedef struct WaitingEvent
@@ -62,6 +64,7 @@ typedef struct RememberedOrder
 	int64		batch_position;
 	MtCursor	batch;
 	MemoryContext context;
+	TimestampTz used_at;
 	WaitingEvent *events;
 	int			next;
 	int			count;
@@ -121,16 +124,17 @@ forget_order(const char *tenant)
 	hash_search(remembered, tenant, HASH_REMOVE, NULL);
 }
 
-/* Forgets the orders of tenants that are no more. */
+/* Forgets orders that nobody has come back for: the tenant is no more, or somebody else publishes for it. */
 static void
-forget_orders_of_nobody(void)
+forget_old_orders(void)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	HASH_SEQ_STATUS status;
 	RememberedOrder *order;
 
 	hash_seq_init(&status, remembered);
 	while ((order = hash_seq_search(&status)) != NULL)
-		if (!mt_tenant_exists(order->tenant))
+		if (order->used_at > now || now - order->used_at > ORDER_LIFETIME)
 			forget_order(order->tenant);
 }
 
@@ -150,7 +154,7 @@ make_order(const PublishCall *publication)
 	}
 	forget_order(publication->tenant);
 	if (remembered_count + left > REMEMBERED_MAX)
-		forget_orders_of_nobody();
+		forget_old_orders();
 	if (remembered_count + left > REMEMBERED_MAX)
 		return NULL;
 	context = AllocSetContextCreate(TopMemoryContext, "order of waiting events", ALLOCSET_SMALL_SIZES);
@@ -160,6 +164,7 @@ make_order(const PublishCall *publication)
 	order->next = 0;
 	/* Of no position, until it has all that belongs to it. */
 	order->number = -1;
+	order->used_at = GetCurrentTimestamp();
 	order->events = NULL;
 	remembered_count += left;
 	order->events = MemoryContextAllocHuge(context, sizeof(WaitingEvent) * (Size) left);
@@ -186,6 +191,7 @@ remember_order(PublishCall *publication)
 	}
 	if (order == NULL)
 		return;
+	order->used_at = GetCurrentTimestamp();
 	order->number = position->number;
 	order->last_seq = position->last_seq;
 	order->batch_position = position->batch_position;

@@ -76,8 +76,12 @@ PGDLLEXPORT void mt_publisher_main(Datum argument);
 #define USAGE_SLOW		0.5
 #define USAGE_SILENT	0.9
 #define SLOWEST_PAUSE	MT_SECOND
-/* When a tenant is looked at again whose events somebody else has in hand, as one who erases a user. */
+/*
+ * When a tenant is looked at again whose events somebody else has in hand, as one who erases a user; and when others wait with it for once, up to
+ * lock_timeout: so it has its turn also where one follows the other, or it is seen that it waits.
+ */
 #define HELD_PAUSE		(20 * MT_MILLISECOND)
+#define HELD_PATIENCE	(10 * MT_SECOND)
 /* How long a tenant rests after a failure, at first and at most. */
 #define FIRST_PAUSE		MT_SECOND
 #define LAST_PAUSE		MT_MINUTE
@@ -92,6 +96,7 @@ typedef struct Outlet
 	dlist_node	node;			/* in the queue */
 	int			failures;		/* in a row */
 	int64		not_before;
+	int64		held_since;		/* or since it was waited for; 0: nobody has its events in hand */
 	int64		trim_at;
 	int64		period;			/* the last one in which something was published, and how much */
 	int			period_events;
@@ -101,6 +106,7 @@ typedef struct OutletWork
 {
 	Outlet	   *outlet;
 	int			max_rows;
+	bool		wait;			/* for who has its events in hand */
 	int			published;		/* or MT_PUBLISH_... */
 	bool		more;
 } OutletWork;
@@ -264,7 +270,7 @@ publish_work(void *argument)
 {
 	OutletWork *work = argument;
 
-	work->published = mt_sql_publish(work->outlet->tenant_id, work->max_rows, !silent, &work->more);
+	work->published = mt_sql_publish(work->outlet->tenant_id, work->max_rows, !silent, work->wait, &work->more);
 	if (work->published > 0)
 		report_step("publishing for", work->outlet, work->published);
 }
@@ -326,6 +332,8 @@ outlet_work(MtWork work, OutletWork *argument)
 
 	if (mt_in_transaction(work, argument, &failure))
 	{
+		if (argument->published == MT_PUBLISH_HELD)
+			return true;
 		if (outlet->failures > 0)
 			ereport(LOG, (errmsg("publishing for tenant \"%s\" works again", outlet->tenant_id)));
 		outlet->failures = 0;
@@ -417,14 +425,20 @@ serve(Outlet *outlet, int max_rows)
 	OutletWork	work = {.outlet = outlet, .max_rows = max_rows};
 	bool		was_behind = outlet->behind;
 	int64		began = mt_now();
+	bool		done;
 
-	if (!outlet_work(publish_work, &work))
-		return;
-	if (work.published == MT_PUBLISH_HELD)
+	work.wait = outlet->held_since > 0 && began - outlet->held_since > HELD_PATIENCE;
+	done = outlet_work(publish_work, &work);
+	if (work.published == MT_PUBLISH_HELD || (work.wait && !done))
 	{
 		outlet->not_before = mt_now() + HELD_PAUSE;
+		if (outlet->held_since == 0 || work.wait)
+			outlet->held_since = mt_now();
 		return;
 	}
+	outlet->held_since = 0;
+	if (!done)
+		return;
 	if (work.published > 0)
 		upkeep.at = Min(upkeep.at, mt_now() + UPKEEP_PAUSE);
 	if (work.published > 0 && !was_behind && !work.more)
@@ -499,10 +513,10 @@ serve_behind(int64 *next)
 			continue;
 		}
 		serve(outlet, others_active ? behind_rows : BATCH_ROWS);
-		if (others_active)
-			rest_behind(now);
-		else
+		if (!others_active)
 			behind_not_before = 0;
+		else if (outlet->not_before <= now)
+			rest_behind(now);
 		*next = Min(*next, behind_not_before);
 		return true;
 	}
@@ -668,13 +682,13 @@ mt_publisher_main(Datum argument)
 		 */
 		if (taken > 0 || mt_transaction_count() != transactions)
 			continue;
-		if (dlist_is_empty(&behind))
-			mt_worker_idle("waiting: nothing to publish");
 		next = Min(Min(next, next_trim_at), Min(sweeping.at, upkeep.at));
 		if (alerts.at > 0)
 			next = Min(next, alerts.at);
 		if (shown_at_work)
 			next = Min(next, show_idle_at);
+		if (next > mt_now() + BEHIND_PAUSE)
+			mt_worker_idle("waiting: nothing to publish");
 		next = Min(Max(next - mt_now(), 0), MT_HOUR);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) ((next + MT_MILLISECOND - 1) / MT_MILLISECOND),
 						 PG_WAIT_EXTENSION);

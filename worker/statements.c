@@ -574,19 +574,20 @@ mt_sql_record_alerts(void)
 
 /*
  * Publishes up to max_rows events of the tenant, with NOTIFY where announce says so. Returns how many, MT_PUBLISH_NOBODY where there is no such
- * tenant, MT_PUBLISH_HELD where somebody else has its events in hand, for whom it does not wait; *more: there is more to do for it.
+ * tenant, MT_PUBLISH_HELD where somebody else has its events in hand and it is not to wait; *more: there is more to do for it.
  */
 int
-mt_sql_publish(const char *tenant, int max_rows, bool announce, bool *more)
+mt_sql_publish(const char *tenant, int max_rows, bool announce, bool wait, bool *more)
 {
-	static MtStatement statement = {"SELECT mindtickle.publish($1, $2, $3, false)", 3, {TEXTOID, INT4OID, BOOLOID}};
-	Datum		values[3];
+	static MtStatement statement = {"SELECT mindtickle.publish($1, $2, $3, $4)", 4, {TEXTOID, INT4OID, BOOLOID, BOOLOID}};
+	Datum		values[4];
 	HeapTupleHeader result;
 	bool		isnull;
 
 	values[0] = CStringGetTextDatum(tenant);
 	values[1] = Int32GetDatum(max_rows);
 	values[2] = BoolGetDatum(announce);
+	values[3] = BoolGetDatum(wait);
 	mt_run_for_row(&statement, values, NULL);
 	/* As a row, which takes the executor less than a table of one. */
 	result = DatumGetHeapTupleHeader(mt_column(0, 1, &isnull));

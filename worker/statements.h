@@ -110,7 +110,7 @@ extern int	mt_sql_record_alerts(void);
 /* What mt_sql_publish returns instead of a count. */
 #define MT_PUBLISH_HELD		(-1)
 #define MT_PUBLISH_NOBODY	(-2)
-extern int	mt_sql_publish(const char *tenant, int max_rows, bool announce, bool *more);
+extern int	mt_sql_publish(const char *tenant, int max_rows, bool announce, bool wait, bool *more);
 extern double mt_sql_notification_usage(void);
 extern char *mt_sql_tend_events(bool events_too, MemoryContext context);
 extern void mt_sql_trim_tenant(const char *tenant);

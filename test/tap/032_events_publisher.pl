@@ -87,6 +87,15 @@ $hand->query_safe('COMMIT');
 $hand->quit;
 all_published('held', 'until they are let go');
 ok(!$node->log_contains(qr/publishing for tenant "held" failed/, $hold_began), 'and that was no failure');
+$hand = $node->background_psql('postgres', on_error_stop => 1);
+$hand->query_safe("BEGIN; SELECT mindtickle.hold_events('held')");
+emit($node, 'held', 'a', 2, 2);
+$node->wait_for_log(qr/publishing for tenant "held" failed: canceling statement due to lock timeout/, $hold_began);
+is(sql(q(SELECT last_error FROM mt_stat_worker WHERE kind = 'publisher')), 'canceling statement due to lock timeout', 'one that is held for long is told of');
+$hand->query_safe('COMMIT');
+$hand->quit;
+all_published('held', 'and goes on when it is let go');
+ok($node->log_contains(qr/publishing for tenant "held" works again/, $hold_began), 'as the log says');
 
 # Idle.
 my $activity = "SELECT state, state_change, backend_xid IS NULL FROM pg_stat_activity WHERE pid = $publisher";
@@ -173,8 +182,9 @@ sql(q(DROP FUNCTION public.real_marks; DROP FUNCTION public.real_waiting));
 # A tenant for which publishing fails: its next number is taken.
 sql(q(SELECT mt_create_tenant('broken', 'B')));
 sql("INSERT INTO mindtickle.event_$_ (tenant_id, seq, topic, payload, created_at) VALUES ('broken', 1, 'a', '{}', now())") foreach 0 .. 3;
+my $errors = sql(q(SELECT errors FROM mt_stat_worker WHERE kind = 'publisher'));
 emit($node, 'broken', 'a', 1, 1);
-ok(poll($node, q(SELECT errors > 0 FROM mt_stat_worker WHERE kind = 'publisher')), 'publishing fails for a tenant');
+ok(poll($node, "SELECT errors > $errors FROM mt_stat_worker WHERE kind = 'publisher'"), 'publishing fails for a tenant');
 emit($node, 'small', 'a', 1, 1);
 all_published('small', 'others do not notice');
 sql("DELETE FROM mindtickle.event_$_ WHERE tenant_id = 'broken'") foreach 0 .. 3;

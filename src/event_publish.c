@@ -652,9 +652,9 @@ require_own_position(const PublishCall *publication)
 }
 
 /*
- * mindtickle.publish(tenant, max_rows, announce, wait) -> (published, more): numbers up to max_rows waiting events; more says that there is more to do;
- * published NULL: there is no such tenant; -1: somebody else has the tenant's events in hand, and the call is not to wait for him. ERROR 25001 in a transaction that has written, 22023 where max_rows is none, 55000 in the midst of a
- * restore.
+ * mindtickle.publish(tenant, max_rows, announce, wait) -> (published, more): numbers up to max_rows waiting events; more says that there is more to do.
+ * published NULL: there is no such tenant; -1: somebody else has the tenant's events in hand, and the call is not to wait for him. ERROR 25001 in a
+ * transaction that has written, 22023 where max_rows is none, 55000 in the midst of a restore.
  */
 Datum
 mt_publish(PG_FUNCTION_ARGS)

@@ -372,16 +372,18 @@ mt_read_newest(MtTenantTable *tables, int count, const char *tenant, const ScanK
 	{
 		Relation	relation = table_open(mt_relation_oid(&tables[table].table), AccessShareLock);
 		MtTenantScan scan;
-		bool		known = !mt_tenant_table_newer(RelationGetRelid(relation), snapshot);
 		bool		isnull;
 
-		/* Most often one of the tables is empty. */
-		if (!known || RelationGetNumberOfBlocks(relation) == 0)
+		if (mt_tenant_table_newer(RelationGetRelid(relation), snapshot))
 		{
 			table_close(relation, AccessShareLock);
-			if (known)
-				continue;
 			return false;
+		}
+		/* Most often one of the tables is empty. */
+		if (RelationGetNumberOfBlocks(relation) == 0)
+		{
+			table_close(relation, AccessShareLock);
+			continue;
 		}
 		mt_tenant_scan_open(&scan, &tables[table], tenant, snapshot, key_count);
 		mt_tenant_scan_start(&scan, keys, key_count);

@@ -9,6 +9,9 @@
  * are large ones. Once a minute all tenants are looked through, in case a mark was lost with a process, and those whose time has come are trimmed to
  * what they retain.
  *
+ * Where a tenant's events come very fast, one by one, rounds are kept a little apart, so that each publishes several. A tenant whose events somebody
+ * else has in hand is passed by for a moment.
+ *
  * A refused attempt to reach a tenant leaves a mark too. Alerts are stored at once, but in a flood only every second, when they have been
  * added up, and once more before the process ends.
  *

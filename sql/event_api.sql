@@ -78,7 +78,12 @@ COMMENT ON FUNCTION mindtickle.tenants_to_publish() IS 'tenants with events that
 CREATE FUNCTION mindtickle.tend_events(events_too pg_catalog.bool) RETURNS pg_catalog.text
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_tend_events';
 COMMENT ON FUNCTION mindtickle.tend_events(pg_catalog.bool)
-	IS 'one step towards small tables of events, in words; NULL: there is nothing to do; events_too: also for those that are published; needs no tenant in force';
+	IS 'one step towards small tables of events, in words; large: and the name of one that mindtickle.empty_event_table is to empty; NULL: there is nothing to do; events_too: also for those that are published; needs no tenant in force';
+
+CREATE FUNCTION mindtickle.empty_event_table(name pg_catalog.text) RETURNS pg_catalog.bool
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_empty_event_table';
+COMMENT ON FUNCTION mindtickle.empty_event_table(pg_catalog.text)
+	IS 'for the publisher''s helper: empties a large table of events that nobody needs any more; false: it is needed, or somebody is in the way';
 
 CREATE FUNCTION mindtickle.notification_usage() RETURNS pg_catalog.float8
 	LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$

@@ -9,7 +9,10 @@
  *
  * What is moved or carried over is a tenant's, so no tenant is dropped meanwhile (mt_keep_all_tenants).
  *
- * Called by the publisher through mindtickle.tend_events, one bounded step a transaction. Like readiness_ring.c it looks at the rows of all tenants,
+ * A large file is not gone at once, when whoever has removed it has given back all locks already. So that events do not wait for that, the publisher
+ * has another process empty large tables.
+ *
+ * Called by the publisher through mindtickle.tend_events, one bounded step a transaction, and by its helper. Like readiness_ring.c it looks at the rows of all tenants,
  * and shows names of tables to nobody but the publisher.
  */
 #include "mindtickle.h"
@@ -37,6 +40,8 @@
 #define OUTBOX_BLOCKS	1024
 #define LEDGER_BLOCKS	512
 #define GROWTH			3
+/* A table with more blocks than that is a large one. */
+#define LARGE_BLOCKS	2048
 /* Rows of positions or consumers that one step moves, and events that it carries over. */
 #define MOVED_MAX		100
 #define CARRIED_MAX		5000
@@ -46,6 +51,7 @@ static BlockNumber first_position_blocks = 0;
 static BlockNumber first_consumer_blocks = 0;
 
 PG_FUNCTION_INFO_V1(mt_tend_events);
+PG_FUNCTION_INFO_V1(mt_empty_event_table);
 PG_FUNCTION_INFO_V1(mt_tenants_to_publish);
 
 /* All tenants, as text. */
@@ -94,13 +100,13 @@ tenant_waits(int table, const char *tenant)
 }
 
 /*
- * True when a table of the outbox holds an event that waits; argument is its place in the ring. Goes from tenant to tenant by the index, however many
+ * True when a table of the outbox, the argument, holds an event that waits. Goes from tenant to tenant by the index, however many
  * rows each has, also by rows that nobody sees; so it takes as long as there are tenants.
  */
 static bool
 outbox_needed(Relation relation, void *argument)
 {
-	int			table = *(int *) argument;
+	int			table = (int) ((MtTenantTable *) argument - mt_outbox_tables);
 	Relation	index = index_open(mt_tenant_table_index(relation), AccessShareLock);
 	IndexScanDesc scan = mt_index_beginscan(relation, index, SnapshotAny, 1);
 	TupleTableSlot *slot = table_slot_create(relation, NULL);
@@ -199,6 +205,15 @@ consumers_needed(Relation relation, void *argument)
 	return move_consumers(*(int *) argument, 0) > 0;
 }
 
+/* Empties a table that nobody needs. In words, or NULL; for a large one, that it is to be emptied. */
+static char *
+empty_table(MtTenantTable *table, MtRowsNeeded needed)
+{
+	if (mt_blocks_of(table) > LARGE_BLOCKS)
+		return mt_lock_unneeded_table(table, needed, table, false) ? psprintf("large: %s", table->table.name) : NULL;
+	return mt_empty_table(table, needed, table, false) ? psprintf("emptied %s", table->table.name) : NULL;
+}
+
 /* A step for tables of which the newest row of each is needed: positions or consumers. */
 static char *
 tend_ledger(MtTableKind kind, MtTenantTable *tables, BlockNumber *first_blocks, int (*move) (int left, int max), MtRowsNeeded needed)
@@ -212,7 +227,7 @@ tend_ledger(MtTableKind kind, MtTenantTable *tables, BlockNumber *first_blocks, 
 	moved = mt_keep_all_tenants() ? move(left, MOVED_MAX) : 0;
 	if (moved > 0)
 		return psprintf("moved %d rows to %s", moved, tables[in_use].table.name);
-	if (!mt_empty_table(&tables[left], needed, &left))
+	if (!mt_empty_table(&tables[left], needed, &left, false))
 		return NULL;
 	*first_blocks = mt_blocks_of(&tables[in_use]);
 	return psprintf("emptied %s", tables[left].table.name);
@@ -341,8 +356,12 @@ tend_table_of_events(void)
 	find_table_of_events();
 	in_use = mt_table_in_use(MT_EVENTS);
 	for (int i = 0; i < MT_EVENT_TABLES; i++)
-		if (i != in_use && mt_empty_table(&mt_event_tables[i], events_needed, &mt_event_tables[i]))
-			return psprintf("emptied %s", mt_event_tables[i].table.name);
+	{
+		char	   *step = i == in_use ? NULL : empty_table(&mt_event_tables[i], events_needed);
+
+		if (step != NULL)
+			return step;
+	}
 	oldest = event_moment(&mt_event_tables[in_use], ForwardScanDirection);
 	if (oldest == 0)
 		return NULL;
@@ -361,8 +380,8 @@ tend_outbox(void)
 	char	   *step = mt_change_grown_table(MT_OUTBOX, mt_outbox_tables, MT_OUTBOX_TABLES, OUTBOX_BLOCKS);
 
 	for (int i = 0; i < MT_OUTBOX_TABLES && step == NULL; i++)
-		if (i != mt_table_in_use(MT_OUTBOX) && mt_empty_table(&mt_outbox_tables[i], outbox_needed, &i))
-			step = psprintf("emptied %s", mt_outbox_tables[i].table.name);
+		if (i != mt_table_in_use(MT_OUTBOX))
+			step = empty_table(&mt_outbox_tables[i], outbox_needed);
 	return step;
 }
 
@@ -372,8 +391,7 @@ tend_overflow(void)
 	char	   *step = mt_change_grown_table(MT_OVERFLOW, mt_overflow_tables, MT_OVERFLOW_TABLES, OUTBOX_BLOCKS);
 
 	for (int i = 0; i < MT_OVERFLOW_TABLES && step == NULL; i++)
-		if (mt_empty_table(&mt_overflow_tables[i], overflow_needed, NULL))
-			step = psprintf("emptied %s", mt_overflow_tables[i].table.name);
+		step = empty_table(&mt_overflow_tables[i], overflow_needed);
 	return step;
 }
 
@@ -390,7 +408,8 @@ tend_consumers(void)
 }
 
 /*
- * mindtickle.tend_events(events_too) -> text: one step, in words; NULL: there is nothing to do, or somebody is in the way. events_too: also looks
+ * mindtickle.tend_events(events_too) -> text: one step, in words; NULL: there is nothing to do, or somebody is in the way; "large: " and the name of a
+ * table: it is to be emptied, by mindtickle.empty_event_table, and nothing else is done before that. events_too: also looks
  * whether tables of published events are to be changed or emptied, which takes longer. After an error the next call of the session begins with what
  * comes behind the part that failed, so that this one keeps no other from its turn.
  */
@@ -421,6 +440,44 @@ mt_tend_events(PG_FUNCTION_ARGS)
 	if (step == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(step));
+}
+
+/*
+ * mindtickle.empty_event_table(name) -> bool: empties a table of the outbox, the overflow or the published events that nobody needs, however large it
+ * is, and waits a moment for who is in the way. False where it is needed, or somebody stays in the way. ERROR 22023 for any other table.
+ */
+Datum
+mt_empty_event_table(PG_FUNCTION_ARGS)
+{
+	const struct
+	{
+		MtTenantTable *tables;
+		int			count;
+		MtRowsNeeded needed;
+	}			rings[] = {
+		{mt_outbox_tables, MT_OUTBOX_TABLES, outbox_needed},
+		{mt_overflow_tables, MT_OVERFLOW_TABLES, overflow_needed},
+		{mt_event_tables, MT_EVENT_TABLES, events_needed}
+	};
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	for (int i = 0; i < (int) lengthof(rings); i++)
+		for (int j = 0; j < rings[i].count; j++)
+		{
+			MtTenantTable *table = &rings[i].tables[j];
+			bool		emptied;
+
+			if (strcmp(table->table.name, name) != 0)
+				continue;
+			if (SPI_connect() != SPI_OK_CONNECT)
+				elog(ERROR, "could not connect to SPI");
+			emptied = mt_empty_table(table, rings[i].needed, table, true);
+			SPI_finish();
+			PG_RETURN_BOOL(emptied);
+		}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"%s\" is no table of events that is emptied as a whole", name)));
 }
 
 /*

@@ -11,7 +11,7 @@
  * not have written before: what it writes later has then an xid above the cursor's xmax and is not taken for folded.
  *
  * A fold counts anew as many rows as it can in a moment, and moves as many figures of users and courses to their other tables. A tenant that has more
- * is left to mt_rebuild_readiness and mindtickle.move_readiness, which the aggregator has another process call (worker/counter.c), so that one
+ * is left to mt_rebuild_readiness and mindtickle.move_readiness, which the aggregator has another process call (worker/helper.c), so that one
  * tenant's count keeps no other's deltas from being taken in. While figures are moved, their tenant's totals are folded all the same.
  *
  * Called by the aggregator (worker/), and by mt_rebuild_readiness for whoever asks.

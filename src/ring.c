@@ -3,10 +3,10 @@
  *		Rings of tables that are appended to and emptied as a whole, so that nothing rots in them while somebody holds a snapshot.
  *
  * One table of a ring is written to. When it has grown, another one that is empty takes its place; when nobody needs what is in a table, it is
- * emptied by TRUNCATE. No row is updated or deleted. Whether rows are needed is looked at once without and once with an exclusive lock, which nobody
- * is kept waiting for: where it is not to be had at once, the next call tries again. A transaction that has written holds its lock to its end, so
- * what is not visible under the exclusive lock was rolled back. (readiness_ring.c does the same in two steps, the first with a lock that only keeps
- * writers away.) A reader whose snapshot is older than the TRUNCATE finds that out (mt_tenant_table_newer).
+ * emptied by TRUNCATE. No row is updated or deleted. Whether rows are needed is looked at once without a lock and once with one that keeps writers
+ * away; then readers are kept away, too. Nobody is made to wait for these locks: where one is not to be had, the next call tries again. A transaction
+ * that has written holds its lock to its end, so what is not visible when writers are kept away was rolled back. A reader whose snapshot is older
+ * than the TRUNCATE finds that out (mt_tenant_table_newer).
  *
  * Which table is written to is no more than a habit, kept in shared memory without a lock: readers look at all of them. A transaction keeps to
  * one of each kind, so that one that stays open keeps only that one from being emptied.
@@ -20,10 +20,12 @@
 #include "access/xact.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "port/atomics.h"
 #include "shared_state.h"
 #include "storage/bufmgr.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
@@ -31,6 +33,9 @@
 
 /* No table has been chosen since the server started. */
 #define NOT_CHOSEN	PG_UINT32_MAX
+/* How often whoever is patient asks for a lock, and how many milliseconds he waits each time. */
+#define LOCK_TRIES	50
+#define LOCK_PAUSE	1
 
 /* Which tables a database writes to. */
 typedef struct RingPlace
@@ -221,23 +226,49 @@ mt_truncate_table(MtTenantTable *table)
 		elog(ERROR, "could not empty %s", table->table.name);
 }
 
+/* mt_lock_table_at_once with an exclusive lock, again and again for a moment. */
+static bool
+lock_patiently(MtTenantTable *table)
+{
+	for (int i = 0; i < LOCK_TRIES; i++)
+	{
+		if (mt_lock_table_at_once(table, AccessExclusiveLock))
+			return true;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOCK_PAUSE, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return false;
+}
+
 /*
- * Empties a table that has rows, none of which is needed. False where there is nothing to do, a row is needed, or somebody has a lock. As
- * mt_truncate_table.
+ * Takes the locks with which a table may be emptied that has rows, none of which is needed. False where there is nothing to do, a row is needed, or
+ * somebody has a lock: for longer than a moment, if it is to be patient. While it looks at the rows, others may read them.
  */
 bool
-mt_empty_table(MtTenantTable *table, MtRowsNeeded needed, void *argument)
+mt_lock_unneeded_table(MtTenantTable *table, MtRowsNeeded needed, void *argument, bool patient)
 {
 	Relation	relation = table_open(mt_relation_oid(&table->table), AccessShareLock);
 	bool		keep = RelationGetNumberOfBlocks(relation) == 0 || needed(relation, argument);
 
 	table_close(relation, AccessShareLock);
-	if (keep || !mt_lock_table_at_once(table, AccessExclusiveLock))
+	if (keep || !mt_lock_table_at_once(table, ShareLock))
 		return false;
 	relation = table_open(mt_relation_oid(&table->table), NoLock);
 	keep = needed(relation, argument);
 	table_close(relation, NoLock);
 	if (keep)
+		return false;
+	return patient ? lock_patiently(table) : mt_lock_table_at_once(table, AccessExclusiveLock);
+}
+
+/*
+ * Empties a table if mt_lock_unneeded_table gets its locks. False where not. As mt_truncate_table.
+ */
+bool
+mt_empty_table(MtTenantTable *table, MtRowsNeeded needed, void *argument, bool patient)
+{
+	if (!mt_lock_unneeded_table(table, needed, argument, patient))
 		return false;
 	mt_truncate_table(table);
 	return true;

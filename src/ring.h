@@ -38,6 +38,7 @@ extern BlockNumber mt_blocks_of(MtTenantTable *table);
 extern char *mt_change_grown_table(MtTableKind kind, MtTenantTable *tables, int count, BlockNumber limit);
 extern bool mt_lock_table_at_once(MtTenantTable *table, LOCKMODE mode);
 extern void mt_truncate_table(MtTenantTable *table);
-extern bool mt_empty_table(MtTenantTable *table, MtRowsNeeded needed, void *argument);
+extern bool mt_lock_unneeded_table(MtTenantTable *table, MtRowsNeeded needed, void *argument, bool patient);
+extern bool mt_empty_table(MtTenantTable *table, MtRowsNeeded needed, void *argument, bool patient);
 
 #endif							/* MT_RING_H */

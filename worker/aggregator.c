@@ -5,7 +5,7 @@
  * Started by the launcher, one in each database. A commit that changes readiness marks its tenant, and sets this worker's latch if it sleeps. Then
  * rounds follow each other, with a pause between them that bounds how often a tenant is folded: each folds the totals of every marked tenant and,
  * where they are due, the summaries of users and courses, which cost more. What a tenant needs is a transaction of its own, so that a tenant
- * whose work fails rests and holds up no other. What takes long for a large tenant is left to another process (counter.c). Once a minute all
+ * whose work fails rests and holds up no other. What takes long for a large tenant is left to another process (helper.c). Once a minute all
  * tenants are looked through, in case a mark was lost with a process.
  *
  * What folding means is in the extension's functions; this file only decides when which of them is called. It never reads a tenant's rows, and runs no
@@ -15,8 +15,8 @@
 
 #include "access/xact.h"
 #include "clock.h"
-#include "counter.h"
 #include "fmgr.h"
+#include "helper.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -81,7 +81,7 @@ typedef struct AccountWork
 {
 	Account    *account;
 	bool		details;
-	MtCounterTask task;
+	MtHelperTask task;
 	bool		gone;			/* there is no such tenant any more */
 	int64		result;
 } AccountWork;
@@ -405,7 +405,7 @@ clear_account(Account *account)
 	account->details_at = MT_NEVER;
 }
 
-/* What the counter would do. */
+/* What the helper would do. */
 static void
 large_work(void *argument)
 {
@@ -427,7 +427,7 @@ report_count(void *argument)
 	mt_sql_worker_failed(argument);
 }
 
-/* Tells that a tenant was counted anew and is not folded. The counter itself can only say so in the log. */
+/* Tells that a tenant was counted anew and is not folded. The helper itself can only say so in the log. */
 static void
 count_was_in_vain(const Account *account)
 {
@@ -452,13 +452,13 @@ count_anew(Account *account)
 
 	account->large = true;
 	account->not_before = mt_now() + rest_after(account->counts);
-	if (mt_counter_running())
+	if (mt_helper_running())
 		return;
 	if (account->counts > 0)
 		count_was_in_vain(account);
 	else
 		ereport(LOG, (errmsg("the rows of tenant \"%s\" are counted anew for its readiness", account->tenant_id)));
-	if (!mt_counter_start(account->tenant_id, MT_COUNT_ANEW, account->counts > 0))
+	if (!mt_helper_start(MT_COUNT_ANEW, account->tenant_id, account->counts > 0))
 		(void) account_work(&work, large_work, false);
 	account->counts++;
 }
@@ -470,9 +470,9 @@ move_details(Account *account)
 	AccountWork work = {.account = account, .task = MT_MOVE_DETAILS};
 
 	account->details_at = account->details_by = mt_now() + rest_after(account->moves);
-	if (mt_counter_running())
+	if (mt_helper_running())
 		return;
-	if (!mt_counter_start(account->tenant_id, MT_MOVE_DETAILS, account->moves > 0))
+	if (!mt_helper_start(MT_MOVE_DETAILS, account->tenant_id, account->moves > 0))
 		(void) account_work(&work, large_work, false);
 	account->moves++;
 }
@@ -484,7 +484,7 @@ fold(Account *account, bool details)
 	AccountWork work = {.account = account, .details = details};
 	int64		began = mt_now();
 
-	if (account->large && mt_counter_running())
+	if (account->large && mt_helper_running())
 	{
 		account->not_before = began + mt_jitter(FIRST_PAUSE);
 		return false;
@@ -522,7 +522,7 @@ fold(Account *account, bool details)
 	}
 	else if (work.result > 0)
 		schedule_details(account);
-	/* Tables have grown, be it by what the counter has written. */
+	/* Tables have grown, be it by what the helper has written. */
 	if (details || work.result > 0 || account->large)
 	{
 		bring_forward(&upkeep);

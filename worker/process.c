@@ -2,7 +2,7 @@
  * process.c
  *		The life of a worker process: start, wait until the extension can be used, take on the service role, run transactions, reload, end.
  *
- * Called by the entry points in publisher.c, aggregator.c, counter.c, sync.c and gateway.c. A worker reaches the extension through SQL alone, and the
+ * Called by the entry points in publisher.c, aggregator.c, helper.c, sync.c and gateway.c. A worker reaches the extension through SQL alone, and the
  * text of that SQL is in statements.c; the only exceptions are the two questions of the start, asked here because they come before the service role
  * is known.
  *

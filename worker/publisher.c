@@ -23,6 +23,7 @@
 
 #include "clock.h"
 #include "fmgr.h"
+#include "helper.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -150,6 +151,8 @@ static Chore alerts = {"store alerts"};
 static Chore usage_check = {"look at the queue of notifications"};
 
 static bool tend_events_too = false;
+/* How often a large table was to be emptied, in a row. */
+static int	empty_tries = 0;
 static int64 next_trim_at = MT_NEVER;
 static int64 behind_not_before = 0;
 static int64 behind_served_at = 0;
@@ -555,16 +558,40 @@ trim_one(void)
 	return true;
 }
 
+static void
+empty_work(void *argument)
+{
+	(void) mt_sql_empty_event_table(argument);
+}
+
+/* Has a helper empty a large table of events; where none is to be had, it does that itself. */
+static void
+empty_large(char *table)
+{
+	if (!mt_helper_start(MT_EMPTY_TABLE, table, empty_tries > 0))
+		(void) do_chore(&upkeep, empty_work, table);
+	empty_tries++;
+	upkeep.at = mt_now() + UPKEEP_PAUSE;
+}
+
 /* Takes steps of upkeep, until there is nothing to do or events have their turn. */
 static void
 do_upkeep(void)
 {
+	if (upkeep.at <= mt_now() && mt_helper_running())
+		upkeep.at = mt_now() + UPKEEP_PAUSE;
 	for (int i = 0; i < UPKEEP_STEPS && upkeep.at <= mt_now(); i++)
 	{
 		char	   *done = NULL;
 
 		if (!do_chore(&upkeep, upkeep_work, &done))
 			return;
+		if (done != NULL && strncmp(done, MT_TEND_LARGE, strlen(MT_TEND_LARGE)) == 0)
+		{
+			empty_large(done + strlen(MT_TEND_LARGE));
+			return;
+		}
+		empty_tries = 0;
 		if (done != NULL)
 			continue;
 		upkeep.at = MT_NEVER;

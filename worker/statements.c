@@ -610,8 +610,8 @@ mt_sql_notification_usage(void)
 }
 
 /*
- * A step towards small tables of events, also of those that are published where events_too says so. In words, in the given context; NULL: there is
- * nothing to do.
+ * A step towards small tables of events, also of those that are published where events_too says so. In words, in the given context, MT_TEND_LARGE and a
+ * name for a table that is left to mt_sql_empty_event_table; NULL: there is nothing to do.
  */
 char *
 mt_sql_tend_events(bool events_too, MemoryContext context)
@@ -621,6 +621,20 @@ mt_sql_tend_events(bool events_too, MemoryContext context)
 
 	mt_run_for_row(&statement, values, NULL);
 	return mt_column_text(0, 1, context);
+}
+
+/*
+ * Empties a large table of events. False where it is needed, or somebody is in the way.
+ */
+bool
+mt_sql_empty_event_table(const char *name)
+{
+	static MtStatement statement = {"SELECT mindtickle.empty_event_table($1)", 1, {TEXTOID}};
+	Datum		values[1] = {CStringGetTextDatum(name)};
+	bool		isnull;
+
+	mt_run_for_row(&statement, values, NULL);
+	return DatumGetBool(mt_column(0, 1, &isnull));
 }
 
 /*

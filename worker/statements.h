@@ -112,7 +112,10 @@ extern int	mt_sql_record_alerts(void);
 #define MT_PUBLISH_NOBODY	(-2)
 extern int	mt_sql_publish(const char *tenant, int max_rows, bool announce, bool wait, bool *more);
 extern double mt_sql_notification_usage(void);
+/* What mt_sql_tend_events begins with that leaves a table to mt_sql_empty_event_table. */
+#define MT_TEND_LARGE		"large: "
 extern char *mt_sql_tend_events(bool events_too, MemoryContext context);
+extern bool mt_sql_empty_event_table(const char *name);
 extern void mt_sql_trim_tenant(const char *tenant);
 
 extern int	mt_sql_take_readiness_marks(MemoryContext context, char ***names);

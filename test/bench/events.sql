@@ -12,6 +12,7 @@ CREATE TABLE bench.row (n int8, at timestamptz DEFAULT now());
 CREATE TABLE bench.rate (measured text NOT NULL, side text NOT NULL, round integer NOT NULL, per_second float8 NOT NULL);
 CREATE TABLE bench.latency (measured text NOT NULL, side text NOT NULL, round integer NOT NULL, microseconds float8 NOT NULL);
 CREATE TABLE bench.delivery (measured text NOT NULL, at float8 NOT NULL, microseconds float8 NOT NULL, events integer NOT NULL);
+CREATE TABLE bench.backlog (tenant_id text, topic text, payload jsonb);
 CREATE TABLE bench.heard (at float8, payload text);
 
 CALL bench.ensure_tenant('bench-a', 'bench_reader', 'reader');

@@ -15,14 +15,14 @@ WITH quantile AS (
 	FROM bench.latency WHERE round > 0 GROUP BY measured, side, round
 ), compared AS (
 	SELECT o.measured, o.side AS ours, b.side AS beside, q.name, percentile_cont(0.5) WITHIN GROUP (ORDER BY q.ours) AS our_time, percentile_cont(0.5) WITHIN GROUP (ORDER BY q.beside) AS time_beside,
-		percentile_cont(0.5) WITHIN GROUP (ORDER BY q.ours / q.beside) AS ratio, CASE WHEN o.side = 'events' THEN 1.0 WHEN q.name = 'p50' THEN 1.1 END AS bound
-	FROM quantile AS o JOIN quantile AS b ON b.measured = o.measured AND b.round = o.round AND (o.side, b.side) IN (('events', 'pg_notify'), ('beside a backlog', 'alone')),
+		percentile_cont(0.5) WITHIN GROUP (ORDER BY q.ours / q.beside) AS ratio, CASE WHEN o.side = 'events' THEN 1.0 ELSE 1.1 END AS bound
+	FROM quantile AS o JOIN quantile AS b ON b.measured = o.measured AND b.round = o.round AND (o.side, b.side) IN (('events', 'pg_notify'), ('beside a backlog', 'alone'), ('beside one that comes back', 'alone')),
 		LATERAL (VALUES ('p50', o.p50, b.p50), ('p99', o.p99, b.p99)) AS q (name, ours, beside)
 	GROUP BY o.measured, o.side, b.side, q.name
 )
 SELECT measured, name, ours, round(our_time) AS us, beside, round(time_beside) AS "us beside", round(ratio::numeric, 2) AS ratio, '<= ' || bound AS bound,
-	CASE WHEN bound IS NOT NULL THEN CASE WHEN ratio <= bound THEN 'met' ELSE 'NOT MET' END END AS result
-FROM compared ORDER BY measured DESC, name;
+	CASE WHEN ratio <= bound THEN 'met' ELSE 'NOT MET' END AS result
+FROM compared ORDER BY measured DESC, ours, name;
 
 \pset title 'Delivery of 500 events a second by polling, while a transaction is held open'
 WITH side AS (

@@ -205,7 +205,7 @@ $holder->query_safe('BEGIN');
 $holder->query_safe("SELECT user_id FROM mindtickle.readiness_user_$_ WHERE tenant_id = 'rt-b' FOR UPDATE") foreach 0 .. 1;
 $node->safe_psql('postgres', q(INSERT INTO mindtickle.course_progress (tenant_id, user_id, course_id, status) SELECT 'rt-b', 'u' || i, 'c' || j, 'completed' FROM generate_series(1, 3000) AS i, generate_series(1, 40) AS j));
 is($node->safe_psql('postgres', q(SELECT assignments FROM mt_readiness('rt-b'))), 120000, 'a large statement counts at once');
-my $counting = q(EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'mindtickle counter' AND wait_event_type = 'Lock'));
+my $counting = q(EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'mindtickle helper' AND wait_event_type = 'Lock'));
 ok(poll($node, "SELECT $counting"), 'it is counted in a process of its own, which waits');
 $node->safe_psql('postgres', q(INSERT INTO mindtickle.quiz_submission (tenant_id, user_id, course_id, quiz_id, submitted_at, score, source) VALUES ('rt-a', long('u', 1), 'c', 'meanwhile', '2026-01-01Z', 100, 'sql')));
 ok(poll($node, "SELECT $counting AND 'rt-a' NOT IN (SELECT mindtickle.tenants_to_fold()) AND 'rt-b' IN (SELECT mindtickle.tenants_to_fold())"), 'and another tenant is folded meanwhile');
@@ -214,7 +214,7 @@ ok(poll($node, $in_vain), 'a count that fails shows in mt_stat_worker');
 $holder->query_safe('COMMIT');
 $holder->quit;
 settle('after it');
-ok(poll($node, q(SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mindtickle counter')), 'the process has ended');
+ok(poll($node, q(SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mindtickle helper')), 'the process has ended');
 is($node->safe_psql('postgres', $wrong), '', 'the figures are exact');
 ok(poll($node, q(SELECT count(*) = 0 FROM mindtickle.readiness_delta_0 AS d WHERE d.entries IS NULL AND d.xid >= pg_snapshot_xmax(pg_current_snapshot()))), 'and no count is asked for any more');
 

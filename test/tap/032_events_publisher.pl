@@ -302,5 +302,50 @@ emit($node, 'large', 'a', 1, 1);
 all_published('large', 'a tenant of its name');
 is(sql(q(SELECT seq || ' ' || (payload ->> 'n') FROM mt_events WHERE tenant_id = 'large')), '1 1', 'begins at 1');
 is(sql(q(SELECT count(*) FROM mt_stat_worker WHERE kind = 'publisher' AND pid = ) . $publisher), 1, 'all of that by one process');
+
+# A large table is emptied by another process, and events are published meanwhile. The wrapper waits before it does anything.
+my $empty = sql(q(SELECT pg_get_functiondef('mindtickle.empty_event_table'::regproc)));
+sql($empty =~ s/mindtickle\.empty_event_table/public.really_empty/r);
+sql(<<'SQL');
+CREATE OR REPLACE FUNCTION mindtickle.empty_event_table(name text) RETURNS boolean LANGUAGE plpgsql SET lock_timeout = 0 AS $$
+BEGIN
+	PERFORM pg_advisory_xact_lock(2);
+	RAISE LOG 'now: % empties %', current_setting('application_name'), name;
+	RETURN public.really_empty(name);
+END
+$$;
+SQL
+sub write_much
+{
+	sql("SELECT count(mindtickle.emit_event('large', 'd', jsonb_build_object('text', repeat(md5(n::text), 50)))) FROM generate_series(1, 12000) AS n");
+	all_published('large', 'many large events are published');
+	return;
+}
+my $large_outbox = q(SELECT count(*) FROM pg_class WHERE relname ~ '^outbox_[0-9]$' AND pg_relation_size(oid) > 16 << 20);
+my $helper = q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'mindtickle helper' AND wait_event = 'advisory');
+my $emptied = -s $node->logfile;
+my $lock = $node->background_psql('postgres', on_error_stop => 1);
+$lock->query_safe('SELECT pg_advisory_lock(2)');
+write_much();
+ok(poll($node, "SELECT EXISTS ($helper)"), 'a large table is to be emptied by another process');
+emit($node, 'small', 'e', 1, 1);
+all_published('small', 'events are published while it does that');
+is(sql($large_outbox), 1, 'which takes long');
+my $first = sql($helper);
+sql("SELECT pg_terminate_backend($publisher)");
+ok(poll($node, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $first)"), 'it ends with the publisher');
+ok(poll($node, "SELECT EXISTS ($helper)"), 'and the next one goes on');
+$lock->query_safe('SELECT pg_advisory_unlock(2)');
+$node->wait_for_log(qr/now: mindtickle helper empties outbox_/, $emptied);
+ok(poll($node, "SELECT ($large_outbox) = 0"), 'the table is emptied');
+ok(poll($node, q(SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'mindtickle helper'))), 'and the process gone');
+# One slot each for the launcher, its three workers, and the server's logical replication.
+$lock->quit;
+$node->append_conf('postgresql.conf', 'max_worker_processes = 5');
+$node->restart;
+ok(poll($node, q(SELECT count(*) = 3 FROM mt_stat_worker WHERE pid IS NOT NULL AND kind IN ('publisher', 'aggregator', 'sync'))), 'without a free slot');
+write_much();
+$node->wait_for_log(qr/now: mindtickle publisher empties outbox_/, $emptied);
+ok(poll($node, "SELECT ($large_outbox) = 0"), 'the publisher does that itself');
 $node->stop('fast');
 done_testing();

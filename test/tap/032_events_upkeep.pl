@@ -291,6 +291,36 @@ is($keeping->query_safe(q(SELECT count(*) FROM mt_poll_events('ahead', 'restored
 $keeping->query_safe('COMMIT');
 $keeping->quit;
 
+# A large table is emptied by whoever is told to, so that the publisher can have another process do it.
+new_tenant('large');
+sql("SELECT count(mindtickle.emit_event('large', 'a', jsonb_build_object('text', repeat(md5(n::text), 50)))) FROM generate_series(1, 12000) AS n");
+my $large = sql(q(SELECT relname FROM pg_class WHERE relname ~ '^outbox_[0-9]$' ORDER BY pg_relation_size(oid) DESC LIMIT 1));
+my $size = "SELECT pg_relation_size('mindtickle.$large')";
+cmp_ok(sql($size), '>', 16 << 20, 'a large table of the outbox');
+like(tend(), qr/rows go to outbox_/, 'which another one follows');
+my $empty = "SELECT mindtickle.empty_event_table('$large')";
+is(sql($empty), 'f', 'it is not emptied while its events wait');
+sql(q(SELECT mindtickle.publish('large', 10000))) foreach 1 .. 2;
+my $reading = held("BEGIN; SELECT count(*) FROM mindtickle.$large");
+is(tend_once(), '', 'nor while somebody reads it');
+is(sql($empty), 'f', 'who is not waited for long');
+$reading->query_safe('COMMIT');
+is(tend_once(), "large: $large", 'it is to be emptied') foreach 1 .. 2;
+cmp_ok(sql($size), '>', 0, 'which tend_events leaves to others');
+is(sql($empty), 't', 'it is emptied');
+is(sql($size), 0, 'as a whole');
+is(tend_once(), '', 'and no more is to be done');
+is(sql($empty), 'f', 'nor is it done twice');
+my $writing = held("BEGIN; SELECT mindtickle.emit_event('large', 'a', '{}')");
+my ($written) = $writing->query_safe(q(SELECT relation::regclass FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'RowExclusiveLock' AND relation::regclass::text ~ 'outbox_[0-9]$')) =~ /(outbox_[0-9])/;
+is(sql("SELECT mindtickle.empty_event_table('$written')"), 'f', 'nor a table that somebody has written to');
+$writing->query_safe('COMMIT');
+is(sql("SELECT mindtickle.empty_event_table('$written')"), 'f', 'or that has events which wait');
+is(sql(q(SELECT published FROM mindtickle.publish('large', 10000))), 1, 'none is lost');
+like(refusal("SELECT mindtickle.empty_event_table('$_')"), qr/ERROR:  "$_" is no table of events that is emptied as a whole/, "$_ is not emptied that way")
+	foreach 'event_position_0', 'event_consumer_0', 'tenant', '';
+$_->quit foreach $reading, $writing;
+
 # A standby that must have every commit, and does not exist.
 new_tenant('safe');
 $ENV{PGOPTIONS} = '-c synchronous_commit=local';

@@ -69,12 +69,12 @@ COMMENT ON FUNCTION mindtickle.fold_readiness(pg_catalog.text, pg_catalog.bool)
 
 CREATE FUNCTION mindtickle.rebuild_readiness(tenant pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_rebuild_readiness';
-COMMENT ON FUNCTION mindtickle.rebuild_readiness(pg_catalog.text) IS 'for the aggregator''s counter: mt_rebuild_readiness, where every worker finds it';
+COMMENT ON FUNCTION mindtickle.rebuild_readiness(pg_catalog.text) IS 'for the aggregator''s helper: mt_rebuild_readiness, where every worker finds it';
 
 CREATE FUNCTION mindtickle.move_readiness(tenant pg_catalog.text) RETURNS pg_catalog.void
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_move_readiness';
 COMMENT ON FUNCTION mindtickle.move_readiness(pg_catalog.text)
-	IS 'for the aggregator''s counter: moves the figures of a tenant''s users and courses to the tables in use, while its totals are folded';
+	IS 'for the aggregator''s helper: moves the figures of a tenant''s users and courses to the tables in use, while its totals are folded';
 
 CREATE FUNCTION mindtickle.tenants_to_fold() RETURNS SETOF pg_catalog.text
 	LANGUAGE c STRICT STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_tenants_to_fold';

@@ -12,8 +12,8 @@
  * A large file is not gone at once, when whoever has removed it has given back all locks already. So that events do not wait for that, the publisher
  * has another process empty large tables.
  *
- * Called by the publisher through mindtickle.tend_events, one bounded step a transaction, and by its helper. Like readiness_ring.c it looks at the rows of all tenants,
- * and shows names of tables to nobody but the publisher.
+ * Called by the publisher through mindtickle.tend_events, one bounded step a transaction, and by its helper. Like readiness_ring.c it looks at the
+ * rows of all tenants, and shows names of tables to nobody but these.
  */
 #include "mindtickle.h"
 
@@ -49,6 +49,9 @@
 /* Blocks of the tables of positions and of consumers when they were taken into use, as far as this process knows. */
 static BlockNumber first_position_blocks = 0;
 static BlockNumber first_consumer_blocks = 0;
+/* The large table that is to be emptied, as this call of mindtickle.tend_events has found, and as the last one told. */
+static MtTenantTable *large = NULL;
+static MtTenantTable *last_large = NULL;
 
 PG_FUNCTION_INFO_V1(mt_tend_events);
 PG_FUNCTION_INFO_V1(mt_empty_event_table);
@@ -100,8 +103,8 @@ tenant_waits(int table, const char *tenant)
 }
 
 /*
- * True when a table of the outbox, the argument, holds an event that waits. Goes from tenant to tenant by the index, however many
- * rows each has, also by rows that nobody sees; so it takes as long as there are tenants.
+ * True when a table of the outbox, the argument, holds an event that waits. Goes from tenant to tenant by the index, however many rows each has, also
+ * by rows that nobody sees; so it takes as long as there are tenants.
  */
 static bool
 outbox_needed(Relation relation, void *argument)
@@ -205,13 +208,15 @@ consumers_needed(Relation relation, void *argument)
 	return move_consumers(*(int *) argument, 0) > 0;
 }
 
-/* Empties a table that nobody needs. In words, or NULL; for a large one, that it is to be emptied. */
+/* Empties a table that nobody needs. In words, or NULL; a large one is only noted, and not the one of the last time where there is another. */
 static char *
 empty_table(MtTenantTable *table, MtRowsNeeded needed)
 {
-	if (mt_blocks_of(table) > LARGE_BLOCKS)
-		return mt_lock_unneeded_table(table, needed, table, false) ? psprintf("large: %s", table->table.name) : NULL;
-	return mt_empty_table(table, needed, table, false) ? psprintf("emptied %s", table->table.name) : NULL;
+	if (mt_blocks_of(table) <= LARGE_BLOCKS)
+		return mt_empty_table(table, needed, table, false) ? psprintf("emptied %s", table->table.name) : NULL;
+	if ((large == NULL || large == last_large) && mt_lock_unneeded_table(table, needed, table, false))
+		large = table;
+	return NULL;
 }
 
 /* A step for tables of which the newest row of each is needed: positions or consumers. */
@@ -371,7 +376,8 @@ tend_table_of_events(void)
 	for (int i = 0; i < MT_EVENT_TABLES; i++)
 		if (mt_blocks_of(&mt_event_tables[i]) == 0)
 			return mt_change_grown_table(MT_EVENTS, mt_event_tables, MT_EVENT_TABLES, 0);
-	return empty_by_carrying();
+	/* That might be the large one. */
+	return large == NULL ? empty_by_carrying() : NULL;
 }
 
 static char *
@@ -390,8 +396,10 @@ tend_overflow(void)
 {
 	char	   *step = mt_change_grown_table(MT_OVERFLOW, mt_overflow_tables, MT_OVERFLOW_TABLES, OUTBOX_BLOCKS);
 
+	/* The publisher writes to the one in use. It leaves a large one, once the other one is empty. */
 	for (int i = 0; i < MT_OVERFLOW_TABLES && step == NULL; i++)
-		step = empty_table(&mt_overflow_tables[i], overflow_needed);
+		if (i != mt_table_in_use(MT_OVERFLOW) || mt_blocks_of(&mt_overflow_tables[i]) <= LARGE_BLOCKS)
+			step = empty_table(&mt_overflow_tables[i], overflow_needed);
 	return step;
 }
 
@@ -409,9 +417,9 @@ tend_consumers(void)
 
 /*
  * mindtickle.tend_events(events_too) -> text: one step, in words; NULL: there is nothing to do, or somebody is in the way; "large: " and the name of a
- * table: it is to be emptied, by mindtickle.empty_event_table, and nothing else is done before that. events_too: also looks
- * whether tables of published events are to be changed or emptied, which takes longer. After an error the next call of the session begins with what
- * comes behind the part that failed, so that this one keeps no other from its turn.
+ * table: nothing else is to be done, but mindtickle.empty_event_table should empty this one. events_too: also looks whether tables of published events
+ * are to be changed or emptied, which takes longer. After an error the next call of the session begins with what comes behind the part that failed, so
+ * that this one keeps no other from its turn.
  */
 Datum
 mt_tend_events(PG_FUNCTION_ARGS)
@@ -422,6 +430,7 @@ mt_tend_events(PG_FUNCTION_ARGS)
 	char	   *step = NULL;
 	int			begin = first;
 
+	large = NULL;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	for (int i = 0; i < (int) lengthof(parts) && step == NULL; i++)
@@ -434,6 +443,11 @@ mt_tend_events(PG_FUNCTION_ARGS)
 		step = parts[part] ();
 	}
 	first = 0;
+	if (step == NULL && large != NULL)
+	{
+		last_large = large;
+		step = psprintf("large: %s", large->table.name);
+	}
 	if (step != NULL)
 		step = MemoryContextStrdup(context, step);
 	SPI_finish();

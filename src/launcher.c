@@ -215,7 +215,7 @@ start_worker(LaunchedDatabase *entry, int kind)
 			ereport(WARNING,
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 					 errmsg("mindtickle could not start its workers: no background worker slot is free"),
-					 errhint("Raise max_worker_processes: mindtickle needs one, four more for each database that has it, and mindtickle.gateway_workers.")));
+					 errhint("Raise max_worker_processes: mindtickle needs one, five more for each database that has it, and mindtickle.gateway_workers.")));
 	}
 	slots_exhausted = !started;
 }

@@ -206,12 +206,27 @@ mt_change_grown_table(MtTableKind kind, MtTenantTable *tables, int count, BlockN
 }
 
 /*
- * Takes a lock if nobody else has one that is in the way, and keeps it to the end of the transaction.
+ * Takes a lock if nobody else has one that is in the way, and keeps it to the end of the transaction. An exclusive one is for mt_truncate_table: it
+ * includes the table's TOAST table, which TRUNCATE would wait for, while all others would wait for the table.
  */
 bool
 mt_lock_table_at_once(MtTenantTable *table, LOCKMODE mode)
 {
-	return ConditionalLockRelationOid(mt_relation_oid(&table->table), mode);
+	Oid			oid = mt_relation_oid(&table->table);
+	Relation	relation;
+	Oid			toast;
+
+	if (!ConditionalLockRelationOid(oid, mode))
+		return false;
+	if (mode != AccessExclusiveLock)
+		return true;
+	relation = table_open(oid, NoLock);
+	toast = relation->rd_rel->reltoastrelid;
+	table_close(relation, NoLock);
+	if (!OidIsValid(toast) || ConditionalLockRelationOid(toast, mode))
+		return true;
+	UnlockRelationOid(oid, mode);
+	return false;
 }
 
 /*

@@ -1,12 +1,12 @@
 /*
  * helper.c
- *		A helper: does one thing that takes long in a process of its own, so that the worker that has it done goes on with all else. For the aggregator it
- *		counts the rows of a large tenant anew, or moves the figures of its users and courses; for the publisher it empties a large table of events.
+ *		A helper: does one thing that takes long in a process of its own, so that the worker that has it done goes on with all else. For the aggregator
+ *		it counts the rows of a large tenant anew, or moves the figures of its users and courses; for the publisher it empties a large table of events.
  *
  * A worker has one at a time and takes it along when it ends: so whatever sends the workers of a database away, as DROP DATABASE and DROP EXTENSION
  * do, sends the helper away too. It does one transaction and ends. What it could not do is found by the worker, to whom it is still to be done.
  *
- * It has no slot in shared memory and shows in pg_stat_activity; that it has failed is told by the worker, where somebody waits for it.
+ * It has no slot in shared memory and shows in pg_stat_activity; that it has failed again is told by the worker in mt_stat_worker.
  */
 #include "helper.h"
 
@@ -102,7 +102,7 @@ helper_work(void *argument)
 
 	if (order->task == MT_EMPTY_TABLE)
 	{
-		(void) mt_sql_empty_event_table(order->object);
+		mt_sql_empty_event_table(order->object);
 		return;
 	}
 	if (!mt_sql_tenant_exists(order->object))
@@ -149,6 +149,9 @@ mt_helper_main(Datum argument)
 	/* What is lost in a crash is done again. */
 	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_SESSION);
+	/* Others wait for the table meanwhile, the publisher for 200 ms. */
+	if (order.task == MT_EMPTY_TABLE)
+		SetConfigOption("lock_timeout", "100ms", PGC_USERSET, PGC_S_SESSION);
 	mt_worker_busy(activities[order.task]);
 	if (!mt_try_transaction(helper_work, &order, &failure))
 		report_failure(&order, &failure);

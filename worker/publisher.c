@@ -69,6 +69,8 @@ PGDLLEXPORT void mt_publisher_main(Datum argument);
 /* Steps of upkeep in a round, and how often it is looked for while events come. */
 #define UPKEEP_STEPS	4
 #define UPKEEP_PAUSE	MT_SECOND
+/* After so many attempts to empty a large table in vain mt_stat_worker tells of it. */
+#define LARGE_PATIENCE	3
 #define ALERT_PAUSE		MT_SECOND
 /* How long after its last work the publisher is shown as idle: to say so takes a transaction. */
 #define SHOWN_PAUSE		(100 * MT_MILLISECOND)
@@ -147,12 +149,14 @@ static Chore taking = {"look for events"};
 static Chore showing = {"show that it is idle"};
 static Chore sweeping = {"look through all tenants"};
 static Chore upkeep = {"tend the tables of events", MT_NEVER};
+static Chore emptying = {"empty a large table of events"};
 static Chore alerts = {"store alerts"};
 static Chore usage_check = {"look at the queue of notifications"};
 
 static bool tend_events_too = false;
-/* How often a large table was to be emptied, in a row. */
-static int	empty_tries = 0;
+/* The large table that was to be emptied last, and how often in a row. */
+static char large_table[NAMEDATALEN];
+static int	large_tries = 0;
 static int64 next_trim_at = MT_NEVER;
 static int64 behind_not_before = 0;
 static int64 behind_served_at = 0;
@@ -334,6 +338,7 @@ static bool
 outlet_work(MtWork work, OutletWork *argument)
 {
 	Outlet	   *outlet = argument->outlet;
+	bool		emptied_beside = mt_helper_running();
 	MtFailure	failure;
 
 	if (mt_in_transaction(work, argument, &failure))
@@ -347,6 +352,12 @@ outlet_work(MtWork work, OutletWork *argument)
 	}
 	if (failure.sqlstate == ERRCODE_UNDEFINED_SCHEMA || failure.sqlstate == ERRCODE_UNDEFINED_FUNCTION)
 		mt_worker_end_without_extension();
+	/* It has waited for a table that our helper empties. */
+	if (failure.sqlstate == ERRCODE_LOCK_NOT_AVAILABLE && emptied_beside)
+	{
+		argument->published = MT_PUBLISH_HELD;
+		return true;
+	}
 	outlet->not_before = mt_now() + mt_jitter(Min(FIRST_PAUSE << Min(outlet->failures, 10), LAST_PAUSE));
 	if (outlet->failures++ == 0)
 		ereport(LOG,
@@ -561,16 +572,29 @@ trim_one(void)
 static void
 empty_work(void *argument)
 {
-	(void) mt_sql_empty_event_table(argument);
+	mt_sql_empty_event_table(argument);
+}
+
+static void
+report_large(void *argument)
+{
+	mt_sql_worker_failed(argument);
 }
 
 /* Has a helper empty a large table of events; where none is to be had, it does that itself. */
 static void
 empty_large(char *table)
 {
-	if (!mt_helper_start(MT_EMPTY_TABLE, table, empty_tries > 0))
-		(void) do_chore(&upkeep, empty_work, table);
-	empty_tries++;
+	MtFailure	failure;
+
+	if (strcmp(table, large_table) != 0)
+		large_tries = 0;
+	strlcpy(large_table, table, sizeof(large_table));
+	if (large_tries >= LARGE_PATIENCE)
+		(void) mt_try_transaction(report_large, psprintf("table \"%s\" must be emptied once more: that failed, or somebody was in the way", table), &failure);
+	if (!mt_helper_start(MT_EMPTY_TABLE, table, large_tries > 0))
+		(void) do_chore(&emptying, empty_work, table);
+	large_tries++;
 	upkeep.at = mt_now() + UPKEEP_PAUSE;
 }
 
@@ -591,7 +615,7 @@ do_upkeep(void)
 			empty_large(done + strlen(MT_TEND_LARGE));
 			return;
 		}
-		empty_tries = 0;
+		large_tries = 0;
 		if (done != NULL)
 			continue;
 		upkeep.at = MT_NEVER;

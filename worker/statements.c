@@ -624,17 +624,15 @@ mt_sql_tend_events(bool events_too, MemoryContext context)
 }
 
 /*
- * Empties a large table of events. False where it is needed, or somebody is in the way.
+ * Empties a large table of events, unless it is needed, or somebody is in the way.
  */
-bool
+void
 mt_sql_empty_event_table(const char *name)
 {
 	static MtStatement statement = {"SELECT mindtickle.empty_event_table($1)", 1, {TEXTOID}};
 	Datum		values[1] = {CStringGetTextDatum(name)};
-	bool		isnull;
 
 	mt_run_for_row(&statement, values, NULL);
-	return DatumGetBool(mt_column(0, 1, &isnull));
 }
 
 /*

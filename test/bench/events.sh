@@ -95,9 +95,10 @@ deliver() {
 	wait "$consumer"
 	sed "s|^|$1\t|" "$scripts/delivered" | sql -c 'COPY bench.delivery FROM STDIN'
 }
-# Has a session do the statements $1, which begin a transaction, in the database $2, and returns when they are done; release ends it with the statement $1.
+# Has a session do the statements $1, which begin a transaction, in the database $2, and returns when they are done; release ends it with the
+# statement $1.
 hold() {
-	coproc HOLDER { exec psql -X -q -A -t -d "$2"; }
+	coproc HOLDER { exec psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$2"; }
 	holder=$HOLDER_PID
 	# shellcheck disable=SC2154
 	printf '%s\nSELECT %s;\n' "$1" "'held'" >&"${HOLDER[1]}"
@@ -106,7 +107,7 @@ hold() {
 }
 release() {
 	printf '%s;\n\\q\n' "$1" >&"${HOLDER[1]}"
-	wait "$holder" || true
+	wait "$holder"
 	holder=
 }
 # $1 names what is held, the rest as hold has it.
@@ -123,9 +124,9 @@ hold_and_deliver snapshot "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM mi
 createdb bench_other
 hold_and_deliver 'write transaction in another database' 'BEGIN; CREATE TABLE held (); ' bench_other
 
-# One tenant with very much that waits, and another one at a hundred events a second: while all that goes to the overflow, and while it comes back. For
-# four times as long as elsewhere: of a hundred a second, one in a hundred is few. As much is written before either side, and the disk has done with it when
-# it begins: not the disk is compared, but the queue.
+# One tenant with very much that waits, and another one at a hundred events a second: while all that goes to the overflow, and while it comes back.
+# For four times as long as elsewhere: of a hundred a second, one in a hundred is few. As much is written before either side, and the disk has done
+# with it when it begins: not the disk is compared, but the queue.
 backlog_document="jsonb_build_object('tenantId', 'bench-a', 'n', n) FROM generate_series(1, $backlog) AS n"
 of_backlog() {
 	sql -At -c "SELECT $1 FROM mt_stat_queue WHERE tenant_id = 'bench-a'"
@@ -133,7 +134,7 @@ of_backlog() {
 for ((round = 0; round <= rounds; round++)); do
 	for side in alone 'beside a backlog' 'beside one that comes back'; do
 		if [ "$side" = alone ]; then
-			hold "BEGIN; INSERT INTO bench.backlog SELECT 'bench-a', 'readiness.aggregated', $backlog_document;" "$PGDATABASE"
+			hold "BEGIN; TRUNCATE bench.backlog; INSERT INTO bench.backlog SELECT 'bench-a', 'readiness.aggregated', $backlog_document;" "$PGDATABASE"
 		else
 			hold "BEGIN; SELECT count(mindtickle.emit_event('bench-a', 'readiness.aggregated', d)) FROM (SELECT $backlog_document) AS o (d) \\g /dev/null" "$PGDATABASE"
 		fi

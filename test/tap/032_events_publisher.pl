@@ -303,14 +303,22 @@ all_published('large', 'a tenant of its name');
 is(sql(q(SELECT seq || ' ' || (payload ->> 'n') FROM mt_events WHERE tenant_id = 'large')), '1 1', 'begins at 1');
 is(sql(q(SELECT count(*) FROM mt_stat_worker WHERE kind = 'publisher' AND pid = ) . $publisher), 1, 'all of that by one process');
 
-# A large table is emptied by another process, and events are published meanwhile. The wrapper waits before it does anything.
+# A large table is emptied by another process, and events are published meanwhile. The wrapper can be made to wait, before it does anything and when it
+# has locked the table, or to fail.
 my $empty = sql(q(SELECT pg_get_functiondef('mindtickle.empty_event_table'::regproc)));
 sql($empty =~ s/mindtickle\.empty_event_table/public.really_empty/r);
 sql(<<'SQL');
+CREATE TABLE refusing ();
+GRANT SELECT ON refusing TO mindtickle_service;
 CREATE OR REPLACE FUNCTION mindtickle.empty_event_table(name text) RETURNS boolean LANGUAGE plpgsql SET lock_timeout = 0 AS $$
 BEGIN
 	PERFORM pg_advisory_xact_lock(2);
+	IF EXISTS (SELECT FROM public.refusing) THEN
+		RAISE 'refused';
+	END IF;
 	RAISE LOG 'now: % empties %', current_setting('application_name'), name;
+	EXECUTE format('LOCK TABLE mindtickle.%I', name);
+	PERFORM pg_advisory_xact_lock(3);
 	RETURN public.really_empty(name);
 END
 $$;
@@ -321,11 +329,17 @@ sub write_much
 	all_published('large', 'many large events are published');
 	return;
 }
+# How often the log has had something since.
+sub logged
+{
+	my ($since, $what) = @_;
+	return scalar(() = substr(slurp_file($node->logfile), $since) =~ /$what/g);
+}
 my $large_outbox = q(SELECT count(*) FROM pg_class WHERE relname ~ '^outbox_[0-9]$' AND pg_relation_size(oid) > 16 << 20);
 my $helper = q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'mindtickle helper' AND wait_event = 'advisory');
 my $emptied = -s $node->logfile;
 my $lock = $node->background_psql('postgres', on_error_stop => 1);
-$lock->query_safe('SELECT pg_advisory_lock(2)');
+$lock->query_safe('SELECT pg_advisory_lock(2), pg_advisory_lock(3)');
 write_much();
 ok(poll($node, "SELECT EXISTS ($helper)"), 'a large table is to be emptied by another process');
 emit($node, 'small', 'e', 1, 1);
@@ -337,15 +351,30 @@ ok(poll($node, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $fir
 ok(poll($node, "SELECT EXISTS ($helper)"), 'and the next one goes on');
 $lock->query_safe('SELECT pg_advisory_unlock(2)');
 $node->wait_for_log(qr/now: mindtickle helper empties outbox_/, $emptied);
+ok(poll($node, "SELECT EXISTS ($helper)"), 'it has the table locked');
+emit($node, 'small', 'f', 1, 1);
+$lock->query_safe('SELECT pg_sleep(1)');
+$lock->query_safe('SELECT pg_advisory_unlock(3)');
+all_published('small', 'and events wait for that');
 ok(poll($node, "SELECT ($large_outbox) = 0"), 'the table is emptied');
 ok(poll($node, q(SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'mindtickle helper'))), 'and the process gone');
+is(logged($emptied, 'publishing for tenant "\w+" failed'), 0, 'to wait was no failure');
+sql('INSERT INTO refusing DEFAULT VALUES');
+write_much();
+my $in_vain = q(SELECT last_error LIKE 'table "outbox_%" must be emptied once more: %' FROM mt_stat_worker WHERE database = current_database() AND kind = 'publisher');
+ok(poll($node, $in_vain), 'a table that cannot be emptied shows in mt_stat_worker');
+is(logged($emptied, 'table "outbox_\d" could not be emptied: refused'), 1, 'and once in the log');
 # One slot each for the launcher, its three workers, and the server's logical replication.
 $lock->quit;
 $node->append_conf('postgresql.conf', 'max_worker_processes = 5');
+my $restarted = -s $node->logfile;
 $node->restart;
 ok(poll($node, q(SELECT count(*) = 3 FROM mt_stat_worker WHERE pid IS NOT NULL AND kind IN ('publisher', 'aggregator', 'sync'))), 'without a free slot');
-write_much();
-$node->wait_for_log(qr/now: mindtickle publisher empties outbox_/, $emptied);
-ok(poll($node, "SELECT ($large_outbox) = 0"), 'the publisher does that itself');
+ok(poll($node, q(SELECT last_error = 'refused' AND errors > 5 FROM mt_stat_worker WHERE database = current_database() AND kind = 'publisher')), 'the publisher tries that itself, again and again');
+is(logged($restarted, 'mindtickle publisher could not empty a large table of events: refused'), 1, 'as the log says once');
+sql('DELETE FROM refusing');
+ok(poll($node, "SELECT ($large_outbox) = 0"), 'and does it');
+is(logged($restarted, 'now: mindtickle publisher empties outbox_'), 1, 'once');
+is(logged($restarted, 'mindtickle publisher: to empty a large table of events works again'), 1, 'and the log says so');
 $node->stop('fast');
 done_testing();

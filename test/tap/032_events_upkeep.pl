@@ -292,34 +292,96 @@ $keeping->query_safe('COMMIT');
 $keeping->quit;
 
 # A large table is emptied by whoever is told to, so that the publisher can have another process do it.
-new_tenant('large');
-sql("SELECT count(mindtickle.emit_event('large', 'a', jsonb_build_object('text', repeat(md5(n::text), 50)))) FROM generate_series(1, 12000) AS n");
-my $large = sql(q(SELECT relname FROM pg_class WHERE relname ~ '^outbox_[0-9]$' ORDER BY pg_relation_size(oid) DESC LIMIT 1));
-my $size = "SELECT pg_relation_size('mindtickle.$large')";
-cmp_ok(sql($size), '>', 16 << 20, 'a large table of the outbox');
+sql(q(SELECT mt_drop_tenant('gap')));
+new_tenant('bulky');
+sub write_much
+{
+	sql("SELECT count(mindtickle.emit_event('bulky', 'a', jsonb_build_object('text', repeat(md5(n::text), 50)))) FROM generate_series(1, 12000) AS n");
+	return;
+}
+# The largest table of a ring.
+sub largest
+{
+	my ($ring) = @_;
+	return sql("SELECT relname FROM pg_class WHERE relname ~ '^${ring}_[0-9]\$' AND relkind = 'r' ORDER BY pg_relation_size(oid) DESC LIMIT 1");
+}
+sub table_size
+{
+	my ($table) = @_;
+	return sql("SELECT pg_relation_size('mindtickle.$table')");
+}
+sub empty_table
+{
+	my ($table) = @_;
+	return sql("SELECT mindtickle.empty_event_table('$table')");
+}
+write_much();
+my $large = largest('outbox');
+cmp_ok(table_size($large), '>', 16 << 20, 'a large table of the outbox');
 like(tend(), qr/rows go to outbox_/, 'which another one follows');
-my $empty = "SELECT mindtickle.empty_event_table('$large')";
-is(sql($empty), 'f', 'it is not emptied while its events wait');
-sql(q(SELECT mindtickle.publish('large', 10000))) foreach 1 .. 2;
-my $reading = held("BEGIN; SELECT count(*) FROM mindtickle.$large");
-is(tend_once(), '', 'nor while somebody reads it');
-is(sql($empty), 'f', 'who is not waited for long');
-$reading->query_safe('COMMIT');
+is(empty_table($large), 'f', 'it is not emptied while its events wait');
+sql(q(SELECT mindtickle.publish('bulky', 10000))) foreach 1 .. 2;
 is(tend_once(), "large: $large", 'it is to be emptied') foreach 1 .. 2;
-cmp_ok(sql($size), '>', 0, 'which tend_events leaves to others');
-is(sql($empty), 't', 'it is emptied');
-is(sql($size), 0, 'as a whole');
+cmp_ok(table_size($large), '>', 0, 'which tend_events leaves to others');
+my $toast = sql("SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'mindtickle.$large'::regclass");
+foreach my $read ("mindtickle.$large", $toast)
+{
+	my $reader = held("BEGIN; SELECT count(*) FROM $read");
+	is(tend_once(), '', "not while somebody reads $read");
+	is(empty_table($large), 'f', 'who is not waited for long');
+	$reader->query_safe('COMMIT');
+	$reader->quit;
+}
+is(empty_table($large), 't', 'it is emptied');
+is(table_size($large), 0, 'as a whole');
 is(tend_once(), '', 'and no more is to be done');
-is(sql($empty), 'f', 'nor is it done twice');
-my $writing = held("BEGIN; SELECT mindtickle.emit_event('large', 'a', '{}')");
+is(empty_table($large), 'f', 'nor is it done twice');
+my $writing = held("BEGIN; SELECT mindtickle.emit_event('bulky', 'a', '{}')");
 my ($written) = $writing->query_safe(q(SELECT relation::regclass FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'RowExclusiveLock' AND relation::regclass::text ~ 'outbox_[0-9]$')) =~ /(outbox_[0-9])/;
-is(sql("SELECT mindtickle.empty_event_table('$written')"), 'f', 'nor a table that somebody has written to');
+is(empty_table($written), 'f', 'nor a table that somebody has written to');
 $writing->query_safe('COMMIT');
-is(sql("SELECT mindtickle.empty_event_table('$written')"), 'f', 'or that has events which wait');
-is(sql(q(SELECT published FROM mindtickle.publish('large', 10000))), 1, 'none is lost');
+$writing->quit;
+is(empty_table($written), 'f', 'or that has events which wait');
+is(sql(q(SELECT published FROM mindtickle.publish('bulky', 10000))), 1, 'none is lost');
+
+# One that is not emptied keeps nothing else from its turn, nor another large one.
+sub next_steps
+{
+	my ($count) = @_;
+	return join('; ', map { $upkeep->query_safe('SELECT mindtickle.tend_events(false)') } 1 .. $count);
+}
+write_much();
+$large = largest('outbox');
+sql(q(SELECT mindtickle.publish('bulky', 10000))) foreach 1 .. 2;
+like(next_steps(2), qr/^rows go to outbox_\d; large: $large$/, 'a large table is to be emptied');
+sql("INSERT INTO mindtickle.event_overflow_$_ SELECT 'nobody', n, n, 'a', '{}', now() FROM generate_series(1, 10) AS n") foreach 0 .. 1;
+is(next_steps(3), "emptied event_overflow_0; emptied event_overflow_1; large: $large", 'after all that is small');
+sql(q(SELECT mt_configure_tenant('bulky', '{"queue_limit": 1000}')));
+write_much();
+my $second = sql("SELECT relname FROM pg_class WHERE relname ~ '^outbox_[0-9]\$' AND relname <> '$large' ORDER BY pg_relation_size(oid) DESC LIMIT 1");
+like(next_steps(1), qr/^rows go to outbox_\d$/, 'another large table');
+sql(q(SELECT mindtickle.publish('bulky', 10000))) foreach 1 .. 2;
+my $overflow = largest('event_overflow');
+cmp_ok(table_size($overflow), '>', 16 << 20, 'and one of the overflow');
+like(next_steps(1), qr/^rows go to event_overflow_\d$/, 'which is no longer written to');
+is(empty_table($overflow), 'f', 'it is not emptied while it has events');
+sql(q(SELECT mindtickle.publish('bulky', 10000))) foreach 1 .. 3;
+is(sql(q(SELECT waiting + overflow FROM mt_stat_queue WHERE tenant_id = 'bulky')), 0, 'until all is published');
+is(join('; ', sort split(/; /, next_steps(2))), join('; ', sort("large: $large", "large: $second")), 'both tables of the outbox have their turn');
+is(empty_table($_), 't', "$_ is emptied") foreach $large, $second;
+is(next_steps(1), "large: $overflow", 'then the one of the overflow');
+is(empty_table($overflow), 't', 'is emptied, too');
+is(next_steps(1), '', 'and nothing is left');
+
+# Events that are published.
+my $kept = largest('event');
+cmp_ok(table_size($kept), '>', 16 << 20, 'a large table of published events');
+is(empty_table($kept), 'f', 'it is not emptied while they are kept');
+sql(q(SELECT mindtickle.trim_events(tenant_id, now() + interval '1 hour', 1000000) FROM mindtickle.tenant));
+is(empty_table($kept), 't', 'nor left when they are not');
+is(sql(q(SELECT count(*) FROM mt_events WHERE tenant_id = 'bulky')), 0, 'nobody sees them any more');
 like(refusal("SELECT mindtickle.empty_event_table('$_')"), qr/ERROR:  "$_" is no table of events that is emptied as a whole/, "$_ is not emptied that way")
 	foreach 'event_position_0', 'event_consumer_0', 'tenant', '';
-$_->quit foreach $reading, $writing;
 
 # A standby that must have every commit, and does not exist.
 new_tenant('safe');

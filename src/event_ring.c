@@ -214,8 +214,11 @@ empty_table(MtTenantTable *table, MtRowsNeeded needed)
 {
 	if (mt_blocks_of(table) <= LARGE_BLOCKS)
 		return mt_empty_table(table, needed, table, false) ? psprintf("emptied %s", table->table.name) : NULL;
-	if ((large == NULL || large == last_large) && mt_lock_unneeded_table(table, needed, table, false))
-		large = table;
+	if ((large != NULL && large != last_large) || !mt_lock_unneeded_table(table, needed, table, false))
+		return NULL;
+	/* What else is done in this transaction keeps nobody from it. */
+	mt_unlock_unneeded_table(table);
+	large = table;
 	return NULL;
 }
 

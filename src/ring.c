@@ -205,6 +205,17 @@ mt_change_grown_table(MtTableKind kind, MtTenantTable *tables, int count, BlockN
 	return NULL;
 }
 
+/* The TOAST table of a table that is locked. */
+static Oid
+toast_table_of(Oid oid)
+{
+	Relation	relation = table_open(oid, NoLock);
+	Oid			toast = relation->rd_rel->reltoastrelid;
+
+	table_close(relation, NoLock);
+	return toast;
+}
+
 /*
  * Takes a lock if nobody else has one that is in the way, and keeps it to the end of the transaction. An exclusive one is for mt_truncate_table: it
  * includes the table's TOAST table, which TRUNCATE would wait for, while all others would wait for the table.
@@ -213,16 +224,13 @@ bool
 mt_lock_table_at_once(MtTenantTable *table, LOCKMODE mode)
 {
 	Oid			oid = mt_relation_oid(&table->table);
-	Relation	relation;
 	Oid			toast;
 
 	if (!ConditionalLockRelationOid(oid, mode))
 		return false;
 	if (mode != AccessExclusiveLock)
 		return true;
-	relation = table_open(oid, NoLock);
-	toast = relation->rd_rel->reltoastrelid;
-	table_close(relation, NoLock);
+	toast = toast_table_of(oid);
 	if (!OidIsValid(toast) || ConditionalLockRelationOid(toast, mode))
 		return true;
 	UnlockRelationOid(oid, mode);
@@ -275,6 +283,21 @@ mt_lock_unneeded_table(MtTenantTable *table, MtRowsNeeded needed, void *argument
 	if (keep)
 		return false;
 	return patient ? lock_patiently(table) : mt_lock_table_at_once(table, AccessExclusiveLock);
+}
+
+/*
+ * Gives back the locks that mt_lock_unneeded_table has taken.
+ */
+void
+mt_unlock_unneeded_table(MtTenantTable *table)
+{
+	Oid			oid = mt_relation_oid(&table->table);
+	Oid			toast = toast_table_of(oid);
+
+	if (OidIsValid(toast))
+		UnlockRelationOid(toast, AccessExclusiveLock);
+	UnlockRelationOid(oid, AccessExclusiveLock);
+	UnlockRelationOid(oid, ShareLock);
 }
 
 /*

@@ -39,6 +39,7 @@ extern char *mt_change_grown_table(MtTableKind kind, MtTenantTable *tables, int 
 extern bool mt_lock_table_at_once(MtTenantTable *table, LOCKMODE mode);
 extern void mt_truncate_table(MtTenantTable *table);
 extern bool mt_lock_unneeded_table(MtTenantTable *table, MtRowsNeeded needed, void *argument, bool patient);
+extern void mt_unlock_unneeded_table(MtTenantTable *table);
 extern bool mt_empty_table(MtTenantTable *table, MtRowsNeeded needed, void *argument, bool patient);
 
 #endif							/* MT_RING_H */

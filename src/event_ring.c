@@ -9,8 +9,8 @@
  *
  * What is moved or carried over is a tenant's, so no tenant is dropped meanwhile (mt_keep_all_tenants).
  *
- * A large file is not gone at once, when whoever has removed it has given back all locks already. So that events do not wait for that, the publisher
- * has another process empty large tables.
+ * To remove large files takes a while, most of it after the locks have been given back. So that events do not wait for that, the publisher has another
+ * process empty large tables; but for one of which something was carried over.
  *
  * Called by the publisher through mindtickle.tend_events, one bounded step a transaction, and by its helper. Like readiness_ring.c it looks at the
  * rows of all tenants, and shows names of tables to nobody but these.
@@ -40,7 +40,7 @@
 #define OUTBOX_BLOCKS	1024
 #define LEDGER_BLOCKS	512
 #define GROWTH			3
-/* A table with more blocks than that is a large one. */
+/* A table with more blocks than that, also of what is kept out of line, is a large one. */
 #define LARGE_BLOCKS	2048
 /* Rows of positions or consumers that one step moves, and events that it carries over. */
 #define MOVED_MAX		100
@@ -49,9 +49,11 @@
 /* Blocks of the tables of positions and of consumers when they were taken into use, as far as this process knows. */
 static BlockNumber first_position_blocks = 0;
 static BlockNumber first_consumer_blocks = 0;
-/* The large table that is to be emptied, as this call of mindtickle.tend_events has found, and as the last one told. */
-static MtTenantTable *large = NULL;
+/* The large table that a call of mindtickle.tend_events tells of: the first one behind the last that was told, or the first of all. */
 static MtTenantTable *last_large = NULL;
+static MtTenantTable *large = NULL;
+static bool large_is_behind = false;
+static bool last_passed = false;
 
 PG_FUNCTION_INFO_V1(mt_tend_events);
 PG_FUNCTION_INFO_V1(mt_empty_event_table);
@@ -208,17 +210,27 @@ consumers_needed(Relation relation, void *argument)
 	return move_consumers(*(int *) argument, 0) > 0;
 }
 
-/* Empties a table that nobody needs. In words, or NULL; a large one is only noted, and not the one of the last time where there is another. */
+static bool
+is_large(MtTenantTable *table)
+{
+	return mt_all_blocks_of(table) > LARGE_BLOCKS;
+}
+
+/* Empties a table that nobody needs. In words, or NULL; a large one is only noted. */
 static char *
 empty_table(MtTenantTable *table, MtRowsNeeded needed)
 {
-	if (mt_blocks_of(table) <= LARGE_BLOCKS)
+	bool		behind = last_passed;
+
+	if (!is_large(table))
 		return mt_empty_table(table, needed, table, false) ? psprintf("emptied %s", table->table.name) : NULL;
-	if ((large != NULL && large != last_large) || !mt_lock_unneeded_table(table, needed, table, false))
+	last_passed = last_passed || table == last_large;
+	if ((large != NULL && (large_is_behind || !behind)) || !mt_lock_unneeded_table(table, needed, table, false))
 		return NULL;
 	/* What else is done in this transaction keeps nobody from it. */
 	mt_unlock_unneeded_table(table);
 	large = table;
+	large_is_behind = behind;
 	return NULL;
 }
 
@@ -338,7 +350,8 @@ empty_by_carrying(void)
 		MtTenantTable *table = &mt_event_tables[(in_use + i) % MT_EVENT_TABLES];
 		int			kept = carry_events(table, NULL, fewest - 1);
 
-		if (kept >= fewest)
+		/* A large one of which nothing is kept is left to others. */
+		if (kept >= fewest || (kept == 0 && is_large(table)))
 			continue;
 		fewest = kept;
 		best = table;
@@ -379,8 +392,7 @@ tend_table_of_events(void)
 	for (int i = 0; i < MT_EVENT_TABLES; i++)
 		if (mt_blocks_of(&mt_event_tables[i]) == 0)
 			return mt_change_grown_table(MT_EVENTS, mt_event_tables, MT_EVENT_TABLES, 0);
-	/* That might be the large one. */
-	return large == NULL ? empty_by_carrying() : NULL;
+	return empty_by_carrying();
 }
 
 static char *
@@ -401,7 +413,7 @@ tend_overflow(void)
 
 	/* The publisher writes to the one in use. It leaves a large one, once the other one is empty. */
 	for (int i = 0; i < MT_OVERFLOW_TABLES && step == NULL; i++)
-		if (i != mt_table_in_use(MT_OVERFLOW) || mt_blocks_of(&mt_overflow_tables[i]) <= LARGE_BLOCKS)
+		if (i != mt_table_in_use(MT_OVERFLOW) || !is_large(&mt_overflow_tables[i]))
 			step = empty_table(&mt_overflow_tables[i], overflow_needed);
 	return step;
 }
@@ -429,11 +441,15 @@ mt_tend_events(PG_FUNCTION_ARGS)
 {
 	static char *(*const parts[]) (void) = {tend_outbox, tend_overflow, tend_positions, tend_consumers, tend_table_of_events};
 	static int	first = 0;
+	static bool failed = false;
 	MemoryContext context = CurrentMemoryContext;
 	char	   *step = NULL;
 	int			begin = first;
+	bool		failed_before = failed;
 
 	large = NULL;
+	large_is_behind = last_passed = false;
+	failed = true;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	for (int i = 0; i < (int) lengthof(parts) && step == NULL; i++)
@@ -442,10 +458,14 @@ mt_tend_events(PG_FUNCTION_ARGS)
 
 		if (parts[part] == tend_table_of_events && !PG_GETARG_BOOL(0))
 			continue;
+		/* The one that failed is the last one now, and must not keep the large table from being told. */
+		if (failed_before && i == (int) lengthof(parts) - 1 && large != NULL)
+			break;
 		first = (part + 1) % (int) lengthof(parts);
 		step = parts[part] ();
 	}
 	first = 0;
+	failed = false;
 	if (step == NULL && large != NULL)
 	{
 		last_large = large;
@@ -461,7 +481,7 @@ mt_tend_events(PG_FUNCTION_ARGS)
 
 /*
  * mindtickle.empty_event_table(name) -> bool: empties a table of the outbox, the overflow or the published events that nobody needs, however large it
- * is, and waits a moment for who is in the way. False where it is needed, or somebody stays in the way. ERROR 22023 for any other table.
+ * is, and waits a moment for who is in the way. False where it is empty or needed, or somebody stays in the way. ERROR 22023 for any other table.
  */
 Datum
 mt_empty_event_table(PG_FUNCTION_ARGS)

@@ -4,9 +4,9 @@
  *
  * One table of a ring is written to. When it has grown, another one that is empty takes its place; when nobody needs what is in a table, it is
  * emptied by TRUNCATE. No row is updated or deleted. Whether rows are needed is looked at once without a lock and once with one that keeps writers
- * away; then readers are kept away, too. Nobody is made to wait for these locks: where one is not to be had, the next call tries again. A transaction
- * that has written holds its lock to its end, so what is not visible when writers are kept away was rolled back. A reader whose snapshot is older
- * than the TRUNCATE finds that out (mt_tenant_table_newer).
+ * away; then readers are kept away, too. Nobody is made to wait in line behind a wish for these locks: where one is not to be had, the next call tries
+ * again. A transaction that has written holds its lock to its end, so what is not visible when writers are kept away was rolled back. A reader whose
+ * snapshot is older than the TRUNCATE finds that out (mt_tenant_table_newer).
  *
  * Which table is written to is no more than a habit, kept in shared memory without a lock: readers look at all of them. A transaction keeps to
  * one of each kind, so that one that stays open keeps only that one from being emptied.
@@ -180,6 +180,26 @@ mt_blocks_of(MtTenantTable *table)
 	Relation	relation = table_open(mt_relation_oid(&table->table), AccessShareLock);
 	BlockNumber blocks = RelationGetNumberOfBlocks(relation);
 
+	table_close(relation, AccessShareLock);
+	return blocks;
+}
+
+/*
+ * The same with what is kept out of line.
+ */
+BlockNumber
+mt_all_blocks_of(MtTenantTable *table)
+{
+	Relation	relation = table_open(mt_relation_oid(&table->table), AccessShareLock);
+	BlockNumber blocks = RelationGetNumberOfBlocks(relation);
+
+	if (OidIsValid(relation->rd_rel->reltoastrelid))
+	{
+		Relation	toast = table_open(relation->rd_rel->reltoastrelid, AccessShareLock);
+
+		blocks += RelationGetNumberOfBlocks(toast);
+		table_close(toast, AccessShareLock);
+	}
 	table_close(relation, AccessShareLock);
 	return blocks;
 }

@@ -35,6 +35,7 @@ extern bool mt_table_chosen(MtTableKind kind);
 extern int	mt_table_of_transaction(MtTableKind kind);
 
 extern BlockNumber mt_blocks_of(MtTenantTable *table);
+extern BlockNumber mt_all_blocks_of(MtTenantTable *table);
 extern char *mt_change_grown_table(MtTableKind kind, MtTenantTable *tables, int count, BlockNumber limit);
 extern bool mt_lock_table_at_once(MtTenantTable *table, LOCKMODE mode);
 extern void mt_truncate_table(MtTenantTable *table);

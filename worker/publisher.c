@@ -69,8 +69,9 @@ PGDLLEXPORT void mt_publisher_main(Datum argument);
 /* Steps of upkeep in a round, and how often it is looked for while events come. */
 #define UPKEEP_STEPS	4
 #define UPKEEP_PAUSE	MT_SECOND
-/* After so many attempts to empty a large table in vain mt_stat_worker tells of it. */
+/* After so many attempts to empty a large table in vain mt_stat_worker tells of it; and how long they are remembered. */
 #define LARGE_PATIENCE	3
+#define LARGE_MEMORY	(5 * MT_MINUTE)
 #define ALERT_PAUSE		MT_SECOND
 /* How long after its last work the publisher is shown as idle: to say so takes a transaction. */
 #define SHOWN_PAUSE		(100 * MT_MILLISECOND)
@@ -125,6 +126,15 @@ typedef struct Chore
 	bool		failing;
 } Chore;
 
+/* A large table of events that is to be emptied. */
+typedef struct LargeTable
+{
+	char		name[NAMEDATALEN];
+	int64		told_at;
+	int			tries;
+	int64		not_before;
+} LargeTable;
+
 static HTAB *outlets;
 static dlist_head marked = DLIST_STATIC_INIT(marked);
 static dlist_head behind = DLIST_STATIC_INIT(behind);
@@ -154,9 +164,7 @@ static Chore alerts = {"store alerts"};
 static Chore usage_check = {"look at the queue of notifications"};
 
 static bool tend_events_too = false;
-/* The large table that was to be emptied last, and how often in a row. */
-static char large_table[NAMEDATALEN];
-static int	large_tries = 0;
+static LargeTable large_tables[8];
 static int64 next_trim_at = MT_NEVER;
 static int64 behind_not_before = 0;
 static int64 behind_served_at = 0;
@@ -309,13 +317,28 @@ usage_work(void *argument)
 	notification_usage = mt_sql_notification_usage();
 }
 
+/* Runs work in a transaction. False when it failed, which is not told where it is likely to have waited for a table that our helper empties. */
+static bool
+run(MtWork work, void *argument, MtFailure *failure, bool *waited)
+{
+	bool		helped = mt_helper_running();
+
+	if (mt_try_transaction(work, argument, failure))
+		return true;
+	*waited = helped && failure->sqlstate == ERRCODE_LOCK_NOT_AVAILABLE;
+	if (!*waited)
+		mt_worker_report_failure(failure);
+	return false;
+}
+
 /* Runs a chore's transaction. False, and logged once, when it failed: then it is due again after a while. */
 static bool
 do_chore(Chore *chore, MtWork work, void *argument)
 {
 	MtFailure	failure;
+	bool		waited;
 
-	if (mt_in_transaction(work, argument, &failure))
+	if (run(work, argument, &failure, &waited))
 	{
 		if (chore->failing)
 			ereport(LOG, (errmsg("mindtickle publisher: to %s works again", chore->what)));
@@ -323,25 +346,28 @@ do_chore(Chore *chore, MtWork work, void *argument)
 		return true;
 	}
 	mt_worker_judge(&failure);
-	if (!chore->failing)
+	if (!chore->failing && !waited)
 		ereport(LOG,
 				(errcode(failure.sqlstate),
 				 errmsg("mindtickle publisher could not %s: %s", chore->what, failure.text),
 				 errdetail("It tries again. Repetitions are not logged.")));
-	chore->failing = true;
+	chore->failing = chore->failing || !waited;
 	chore->at = mt_now() + FIRST_PAUSE;
 	return false;
 }
 
-/* Runs a transaction of a tenant. False when it failed: then the tenant rests for a while, and the first time is logged. */
+/*
+ * Runs a transaction of a tenant. False when it failed: then the tenant rests for a while, and the first time is logged, unless it has only waited for
+ * our helper, which counts as MT_PUBLISH_HELD.
+ */
 static bool
 outlet_work(MtWork work, OutletWork *argument)
 {
 	Outlet	   *outlet = argument->outlet;
-	bool		emptied_beside = mt_helper_running();
 	MtFailure	failure;
+	bool		waited;
 
-	if (mt_in_transaction(work, argument, &failure))
+	if (run(work, argument, &failure, &waited))
 	{
 		if (argument->published == MT_PUBLISH_HELD)
 			return true;
@@ -352,11 +378,10 @@ outlet_work(MtWork work, OutletWork *argument)
 	}
 	if (failure.sqlstate == ERRCODE_UNDEFINED_SCHEMA || failure.sqlstate == ERRCODE_UNDEFINED_FUNCTION)
 		mt_worker_end_without_extension();
-	/* It has waited for a table that our helper empties. */
-	if (failure.sqlstate == ERRCODE_LOCK_NOT_AVAILABLE && emptied_beside)
+	if (waited && !argument->wait)
 	{
 		argument->published = MT_PUBLISH_HELD;
-		return true;
+		return false;
 	}
 	outlet->not_before = mt_now() + mt_jitter(Min(FIRST_PAUSE << Min(outlet->failures, 10), LAST_PAUSE));
 	if (outlet->failures++ == 0)
@@ -548,6 +573,7 @@ trim_one(void)
 	HASH_SEQ_STATUS status;
 	Outlet	   *outlet;
 	Outlet	   *due = NULL;
+	OutletWork	work = {0};
 	int64		now = mt_now();
 
 	if (next_trim_at > now)
@@ -565,7 +591,10 @@ trim_one(void)
 	}
 	if (due == NULL)
 		return false;
-	(void) outlet_work(trim_work, &(OutletWork) {.outlet = due});
+	work.outlet = due;
+	if (!outlet_work(trim_work, &work) && work.published == MT_PUBLISH_HELD)
+		due->trim_at = mt_now() + TRIM_DELAY;
+	next_trim_at = Min(next_trim_at, due->trim_at);
 	return true;
 }
 
@@ -575,35 +604,53 @@ empty_work(void *argument)
 	mt_sql_empty_event_table(argument);
 }
 
-static void
-report_large(void *argument)
+/* What is known of a large table. Where it has not been told of for long it has been emptied. */
+static LargeTable *
+find_large(const char *name)
 {
-	mt_sql_worker_failed(argument);
+	LargeTable *table = large_tables;
+
+	for (int i = 0; i < (int) lengthof(large_tables); i++)
+	{
+		if (strcmp(large_tables[i].name, name) == 0)
+		{
+			table = &large_tables[i];
+			break;
+		}
+		if (large_tables[i].told_at < table->told_at)
+			table = &large_tables[i];
+	}
+	if (strcmp(table->name, name) != 0 || mt_now() - table->told_at > LARGE_MEMORY)
+		table->tries = table->not_before = 0;
+	strlcpy(table->name, name, sizeof(table->name));
+	table->told_at = mt_now();
+	return table;
 }
 
-/* Has a helper empty a large table of events; where none is to be had, it does that itself. */
+/* Has a helper empty a large table of events, ever more rarely where that is in vain; where none is to be had, the publisher does that itself. */
 static void
-empty_large(char *table)
+empty_large(char *name)
 {
+	LargeTable *table = find_large(name);
 	MtFailure	failure;
 
-	if (strcmp(table, large_table) != 0)
-		large_tries = 0;
-	strlcpy(large_table, table, sizeof(large_table));
-	if (large_tries >= LARGE_PATIENCE)
-		(void) mt_try_transaction(report_large, psprintf("table \"%s\" must be emptied once more: that failed, or somebody was in the way", table), &failure);
-	if (!mt_helper_start(MT_EMPTY_TABLE, table, large_tries > 0))
-		(void) do_chore(&emptying, empty_work, table);
-	large_tries++;
-	upkeep.at = mt_now() + UPKEEP_PAUSE;
+	if (table->not_before > mt_now() || mt_helper_running())
+		return;
+	if (table->tries >= LARGE_PATIENCE)
+	{
+		snprintf(failure.text, sizeof(failure.text), "table \"%s\" must be emptied once more: that failed, or somebody was in the way", name);
+		mt_worker_report_failure(&failure);
+	}
+	if (!mt_helper_start(MT_EMPTY_TABLE, name, table->tries > 0))
+		(void) do_chore(&emptying, empty_work, name);
+	table->not_before = mt_now() + Min(UPKEEP_PAUSE << Min(table->tries, 10), LAST_PAUSE);
+	table->tries++;
 }
 
 /* Takes steps of upkeep, until there is nothing to do or events have their turn. */
 static void
 do_upkeep(void)
 {
-	if (upkeep.at <= mt_now() && mt_helper_running())
-		upkeep.at = mt_now() + UPKEEP_PAUSE;
 	for (int i = 0; i < UPKEEP_STEPS && upkeep.at <= mt_now(); i++)
 	{
 		char	   *done = NULL;
@@ -613,11 +660,13 @@ do_upkeep(void)
 		if (done != NULL && strncmp(done, MT_TEND_LARGE, strlen(MT_TEND_LARGE)) == 0)
 		{
 			empty_large(done + strlen(MT_TEND_LARGE));
+			tend_events_too = false;
+			upkeep.at = mt_now() + UPKEEP_PAUSE;
 			return;
 		}
-		large_tries = 0;
 		if (done != NULL)
 			continue;
+		emptying.failing = false;
 		upkeep.at = MT_NEVER;
 		tend_events_too = false;
 	}

@@ -95,9 +95,9 @@ deliver() {
 	wait "$consumer"
 	sed "s|^|$1\t|" "$scripts/delivered" | sql -c 'COPY bench.delivery FROM STDIN'
 }
-# Has a session do the statements $1, which begin a transaction, in the database $2, and returns when they are done; release ends it with the
-# statement $1.
-hold() {
+# Has a session do the statements $1, which begin a transaction, in the database $2, and returns when they are done;
+# end_transaction ends it with the statement $1.
+begin_transaction() {
 	coproc HOLDER { exec psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$2"; }
 	holder=$HOLDER_PID
 	# shellcheck disable=SC2154
@@ -105,16 +105,16 @@ hold() {
 	local line=
 	until [ "$line" = held ]; do read -r line <&"${HOLDER[0]}"; done
 }
-release() {
+end_transaction() {
 	printf '%s;\n\\q\n' "$1" >&"${HOLDER[1]}"
 	wait "$holder"
 	holder=
 }
-# $1 names what is held, the rest as hold has it.
+# $1 names what is held, the rest as begin_transaction has it.
 hold_and_deliver() {
-	hold "$2" "$3"
+	begin_transaction "$2" "$3"
 	deliver "with a $1" "$hold"
-	release ROLLBACK
+	end_transaction ROLLBACK
 	settle
 }
 sql -c "SELECT count(*) FROM mt_poll_events('bench-a', 'bench', 1)" -c "SELECT mt_ack_events('bench-a', 'bench', max(seq)) FROM mt_events WHERE tenant_id = 'bench-a'" >/dev/null
@@ -134,13 +134,14 @@ of_backlog() {
 for ((round = 0; round <= rounds; round++)); do
 	for side in alone 'beside a backlog' 'beside one that comes back'; do
 		if [ "$side" = alone ]; then
-			hold "BEGIN; TRUNCATE bench.backlog; INSERT INTO bench.backlog SELECT 'bench-a', 'readiness.aggregated', $backlog_document;" "$PGDATABASE"
+			begin_transaction "BEGIN; TRUNCATE bench.backlog; INSERT INTO bench.backlog SELECT 'bench-a', 'readiness.aggregated', $backlog_document;" "$PGDATABASE"
 		else
-			hold "BEGIN; SELECT count(mindtickle.emit_event('bench-a', 'readiness.aggregated', d)) FROM (SELECT $backlog_document) AS o (d) \\g /dev/null" "$PGDATABASE"
+			begin_transaction "BEGIN; SELECT count(mindtickle.emit_event('bench-a', 'readiness.aggregated', d)) FROM (SELECT $backlog_document) AS o (d) \\g /dev/null" "$PGDATABASE"
 		fi
 		sql -c CHECKPOINT
-		release COMMIT
-		[ "$side" != 'beside one that comes back' ] || until [ "$(of_backlog waiting)" = 0 ]; do :; done
+		end_transaction COMMIT
+		waiting=$backlog
+		while [ "$side" = 'beside one that comes back' ] && [ "$waiting" -gt 0 ]; do waiting=$(of_backlog waiting); done
 		"$scripts/client" listen tenant.bench-b.quiz.completed $((4 * seconds + 2)) >"$scripts/heard" &
 		listener=$!
 		sleep 0.5
@@ -148,6 +149,7 @@ for ((round = 0; round <= rounds; round++)); do
 		wait "$listener"
 		if [ "$side" != alone ] && [ "$(of_backlog 'waiting + overflow')" = 0 ]; then
 			echo "the backlog was gone before the end of the round: EVENTS_BACKLOG must be larger, or EVENTS_SECONDS smaller" >&2
+			exit 1
 		fi
 		settle
 		take_heard 'another tenant at 100/s' "$side" "$round" bench-b

@@ -59,7 +59,16 @@ sub tend
 {
 	my $step;
 	my @steps;
-	push @steps, $step while ($step = sql('SELECT mindtickle.tend_events(true)')) ne '';
+	while (($step = sql('SELECT mindtickle.tend_events(true)')) ne '')
+	{
+		# As the publisher's helper would.
+		if ($step =~ /^large: (\w+)/)
+		{
+			die "$1 cannot be emptied" if sql("SELECT mindtickle.empty_event_table('$1')") ne 't';
+			$step = "emptied $1";
+		}
+		push @steps, $step;
+	}
 	return join('; ', @steps);
 }
 sub held

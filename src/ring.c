@@ -286,23 +286,25 @@ lock_patiently(MtTenantTable *table)
 
 /*
  * Takes the locks with which a table may be emptied that has rows, none of which is needed. False where there is nothing to do, a row is needed, or
- * somebody has a lock: for longer than a moment, if it is to be patient. While it looks at the rows, others may read them.
+ * somebody has a lock: for longer than a moment, if it is to be patient; then none is kept. While it looks at the rows, others may read them.
  */
 bool
 mt_lock_unneeded_table(MtTenantTable *table, MtRowsNeeded needed, void *argument, bool patient)
 {
-	Relation	relation = table_open(mt_relation_oid(&table->table), AccessShareLock);
+	Oid			oid = mt_relation_oid(&table->table);
+	Relation	relation = table_open(oid, AccessShareLock);
 	bool		keep = RelationGetNumberOfBlocks(relation) == 0 || needed(relation, argument);
 
 	table_close(relation, AccessShareLock);
 	if (keep || !mt_lock_table_at_once(table, ShareLock))
 		return false;
-	relation = table_open(mt_relation_oid(&table->table), NoLock);
+	relation = table_open(oid, NoLock);
 	keep = needed(relation, argument);
 	table_close(relation, NoLock);
-	if (keep)
-		return false;
-	return patient ? lock_patiently(table) : mt_lock_table_at_once(table, AccessExclusiveLock);
+	if (!keep && (patient ? lock_patiently(table) : mt_lock_table_at_once(table, AccessExclusiveLock)))
+		return true;
+	UnlockRelationOid(oid, ShareLock);
+	return false;
 }
 
 /*

@@ -40,8 +40,8 @@
 #define OUTBOX_BLOCKS	1024
 #define LEDGER_BLOCKS	512
 #define GROWTH			3
-/* A table with more blocks than that, also of what is kept out of line, is a large one. */
-#define LARGE_BLOCKS	2048
+/* A table with so many blocks, also of what is kept out of line, is a large one, as a table of the outbox is that has been left. */
+#define LARGE_BLOCKS	OUTBOX_BLOCKS
 /* Rows of positions or consumers that one step moves, and events that it carries over. */
 #define MOVED_MAX		100
 #define CARRIED_MAX		5000
@@ -213,7 +213,7 @@ consumers_needed(Relation relation, void *argument)
 static bool
 is_large(MtTenantTable *table)
 {
-	return mt_all_blocks_of(table) > LARGE_BLOCKS;
+	return mt_all_blocks_of(table) >= LARGE_BLOCKS;
 }
 
 /* Empties a table that nobody needs. In words, or NULL; a large one is only noted. */

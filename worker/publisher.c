@@ -69,9 +69,8 @@ PGDLLEXPORT void mt_publisher_main(Datum argument);
 /* Steps of upkeep in a round, and how often it is looked for while events come. */
 #define UPKEEP_STEPS	4
 #define UPKEEP_PAUSE	MT_SECOND
-/* After so many attempts to empty a large table in vain mt_stat_worker tells of it; and how long they are remembered. */
+/* After so many attempts to empty a large table in vain mt_stat_worker tells of it. */
 #define LARGE_PATIENCE	3
-#define LARGE_MEMORY	(5 * MT_MINUTE)
 #define ALERT_PAUSE		MT_SECOND
 /* How long after its last work the publisher is shown as idle: to say so takes a transaction. */
 #define SHOWN_PAUSE		(100 * MT_MILLISECOND)
@@ -126,10 +125,17 @@ typedef struct Chore
 	bool		failing;
 } Chore;
 
-/* A large table of events that is to be emptied. */
+/* A step of upkeep in words, NULL for none; file: that of the large table which it leaves to others, or 0. */
+typedef struct UpkeepStep
+{
+	char	   *words;
+	int64		file;
+} UpkeepStep;
+
+/* A large table of events that is to be emptied, by its file: when it is large again after it was emptied it has another one. */
 typedef struct LargeTable
 {
-	char		name[NAMEDATALEN];
+	int64		file;
 	int64		told_at;
 	int			tries;
 	int64		not_before;
@@ -306,9 +312,11 @@ trim_work(void *argument)
 static void
 upkeep_work(void *argument)
 {
-	char	  **done = argument;
+	UpkeepStep *step = argument;
 
-	*done = mt_sql_tend_events(tend_events_too, turn_context);
+	step->words = mt_sql_tend_events(tend_events_too, turn_context);
+	if (step->words != NULL && strncmp(step->words, MT_TEND_LARGE, strlen(MT_TEND_LARGE)) == 0)
+		step->file = mt_sql_file_of_event_table(step->words + strlen(MT_TEND_LARGE));
 }
 
 static void
@@ -604,15 +612,15 @@ empty_work(void *argument)
 	mt_sql_empty_event_table(argument);
 }
 
-/* What is known of a large table. Where it has not been told of for long it has been emptied. */
+/* What is known of a large table. */
 static LargeTable *
-find_large(const char *name)
+find_large(int64 file)
 {
 	LargeTable *table = large_tables;
 
 	for (int i = 0; i < (int) lengthof(large_tables); i++)
 	{
-		if (strcmp(large_tables[i].name, name) == 0)
+		if (large_tables[i].file == file)
 		{
 			table = &large_tables[i];
 			break;
@@ -620,18 +628,18 @@ find_large(const char *name)
 		if (large_tables[i].told_at < table->told_at)
 			table = &large_tables[i];
 	}
-	if (strcmp(table->name, name) != 0 || mt_now() - table->told_at > LARGE_MEMORY)
+	if (table->file != file)
 		table->tries = table->not_before = 0;
-	strlcpy(table->name, name, sizeof(table->name));
+	table->file = file;
 	table->told_at = mt_now();
 	return table;
 }
 
 /* Has a helper empty a large table of events, ever more rarely where that is in vain; where none is to be had, the publisher does that itself. */
 static void
-empty_large(char *name)
+empty_large(char *name, int64 file)
 {
-	LargeTable *table = find_large(name);
+	LargeTable *table = find_large(file);
 	MtFailure	failure;
 
 	if (table->not_before > mt_now() || mt_helper_running())
@@ -653,18 +661,18 @@ do_upkeep(void)
 {
 	for (int i = 0; i < UPKEEP_STEPS && upkeep.at <= mt_now(); i++)
 	{
-		char	   *done = NULL;
+		UpkeepStep	step = {NULL, 0};
 
-		if (!do_chore(&upkeep, upkeep_work, &done))
+		if (!do_chore(&upkeep, upkeep_work, &step))
 			return;
-		if (done != NULL && strncmp(done, MT_TEND_LARGE, strlen(MT_TEND_LARGE)) == 0)
+		if (step.file != 0)
 		{
-			empty_large(done + strlen(MT_TEND_LARGE));
+			empty_large(step.words + strlen(MT_TEND_LARGE), step.file);
 			tend_events_too = false;
 			upkeep.at = mt_now() + UPKEEP_PAUSE;
 			return;
 		}
-		if (done != NULL)
+		if (step.words != NULL)
 			continue;
 		emptying.failing = false;
 		upkeep.at = MT_NEVER;

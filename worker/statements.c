@@ -624,6 +624,19 @@ mt_sql_tend_events(bool events_too, MemoryContext context)
 }
 
 /*
+ * The number of the file of a table of events, which is another one when the table has been emptied.
+ */
+int64
+mt_sql_file_of_event_table(const char *name)
+{
+	static MtStatement statement = {"SELECT pg_catalog.int8(pg_catalog.pg_relation_filenode(('mindtickle.' || $1)::pg_catalog.regclass))", 1, {TEXTOID}};
+	Datum		values[1] = {CStringGetTextDatum(name)};
+
+	mt_run_for_row(&statement, values, NULL);
+	return mt_column_int64(0, 1, 0);
+}
+
+/*
  * Empties a large table of events, unless it is needed, or somebody is in the way.
  */
 void

@@ -115,6 +115,7 @@ extern double mt_sql_notification_usage(void);
 /* What mt_sql_tend_events begins with that leaves a table to mt_sql_empty_event_table. */
 #define MT_TEND_LARGE		"large: "
 extern char *mt_sql_tend_events(bool events_too, MemoryContext context);
+extern int64 mt_sql_file_of_event_table(const char *name);
 extern void mt_sql_empty_event_table(const char *name);
 extern void mt_sql_trim_tenant(const char *tenant);
 

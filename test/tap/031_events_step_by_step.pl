@@ -57,19 +57,7 @@ sub position
 }
 sub tend
 {
-	my $step;
-	my @steps;
-	while (($step = sql('SELECT mindtickle.tend_events(true)')) ne '')
-	{
-		# As the publisher's helper would.
-		if ($step =~ /^large: (\w+)/)
-		{
-			die "$1 cannot be emptied" if sql("SELECT mindtickle.empty_event_table('$1')") ne 't';
-			$step = "emptied $1";
-		}
-		push @steps, $step;
-	}
-	return join('; ', @steps);
+	return tend_events($node, 'true');
 }
 sub held
 {

@@ -361,6 +361,13 @@ ok(poll($node, "SELECT ($large_outbox) = 0"), 'the table is emptied');
 ok(poll($node, q(SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'mindtickle helper'))), 'and the process gone');
 is(logged($emptied, 'publishing for tenant "\w+" failed'), 0, 'to wait was no failure');
 is(sql(q(SELECT errors FROM mt_stat_worker WHERE database = current_database() AND kind = 'publisher')), $errors_before, 'for mt_stat_worker, neither');
+foreach my $time (1 .. 5)
+{
+	sql("INSERT INTO mindtickle.event_overflow_$_ SELECT 'nobody', n, n, 'a', to_jsonb(repeat(md5(n::text), 50)), now() FROM generate_series(1, 6000) AS n") foreach 0 .. 1;
+	emit($node, 'small', 'g', $time, $time);
+	ok(poll($node, q(SELECT sum(pg_relation_size(oid)) = 0 FROM pg_class WHERE relname ~ '^event_overflow_[01]$')), "tables that are large again are emptied again: $time");
+}
+is(sql(q(SELECT errors FROM mt_stat_worker WHERE database = current_database() AND kind = 'publisher')), $errors_before, 'and count as large for the first time each time');
 sql('INSERT INTO refusing DEFAULT VALUES');
 write_much();
 my $in_vain = q(SELECT last_error LIKE 'table "outbox_%" must be emptied once more: %' FROM mt_stat_worker WHERE database = current_database() AND kind = 'publisher');

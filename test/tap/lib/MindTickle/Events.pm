@@ -1,6 +1,8 @@
 # Writers and consumers of events, and what must come of them. Used by test/tap/03*.pl; asserts nothing itself.
 #
 #   emit($node, 'acme', 'a', 1, 5)      events of a topic, in one transaction; the payload of each is its number
+#   tend_events($node, 'true')          the upkeep of tables until there is nothing to do, large ones included, which is the publisher's and its helper's; 'true':
+#                                       those of published events, too. The steps, in words
 #   add_events($node)                   tenants "ex-0" and "ex-1" (which has a small queue_limit), and the schema "truth"
 #   my $load = start_load($node, 8)     so many writers, which roll back 3 of 10 transactions and wait before they commit, and for each tenant a consumer that
 #                                       polls and sometimes forgets to acknowledge and one that reads mt_events; all of them come back when the server has been down
@@ -21,7 +23,7 @@ use POSIX ();
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(time usleep);
 
-our @EXPORT = qw(add_events emit event_faults start_load stop_load);
+our @EXPORT = qw(add_events emit event_faults start_load stop_load tend_events);
 
 my @tenants = qw(ex-0 ex-1);
 
@@ -30,6 +32,23 @@ sub emit
 	my ($node, $tenant, $topic, $from, $to) = @_;
 	$node->safe_psql('postgres', "SELECT mindtickle.emit_event('$tenant', '$topic', jsonb_build_object('n', n)) FROM generate_series($from, $to) AS n \\g /dev/null");
 	return;
+}
+
+sub tend_events
+{
+	my ($node, $events_too) = @_;
+	my ($step, @steps);
+
+	while (($step = $node->safe_psql('postgres', "SELECT mindtickle.tend_events($events_too)")) ne '')
+	{
+		if ($step =~ /^large: (\w+)/)
+		{
+			die "$1 cannot be emptied" if $node->safe_psql('postgres', "SELECT mindtickle.empty_event_table('$1')") ne 't';
+			$step = "emptied $1";
+		}
+		push @steps, $step;
+	}
+	return join('; ', @steps);
 }
 
 sub add_events

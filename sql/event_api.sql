@@ -83,7 +83,7 @@ COMMENT ON FUNCTION mindtickle.tend_events(pg_catalog.bool)
 CREATE FUNCTION mindtickle.empty_event_table(name pg_catalog.text) RETURNS pg_catalog.bool
 	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mt_empty_event_table';
 COMMENT ON FUNCTION mindtickle.empty_event_table(pg_catalog.text)
-	IS 'for the publisher''s helper: empties a large table of events that nobody needs any more; false: it is empty or needed, or somebody is in the way';
+	IS 'for the publisher''s helper: empties a large table of events, or of how far they have come, that nobody needs any more; false: it is empty or needed, or somebody is in the way';
 
 CREATE FUNCTION mindtickle.notification_usage() RETURNS pg_catalog.float8
 	LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$

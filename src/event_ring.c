@@ -36,9 +36,12 @@
 #include "utils/tuplestore.h"
 #include "utils/xid8.h"
 
-/* Blocks after which another table is taken: of the outbox and the overflow; of positions and consumers over so often what they had at first. */
+/*
+ * Blocks after which another table is taken: of the outbox and the overflow; of positions and consumers over so often what they had at first. These are
+ * read by every publication and poll, which wait while one of them is emptied.
+ */
 #define OUTBOX_BLOCKS	1024
-#define LEDGER_BLOCKS	512
+#define LEDGER_BLOCKS	2048
 #define GROWTH			3
 /* A table with so many blocks, also of what is kept out of line, is a large one, as a table of the outbox is that has been left. */
 #define LARGE_BLOCKS	OUTBOX_BLOCKS
@@ -201,13 +204,13 @@ move_consumers(int left, int max)
 static bool
 positions_needed(Relation relation, void *argument)
 {
-	return move_positions(*(int *) argument, 0) > 0;
+	return move_positions((MtTenantTable *) argument - mt_position_tables, 0) > 0;
 }
 
 static bool
 consumers_needed(Relation relation, void *argument)
 {
-	return move_consumers(*(int *) argument, 0) > 0;
+	return move_consumers((MtTenantTable *) argument - mt_consumer_tables, 0) > 0;
 }
 
 static bool
@@ -245,12 +248,10 @@ tend_ledger(MtTableKind kind, MtTenantTable *tables, BlockNumber *first_blocks, 
 	if (mt_blocks_of(&tables[left]) == 0)
 		return mt_change_grown_table(kind, tables, 2, GROWTH * *first_blocks + LEDGER_BLOCKS);
 	moved = mt_keep_all_tenants() ? move(left, MOVED_MAX) : 0;
-	if (moved > 0)
-		return psprintf("moved %d rows to %s", moved, tables[in_use].table.name);
-	if (!mt_empty_table(&tables[left], needed, &left, false))
-		return NULL;
+	if (moved == 0)
+		return empty_table(&tables[left], needed);
 	*first_blocks = mt_blocks_of(&tables[in_use]);
-	return psprintf("emptied %s", tables[left].table.name);
+	return psprintf("moved %d rows to %s", moved, tables[in_use].table.name);
 }
 
 /* When the first or the last event of a table was published; 0 where there is none. */
@@ -480,8 +481,8 @@ mt_tend_events(PG_FUNCTION_ARGS)
 }
 
 /*
- * mindtickle.empty_event_table(name) -> bool: empties a table of the outbox, the overflow or the published events that nobody needs, however large it
- * is, and waits a moment for who is in the way. False where it is empty or needed, or somebody stays in the way. ERROR 22023 for any other table.
+ * mindtickle.empty_event_table(name) -> bool: empties a table of events, positions or consumers that nobody needs, however large it is, and waits a
+ * moment for who is in the way. False where it is empty or needed, or somebody stays in the way. ERROR 22023 for any other table.
  */
 Datum
 mt_empty_event_table(PG_FUNCTION_ARGS)
@@ -494,6 +495,8 @@ mt_empty_event_table(PG_FUNCTION_ARGS)
 	}			rings[] = {
 		{mt_outbox_tables, MT_OUTBOX_TABLES, outbox_needed},
 		{mt_overflow_tables, MT_OVERFLOW_TABLES, overflow_needed},
+		{mt_position_tables, MT_POSITION_TABLES, positions_needed},
+		{mt_consumer_tables, MT_CONSUMER_TABLES, consumers_needed},
 		{mt_event_tables, MT_EVENT_TABLES, events_needed}
 	};
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
@@ -514,7 +517,7 @@ mt_empty_event_table(PG_FUNCTION_ARGS)
 		}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("\"%s\" is no table of events that is emptied as a whole", name)));
+			 errmsg("\"%s\" is no table of events", name)));
 }
 
 /*

@@ -27,7 +27,7 @@ BEGIN
 		INSERT INTO bench.latency
 			SELECT measured, side, round, h.at - (e.payload ->> 'at')::float8
 			FROM mt_events AS e, LATERAL (
-				SELECT min(o.at) AS at FROM bench.heard_seq AS o WHERE o.seq >= e.seq) AS h
+				SELECT o.at FROM bench.heard_seq AS o WHERE o.seq >= e.seq ORDER BY o.seq LIMIT 1) AS h
 			WHERE e.tenant_id = take_heard.tenant AND e.payload ? 'at' AND e.seq BETWEEN (SELECT min(o.seq) FROM bench.heard_seq AS o) AND (SELECT max(o.seq) FROM bench.heard_seq AS o);
 	END IF;
 END

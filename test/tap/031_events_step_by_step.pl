@@ -359,7 +359,7 @@ foreach my $kind (qw(event_position event_consumer))
 	my $in_use = sql("SELECT right(relname, 1) FROM pg_class WHERE relname ~ '^${kind}_[01]\$' AND pg_relation_size(oid) > 0");
 	sql($kind eq 'event_position'
 		? "INSERT INTO mindtickle.event_position_$in_use SELECT 'nobody', n, 1, 0, NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0 FROM generate_series(1, 200000) AS n"
-		: "INSERT INTO mindtickle.event_consumer_$in_use SELECT 'nobody', 'c', n, 0, now(), NULL, false FROM generate_series(1, 200000) AS n");
+		: "INSERT INTO mindtickle.event_consumer_$in_use SELECT 'nobody', 'c', n, 0, now(), NULL, false FROM generate_series(1, 300000) AS n");
 	like(tend(), qr/rows go to ${kind}_[01].*moved \d+ rows to ${kind}_[01].*emptied ${kind}_[01]/, "$kind goes over to its other table");
 	cmp_ok(emptied($kind), '==', 1, 'and is emptied');
 }

@@ -74,8 +74,8 @@ sub leave_table
 	tend();
 	my $in_use = sql("SELECT right(relname, 1) FROM pg_class WHERE relname ~ '^${kind}_[01]\$' AND pg_relation_size(oid) > 0");
 	sql($kind eq 'event_position'
-		? "INSERT INTO mindtickle.event_position_$in_use SELECT 'nobody', n, 1, 0, NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0 FROM generate_series(1, 50000) AS n"
-		: "INSERT INTO mindtickle.event_consumer_$in_use SELECT 'nobody', rpad('c', 1000, md5(n::text)), n, 0, now(), NULL, false FROM generate_series(1, 5000) AS n");
+		? "INSERT INTO mindtickle.event_position_$in_use SELECT 'nobody', n, 1, 0, NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0 FROM generate_series(1, 200000) AS n"
+		: "INSERT INTO mindtickle.event_consumer_$in_use SELECT 'nobody', rpad('c', 1000, md5(n::text)), n, 0, now(), NULL, false FROM generate_series(1, 20000) AS n");
 	like(tend_once(), qr/^rows go to ${kind}_/, "$kind: another table is taken");
 	return $in_use;
 }
@@ -396,8 +396,8 @@ is(empty_table($kept), 'f', 'it is not emptied while they are kept');
 sql(q(SELECT mindtickle.trim_events(tenant_id, now() + interval '1 hour', 1000000) FROM mindtickle.tenant));
 is(empty_table($kept), 't', 'nor left when they are not');
 is(sql(q(SELECT count(*) FROM mt_events WHERE tenant_id = 'bulky')), 0, 'nobody sees them any more');
-like(refusal("SELECT mindtickle.empty_event_table('$_')"), qr/ERROR:  "$_" is no table of events that is emptied as a whole/, "$_ is not emptied that way")
-	foreach 'event_position_0', 'event_consumer_0', 'tenant', '';
+like(refusal("SELECT mindtickle.empty_event_table('$_')"), qr/ERROR:  "$_" is no table of events$/m, "$_ is not emptied that way")
+	foreach 'tenant', '';
 
 # A standby that must have every commit, and does not exist.
 new_tenant('safe');

@@ -37,14 +37,11 @@
 #include "utils/xid8.h"
 
 /*
- * Blocks after which another table is taken: of the outbox and the overflow; of positions and consumers over so often what they had at first. These are
- * read by every publication and poll, which wait while one of them is emptied.
+ * Blocks, with what is kept out of line, after which another table is taken; of positions and consumers over so often what they had at first. A table
+ * that has so many is a large one. The smaller they are the more often they are emptied, which delays who publishes by milliseconds.
  */
-#define OUTBOX_BLOCKS	1024
-#define LEDGER_BLOCKS	2048
+#define GROWN_BLOCKS	2048
 #define GROWTH			3
-/* A table with so many blocks, also of what is kept out of line, is a large one, as a table of the outbox is that has been left. */
-#define LARGE_BLOCKS	OUTBOX_BLOCKS
 /* Rows of positions or consumers that one step moves, and events that it carries over. */
 #define MOVED_MAX		100
 #define CARRIED_MAX		5000
@@ -216,7 +213,7 @@ consumers_needed(Relation relation, void *argument)
 static bool
 is_large(MtTenantTable *table)
 {
-	return mt_all_blocks_of(table) >= LARGE_BLOCKS;
+	return mt_all_blocks_of(table) >= GROWN_BLOCKS;
 }
 
 /* Empties a table that nobody needs. In words, or NULL; a large one is only noted. */
@@ -246,11 +243,11 @@ tend_ledger(MtTableKind kind, MtTenantTable *tables, BlockNumber *first_blocks, 
 	int			moved;
 
 	if (mt_blocks_of(&tables[left]) == 0)
-		return mt_change_grown_table(kind, tables, 2, GROWTH * *first_blocks + LEDGER_BLOCKS);
+		return mt_change_grown_table(kind, tables, 2, GROWTH * *first_blocks + GROWN_BLOCKS);
 	moved = mt_keep_all_tenants() ? move(left, MOVED_MAX) : 0;
 	if (moved == 0)
 		return empty_table(&tables[left], needed);
-	*first_blocks = mt_blocks_of(&tables[in_use]);
+	*first_blocks = mt_all_blocks_of(&tables[in_use]);
 	return psprintf("moved %d rows to %s", moved, tables[in_use].table.name);
 }
 
@@ -399,7 +396,7 @@ tend_table_of_events(void)
 static char *
 tend_outbox(void)
 {
-	char	   *step = mt_change_grown_table(MT_OUTBOX, mt_outbox_tables, MT_OUTBOX_TABLES, OUTBOX_BLOCKS);
+	char	   *step = mt_change_grown_table(MT_OUTBOX, mt_outbox_tables, MT_OUTBOX_TABLES, GROWN_BLOCKS);
 
 	for (int i = 0; i < MT_OUTBOX_TABLES && step == NULL; i++)
 		if (i != mt_table_in_use(MT_OUTBOX))
@@ -410,7 +407,7 @@ tend_outbox(void)
 static char *
 tend_overflow(void)
 {
-	char	   *step = mt_change_grown_table(MT_OVERFLOW, mt_overflow_tables, MT_OVERFLOW_TABLES, OUTBOX_BLOCKS);
+	char	   *step = mt_change_grown_table(MT_OVERFLOW, mt_overflow_tables, MT_OVERFLOW_TABLES, GROWN_BLOCKS);
 
 	/* The publisher writes to the one in use. It leaves a large one, once the other one is empty. */
 	for (int i = 0; i < MT_OVERFLOW_TABLES && step == NULL; i++)

@@ -205,14 +205,14 @@ mt_all_blocks_of(MtTenantTable *table)
 }
 
 /*
- * Goes over to the next empty table of a ring where the one in use has limit blocks. What was done, in words, or NULL.
+ * Goes over to the next empty table of a ring where the one in use has limit blocks, with what is kept out of line. What was done, in words, or NULL.
  */
 char *
 mt_change_grown_table(MtTableKind kind, MtTenantTable *tables, int count, BlockNumber limit)
 {
 	int			in_use = mt_table_in_use(kind);
 
-	if (mt_blocks_of(&tables[in_use]) < limit)
+	if (mt_all_blocks_of(&tables[in_use]) < limit)
 		return NULL;
 	for (int i = 1; i < count; i++)
 	{

@@ -52,6 +52,13 @@ settle() {
 	until [ "$(sql -At -c 'SELECT count(*) FROM mindtickle.tenants_to_publish()')" = 0 ]; do sleep 0.2; done
 }
 
+# Before a side: the disk has done with what was written before, and the log has files to use again, as on a server that has run for a while. Not the disk
+# is compared, nor who has to make the next file.
+rest() {
+	settle
+	sql -c CHECKPOINT
+}
+
 take_heard() {
 	sql -c 'TRUNCATE bench.heard' -c '\copy bench.heard FROM '"$scripts/heard" -c 'REFRESH MATERIALIZED VIEW bench.heard_seq' -c 'ANALYZE bench.heard_seq' -c "CALL bench.take_heard('$1', '$2', $3, '$4')"
 }
@@ -63,21 +70,22 @@ for ((round = 0; round <= rounds; round++)); do
 	sides=(events pg_notify neither)
 	[ $((round % 2)) -eq 0 ] || sides=(neither pg_notify events)
 	for side in "${sides[@]}"; do
+		rest
 		"$scripts/client" listen tenant.bench-a.quiz.completed $((seconds + 1)) >/dev/null &
 		rate=$(write "$side" 8 "$seconds")
 		sql -c "INSERT INTO bench.rate VALUES ('8 writers', '$side', $round, $rate)"
 		wait $!
-		settle
 	done
 done
 
-# What a listener waits, at half of what eight writers of events reach. In four times as many rounds as elsewhere: how fast the disk is changes from one
-# minute to the next, and decides what one in a hundred waits; sides that are compared have to come one soon after the other.
+# What a listener waits, at half of what eight writers of events reach. In four times as many rounds as elsewhere: how fast the machine is changes from one
+# minute to the next, and decides what one in a hundred waits.
 half=$(sql -At -c "SELECT greatest(round(percentile_cont(0.5) WITHIN GROUP (ORDER BY per_second) / 2), 10) FROM bench.rate WHERE measured = '8 writers' AND side = 'events' AND round > 0")
 for ((round = 0; round <= 4 * rounds; round++)); do
 	sides=(events pg_notify)
 	[ $((round % 2)) -eq 0 ] || sides=(pg_notify events)
 	for side in "${sides[@]}"; do
+		rest
 		"$scripts/client" listen tenant.bench-a.quiz.completed $((seconds + 2)) >"$scripts/heard" &
 		listener=$!
 		sleep 0.5
@@ -127,7 +135,7 @@ hold_and_deliver 'write transaction in another database' 'BEGIN; CREATE TABLE he
 
 # One tenant with very much that waits, and another one at a hundred events a second: while all that goes to the overflow, and while it comes back.
 # For four times as long as elsewhere: of a hundred a second, one in a hundred is few. As much is written before either side, and the disk has done
-# with it when it begins: not the disk is compared, but the queue.
+# with it when it begins.
 backlog_document="jsonb_build_object('tenantId', 'bench-a', 'n', n) FROM generate_series(1, $backlog) AS n"
 of_backlog() {
 	sql -At -c "SELECT $1 FROM mt_stat_queue WHERE tenant_id = 'bench-a'"

@@ -243,7 +243,13 @@ tend_ledger(MtTableKind kind, MtTenantTable *tables, BlockNumber *first_blocks, 
 	int			moved;
 
 	if (mt_blocks_of(&tables[left]) == 0)
-		return mt_change_grown_table(kind, tables, 2, GROWTH * *first_blocks + GROWN_BLOCKS);
+	{
+		char	   *step = mt_change_grown_table(kind, tables, 2, GROWTH * *first_blocks + GROWN_BLOCKS);
+
+		if (step != NULL)
+			*first_blocks = 0;
+		return step;
+	}
 	moved = mt_keep_all_tenants() ? move(left, MOVED_MAX) : 0;
 	if (moved == 0)
 		return empty_table(&tables[left], needed);

@@ -310,7 +310,7 @@ empty_left_tables(void)
 			return NULL;
 		(void) mt_table_spent(mt_relation_oid(&left[0]->table));
 		left_since = GetCurrentTimestamp();
-		first_summary_blocks = mt_blocks_of(&mt_summary_tables[summaries]);
+		first_summary_blocks = mt_all_blocks_of(&mt_summary_tables[summaries]);
 		return "tenants have moved away from tables";
 	}
 	if (too_early(left_since))

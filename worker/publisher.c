@@ -170,7 +170,7 @@ static Chore alerts = {"store alerts"};
 static Chore usage_check = {"look at the queue of notifications"};
 
 static bool tend_events_too = false;
-static LargeTable large_tables[8];
+static LargeTable large_tables[16];
 static int64 next_trim_at = MT_NEVER;
 static int64 behind_not_before = 0;
 static int64 behind_served_at = 0;
@@ -642,7 +642,7 @@ empty_large(char *name, int64 file)
 	LargeTable *table = find_large(file);
 	MtFailure	failure;
 
-	if (table->not_before > mt_now() || mt_helper_running())
+	if (table->not_before > mt_now())
 		return;
 	if (table->tries >= LARGE_PATIENCE)
 	{
@@ -655,10 +655,12 @@ empty_large(char *name, int64 file)
 	table->tries++;
 }
 
-/* Takes steps of upkeep, until there is nothing to do or events have their turn. */
+/* Takes steps of upkeep, until there is nothing to do or events have their turn. Not beside the helper: they would be in each other's way. */
 static void
 do_upkeep(void)
 {
+	if (upkeep.at <= mt_now() && mt_helper_running())
+		upkeep.at = mt_now() + UPKEEP_PAUSE;
 	for (int i = 0; i < UPKEEP_STEPS && upkeep.at <= mt_now(); i++)
 	{
 		UpkeepStep	step = {NULL, 0};

@@ -2,7 +2,7 @@
 # Events: what they cost those who write, beside pg_notify in the transaction; how long a listener waits; that transactions held open stop nothing; and that a
 # tenant with very much that waits does not delay another. See events.sql for what is compared with what.
 #
-#   EVENTS_ROUNDS   rounds of each comparison (5)
+#   EVENTS_ROUNDS   rounds of each comparison (5); of what a listener waits, four times as many
 #   EVENTS_SECONDS  how long one side runs in a round (5)
 #   EVENTS_HOLD     how long transactions are held open, in seconds (60)
 #   EVENTS_BACKLOG  events that wait for the tenant that has very many (1000000)

@@ -321,7 +321,6 @@ is(position($t, 'last_seq'), $events, 'all are published while a snapshot and tw
 is(sql("SELECT lag FROM mt_event_consumers WHERE tenant_id = '$t'"), 0, 'and consumed');
 cmp_ok($outbox, '>=', 4, 'tables of the outbox were emptied');
 cmp_ok(megabytes('outbox'), '<', 50, 'so that they are small: ' . megabytes('outbox') . ' MB of some 140');
-cmp_ok(megabytes('event_position') + megabytes('event_consumer'), '<', 12, 'those of positions and consumers are, too: ' . megabytes('event_position') . ' and ' . megabytes('event_consumer') . ' MB');
 is($snapshot->query_safe("SELECT count(*) FROM mindtickle.event_position WHERE tenant_id = '$t'"), 0, 'the old snapshot sees none of it');
 $open->query_safe('COMMIT');
 is(publish($t, 10), '1|f', 'the event that was not committed is published when it is');
@@ -352,6 +351,7 @@ sql("SELECT * FROM mt_poll_events('$t', 'dropped', 1); SELECT mt_drop_consumer('
 my $known = sql('SELECT string_agg(tenant_id || last_seq, \' \' ORDER BY tenant_id) FROM mindtickle.event_position');
 my $listed = sql('SELECT string_agg(concat_ws(\' \', tenant_id, consumer, acked_seq), \', \' ORDER BY tenant_id, consumer) FROM mt_event_consumers');
 sql("SELECT mindtickle.trim_events('$t', '2000-01-01', 1000)");
+$snapshot = held('postgres', 'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM counter');
 foreach my $kind (qw(event_position event_consumer))
 {
 	emptied($kind);
@@ -361,8 +361,10 @@ foreach my $kind (qw(event_position event_consumer))
 		? "INSERT INTO mindtickle.event_position_$in_use SELECT 'nobody', n, 1, 0, NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0 FROM generate_series(1, 200000) AS n"
 		: "INSERT INTO mindtickle.event_consumer_$in_use SELECT 'nobody', 'c', n, 0, now(), NULL, false FROM generate_series(1, 300000) AS n");
 	like(tend(), qr/rows go to ${kind}_[01].*moved \d+ rows to ${kind}_[01].*emptied ${kind}_[01]/, "$kind goes over to its other table");
-	cmp_ok(emptied($kind), '==', 1, 'and is emptied');
+	cmp_ok(emptied($kind), '==', 1, 'and is emptied, whatever snapshot is held');
 }
+$snapshot->query_safe('COMMIT');
+$snapshot->quit;
 is(sql('SELECT string_agg(tenant_id || last_seq, \' \' ORDER BY tenant_id) FROM mindtickle.event_position'), $known, 'every tenant stands where it stood');
 is(sql('SELECT string_agg(concat_ws(\' \', tenant_id, consumer, acked_seq), \', \' ORDER BY tenant_id, consumer) FROM mt_event_consumers'), $listed, 'and every consumer');
 

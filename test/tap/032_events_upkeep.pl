@@ -68,14 +68,16 @@ sub tend
 	return tend_events($node, 'false');
 }
 # Makes the table in use of positions or consumers so large that the other one is taken, by rows of a tenant that does not exist, and returns its number.
+my $rows_left = 0;
 sub leave_table
 {
 	my ($kind) = @_;
 	tend();
 	my $in_use = sql("SELECT right(relname, 1) FROM pg_class WHERE relname ~ '^${kind}_[01]\$' AND pg_relation_size(oid) > 0");
 	sql($kind eq 'event_position'
-		? "INSERT INTO mindtickle.event_position_$in_use SELECT 'nobody', n, 1, 0, NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0 FROM generate_series(1, 200000) AS n"
-		: "INSERT INTO mindtickle.event_consumer_$in_use SELECT 'nobody', rpad('c', 1000, md5(n::text)), n, 0, now(), NULL, false FROM generate_series(1, 20000) AS n");
+		? "INSERT INTO mindtickle.event_position_$in_use SELECT 'nobody', n, 1, 0, NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0 FROM generate_series($rows_left + 1, $rows_left + 200000) AS n"
+		: "INSERT INTO mindtickle.event_consumer_$in_use SELECT 'nobody', rpad('c', 1000, md5(n::text)), n, 0, now(), NULL, false FROM generate_series($rows_left + 1, $rows_left + 20000) AS n");
+	$rows_left += 200000;
 	like(tend_once(), qr/^rows go to ${kind}_/, "$kind: another table is taken");
 	return $in_use;
 }
@@ -206,8 +208,8 @@ sql(<<'SQL');
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
 CREATE TRIGGER refuse BEFORE TRUNCATE ON mindtickle.event_overflow_0 EXECUTE FUNCTION refuse();
 INSERT INTO mindtickle.event_overflow_0 VALUES ('nobody', 1, 1, 'a', '{}', now());
-INSERT INTO mindtickle.event_position_0 SELECT 'nobody', n, 1, 0, NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0 FROM generate_series(100000, 150000) AS n;
-INSERT INTO mindtickle.event_position_1 SELECT 'nobody', n, 1, 0, NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0 FROM generate_series(150001, 200000) AS n;
+INSERT INTO mindtickle.event_position_0 SELECT 'nobody', n, 1, 0, NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0 FROM generate_series(-150000, -100000) AS n;
+INSERT INTO mindtickle.event_position_1 SELECT 'nobody', n, 1, 0, NULL, NULL, 0, '0', 0, 0, false, 0, 0, 0 FROM generate_series(-200000, -150001) AS n;
 SQL
 ($status, $output, $error) = $node->psql('postgres', "SELECT mindtickle.tend_events(true);\n" x 4, on_error_stop => 0);
 like($error, qr/ERROR:  refused/, 'one table cannot be emptied');
@@ -369,6 +371,18 @@ is(empty_table($_), 't', "$_ is emptied") foreach $large, $second;
 is(next_steps(1), "large: $overflow", 'then the one of the overflow');
 is(empty_table($overflow), 't', 'is emptied, too');
 is(next_steps(1), '', 'and nothing is left');
+
+# Tables of positions and of consumers are, too, but not the one in which somebody stands.
+foreach my $kind ('event_position', 'event_consumer')
+{
+	my $left_table = leave_table($kind);
+	my $step;
+	is(empty_table("${kind}_$left_table"), 'f', "a table of ${kind}s is not emptied before all have moved");
+	do { $step = tend_once() } while ($step =~ /^moved/);
+	is($step, "large: ${kind}_$left_table", 'it is to be emptied when they have');
+	is(empty_table("${kind}_" . (1 - $left_table)), 'f', 'the other one is not emptied');
+	is(empty_table("${kind}_$left_table"), 't', 'it is');
+}
 
 # What is kept out of line counts; and a part of upkeep that fails keeps no large table from its turn.
 sql(<<"SQL") foreach 0 .. 1;

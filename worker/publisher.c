@@ -24,6 +24,7 @@
 #include "clock.h"
 #include "fmgr.h"
 #include "helper.h"
+#include "large_table.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -132,15 +133,6 @@ typedef struct UpkeepStep
 	int64		file;
 } UpkeepStep;
 
-/* A large table of events that is to be emptied, by its file: when it is large again after it was emptied it has another one. */
-typedef struct LargeTable
-{
-	int64		file;
-	int64		told_at;
-	int			tries;
-	int64		not_before;
-} LargeTable;
-
 static HTAB *outlets;
 static dlist_head marked = DLIST_STATIC_INIT(marked);
 static dlist_head behind = DLIST_STATIC_INIT(behind);
@@ -170,7 +162,6 @@ static Chore alerts = {"store alerts"};
 static Chore usage_check = {"look at the queue of notifications"};
 
 static bool tend_events_too = false;
-static LargeTable large_tables[16];
 static int64 next_trim_at = MT_NEVER;
 static int64 behind_not_before = 0;
 static int64 behind_served_at = 0;
@@ -612,47 +603,22 @@ empty_work(void *argument)
 	mt_sql_empty_event_table(argument);
 }
 
-/* What is known of a large table. */
-static LargeTable *
-find_large(int64 file)
-{
-	LargeTable *table = large_tables;
-
-	for (int i = 0; i < (int) lengthof(large_tables); i++)
-	{
-		if (large_tables[i].file == file)
-		{
-			table = &large_tables[i];
-			break;
-		}
-		if (large_tables[i].told_at < table->told_at)
-			table = &large_tables[i];
-	}
-	if (table->file != file)
-		table->tries = table->not_before = 0;
-	table->file = file;
-	table->told_at = mt_now();
-	return table;
-}
-
 /* Has a helper empty a large table of events, ever more rarely where that is in vain; where none is to be had, the publisher does that itself. */
 static void
 empty_large(char *name, int64 file)
 {
-	LargeTable *table = find_large(file);
+	int			tries = mt_large_table_try(file);
 	MtFailure	failure;
 
-	if (table->not_before > mt_now())
+	if (tries < 0)
 		return;
-	if (table->tries >= LARGE_PATIENCE)
+	if (tries >= LARGE_PATIENCE)
 	{
 		snprintf(failure.text, sizeof(failure.text), "table \"%s\" must be emptied once more: that failed, or somebody was in the way", name);
 		mt_worker_report_failure(&failure);
 	}
-	if (!mt_helper_start(MT_EMPTY_TABLE, name, table->tries > 0))
+	if (!mt_helper_start(MT_EMPTY_TABLE, name, tries > 0))
 		(void) do_chore(&emptying, empty_work, name);
-	table->not_before = mt_now() + Min(UPKEEP_PAUSE << Min(table->tries, 10), LAST_PAUSE);
-	table->tries++;
 }
 
 /* Takes steps of upkeep, until there is nothing to do or events have their turn. Not beside the helper: they would be in each other's way. */
